@@ -1,0 +1,1 @@
+"""Apache Kafka: an embedded broker, its admin, the columnar transport, transactions and restore."""

@@ -1,0 +1,1 @@
+"""The schema registry: a client, and an embedded one."""

@@ -1,0 +1,1 @@
+"""What it means: pure functions over columns, and the worker that runs them."""

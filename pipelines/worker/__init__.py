@@ -1,0 +1,1 @@
+"""The Faust app: agents, checkpoint, settings and metrics."""

@@ -1,0 +1,1 @@
+"""What is said: schemas, topics, tables, policy, and the records in between."""
