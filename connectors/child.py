@@ -31,7 +31,7 @@ def start_child(
             stdout=out,
             stderr=subprocess.STDOUT,
             env={**os.environ, **(env or {})},
-            start_new_session=True,  # Ctrl-C in the terminal reaches the parent alone, which stops us in order
+            start_new_session=True,  # Ctrl-C reaches the parent alone, which stops us in order
         )
 
 
@@ -46,7 +46,7 @@ def stop_child(child: subprocess.Popen[bytes], *, timeout_s: float) -> int:
     return child.wait()
 
 
-def _become(parent: int, argv: Sequence[str]) -> None:
+def _become(parent: int, argv: list[str]) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before we asked
