@@ -1,0 +1,5 @@
+"""Avro records by the thousand: bytes to columns without a Python object per record."""
+
+from schemas.columnar.reader import Arrays, ColumnarReader, Columns, Problem
+
+__all__ = ["Arrays", "ColumnarReader", "Columns", "Problem"]

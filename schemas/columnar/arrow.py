@@ -1,0 +1,147 @@
+"""From the kernel's arrays to Arrow columns, and from Avro types to Arrow types."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, assert_never
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.arrays import Bools, Bytes, Float64s, Int32s, Int64s
+from schemas.columnar.plan import Absent, Column, RecordList, Simple, StringMap
+from schemas.compiled import compiled
+
+if TYPE_CHECKING:
+    from schemas.columnar.reader import Arrays
+
+_ARROW = {
+    "null": pa.null(), "boolean": pa.bool_(), "int": pa.int32(), "long": pa.int64(), "float": pa.float32(),
+    "double": pa.float64(), "string": pa.utf8(), "bytes": pa.binary(),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ItemArrays:
+    """The columns of the entries of maps and arrays: [c, m], only the first entries of them written."""
+
+    ints: Int64s
+    floats: Float64s
+    text_start: Int64s
+    text_length: Int32s
+    valid: Bytes
+
+
+def arrow_type(schema: Any) -> pa.DataType:
+    """Arrow type of an Avro type; a union of null and one type is that type, which Arrow lets be null."""
+    if isinstance(schema, list):
+        others = [s for s in schema if s != "null"]
+        if len(others) != 1:
+            raise TypeError(f"a union of several types has no Arrow type: {schema}")
+        return arrow_type(others[0])
+    if isinstance(schema, str):
+        return _ARROW[schema]
+    kind = schema["type"]
+    if kind == "record":
+        return pa.struct([_arrow_field(f) for f in schema["fields"]])
+    if kind == "array":
+        return pa.list_(arrow_type(schema["items"]))
+    if kind == "map":
+        return pa.map_(pa.utf8(), arrow_type(schema["values"]))
+    if schema.get("logicalType") == "timestamp-millis":
+        return pa.timestamp("ms", tz="UTC")
+    return arrow_type(kind)
+
+
+def _arrow_field(field: Any) -> pa.Field:
+    return pa.field(field["name"], arrow_type(field["type"]), nullable=isinstance(field["type"], list))
+
+
+def arrow_schema(schema: Any) -> pa.Schema:
+    """Arrow schema of an Avro record."""
+    return pa.schema([_arrow_field(f) for f in schema["fields"]])
+
+
+def gather(data: Bytes, start: Int64s, length: Int32s, offsets: Int32s, out: Bytes) -> None:
+    """Copy texts next to each other. start: int64[n], length: int32[n] (below 0: none), offsets: int32[n + 1]."""
+    for i in range(start.shape[0]):
+        at = offsets[i]
+        for k in range(length[i]):
+            out[at + k] = data[start[i] + k]
+
+
+gather_compiled = compiled(gather)
+
+
+def text_array(data: Bytes, start: Int64s, length: Int32s, valid: Bools | None, kind: pa.DataType) -> pa.Array:
+    """Arrow array of texts that lie in ``data``; ``valid``: bool[n], None when all are there."""
+    sizes = np.maximum(length, 0) if valid is None else np.where(valid, length, 0)
+    offsets = np.zeros(len(start) + 1, np.int32)
+    np.cumsum(sizes, out=offsets[1:])
+    out = np.empty(int(offsets[-1]), np.uint8)
+    gather_compiled(data, start, sizes.astype(np.int32), offsets, out)
+    buffers = [None if valid is None else _bitmap(valid), pa.py_buffer(offsets), pa.py_buffer(out)]
+    return pa.Array.from_buffers(kind, len(start), buffers)
+
+
+def to_arrow(column: Column, kind: pa.DataType, data: Bytes, arrays: "Arrays", kept: Int64s) -> pa.Array:
+    """Arrow array of one planned column, of the records ``kept`` (int64[k])."""
+    whole = len(kept) == arrays.problem.shape[0]
+    match column:
+        case Simple():
+            return _simple(column, kind, data, arrays, kept, whole=whole)
+        case Absent():
+            return pa.array([column.default] * len(kept), kind)
+        case StringMap() | RecordList():
+            return _nested(column, kind, data, arrays, kept)
+        case _:
+            assert_never(column)
+
+
+def _simple(
+    column: Simple,
+    kind: pa.DataType,
+    data: Bytes,
+    arrays: "Arrays | ItemArrays",
+    rows: Int64s | slice,
+    *,
+    whole: bool,
+) -> pa.Array:
+    pick = slice(None) if whole else rows
+    valid = arrays.valid[column.valid][pick].astype(np.bool_) if column.nullable else None
+    if column.type in ("string", "bytes"):
+        start, length = arrays.text_start[column.column][pick], arrays.text_length[column.column][pick]
+        return text_array(data, start, length, valid, kind)
+    values = (arrays.floats if column.type in ("float", "double") else arrays.ints)[column.column][pick]
+    mask = None if valid is None else ~valid
+    if pa.types.is_timestamp(kind):
+        return pa.array(values, pa.int64(), mask=mask).view(kind)
+    if pa.types.is_boolean(kind):
+        return pa.array(values.astype(np.bool_), kind, mask=mask)
+    return pa.array(values.astype(kind.to_pandas_dtype(), copy=False), kind, mask=mask)
+
+
+def _nested(column: StringMap | RecordList, kind: pa.DataType, data: Bytes, arrays: "Arrays", kept: Int64s) -> pa.Array:
+    begin = arrays.begin[column.begin]
+    # a broken record owns no entries: what is kept lies side by side
+    offsets = np.append(begin[kept], begin[-1:]).astype(np.int32)
+    valid = arrays.valid[column.valid][kept].astype(np.bool_) if column.nullable else None
+    used = slice(0, int(begin[-1]))
+    if isinstance(column, StringMap):
+        key, value = column.key_column, column.key_column + 1
+        texts = [
+            text_array(data, arrays.items.text_start[c][used], arrays.items.text_length[c][used], None, pa.utf8())
+            for c in (key, value)
+        ]
+        entries = pa.StructArray.from_arrays(texts, fields=[kind.key_field, kind.item_field])
+    else:
+        fields = list(kind.value_type)
+        children = [
+            _simple(item, f.type, data, arrays.items, used, whole=False)
+            for item, f in zip(column.items, fields, strict=True)
+        ]
+        entries = pa.StructArray.from_arrays(children, fields=fields)
+    buffers = [None if valid is None else _bitmap(valid), pa.py_buffer(offsets)]
+    return pa.Array.from_buffers(kind, len(kept), buffers, children=[entries])
+
+
+def _bitmap(valid: Bools) -> pa.Buffer:
+    return pa.py_buffer(np.packbits(valid, bitorder="little"))

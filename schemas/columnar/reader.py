@@ -1,0 +1,156 @@
+"""Avro bodies of any known writer to Arrow, or to the plain arrays that kernels take."""
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import fastavro
+import numpy as np
+import pyarrow as pa
+
+from schemas.arrays import Bytes, Float64s, Int32s, Int64s
+from schemas.columnar.arrow import ItemArrays, arrow_schema, to_arrow
+from schemas.columnar.kernel import OK, REASONS, read_records_compiled
+from schemas.columnar.plan import Plan, Unplanned, plan
+from schemas.errors import SchemaIncompatible
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Record ``index`` of the call could not be read."""
+
+    index: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What could be read. ``kept``: int64[k], the index in the call of each row of ``batch``."""
+
+    batch: pa.RecordBatch
+    kept: Int64s
+    problems: list[Problem]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrays:
+    """The raw columns of n records, as the kernel leaves them; see schemas/columnar/kernel.py for the shapes."""
+
+    plan: Plan
+    data: Bytes
+    ints: Int64s
+    floats: Float64s
+    text_start: Int64s
+    text_length: Int32s
+    valid: Bytes
+    begin: Int32s
+    items: ItemArrays
+    problem: Bytes
+
+
+class ColumnarReader:
+    """Reads bodies written with any schema that resolves to ``reader_schema`` (Avro JSON text). Thread-safe."""
+
+    def __init__(self, reader_schema: str) -> None:
+        self.reader_schema = reader_schema
+        self.schema: pa.Schema = arrow_schema(json.loads(reader_schema))
+        self._parsed: Any = fastavro.parse_schema(json.loads(reader_schema))
+        self._plans: dict[str, Plan | None] = {}
+
+    def plan(self, writer_schema: str) -> Plan | None:
+        """Return the kernel's plan for a writer; None when only fastavro can read it.
+
+        Raises:
+            SchemaIncompatible: records of this writer cannot be read as ours.
+        """
+        if writer_schema not in self._plans:
+            try:
+                found = plan(writer_schema, self.reader_schema)
+            except Unplanned:
+                found = None
+            self._plans[writer_schema] = found
+        return self._plans[writer_schema]
+
+    def arrays(self, writer: Plan, data: Bytes, start: Int64s, end: Int64s) -> Arrays:
+        """Read data[start[i]:end[i]] into raw columns. data: uint8[b], start and end: int64[n]."""
+        n, level, items = start.shape[0], writer.level.count, writer.items.count
+        entries = int((end - start).sum()) + 1 if writer.begins else 0
+        arrays = Arrays(
+            plan=writer,
+            data=data,
+            ints=np.zeros((level[1], n), np.int64),
+            floats=np.full((level[2], n), np.nan),
+            text_start=np.zeros((level[3], n), np.int64),
+            text_length=np.full((level[3], n), -1, np.int32),
+            valid=np.zeros((writer.level.valid, n), np.uint8),
+            begin=np.zeros((writer.begins, n + 1), np.int32),
+            items=ItemArrays(
+                ints=np.empty((items[1], entries), np.int64),
+                floats=np.empty((items[2], entries)),
+                text_start=np.empty((items[3], entries), np.int64),
+                text_length=np.empty((items[3], entries), np.int32),
+                valid=np.empty((writer.items.valid, entries), np.uint8),
+            ),
+            problem=np.zeros(n, np.uint8),
+        )
+        read_records_compiled(
+            writer.program, data, start, end, arrays.ints, arrays.floats, arrays.text_start, arrays.text_length,
+            arrays.valid, arrays.begin, arrays.items.ints, arrays.items.floats, arrays.items.text_start,
+            arrays.items.text_length, arrays.items.valid, arrays.problem,
+        )  # fmt: skip
+        return arrays
+
+    def read(self, writer_schema: str, data: Bytes, start: Int64s, end: Int64s) -> Columns:
+        """Read the Avro bodies data[start[i]:end[i]] (without the five bytes of the wire format) to Arrow.
+
+        data: uint8[b], start and end: int64[n]. A record that cannot be read is a problem; the others are kept.
+
+        Raises:
+            SchemaIncompatible: no record of this writer can be read.
+        """
+        writer = self.plan(writer_schema)
+        if writer is None:
+            return self._read_slowly(writer_schema, data, start, end)
+        arrays = self.arrays(writer, data, start, end)
+        kept = np.flatnonzero(arrays.problem == OK)
+        problems = [Problem(int(i), REASONS[arrays.problem[i]]) for i in np.flatnonzero(arrays.problem)]
+        columns = [
+            to_arrow(column, arrow_field.type, data, arrays, kept)
+            for column, arrow_field in zip(writer.columns, self.schema, strict=True)
+        ]
+        return Columns(pa.record_batch(columns, schema=self.schema), kept, problems)
+
+    def _read_slowly(self, writer_schema: str, data: Bytes, start: Int64s, end: Int64s) -> Columns:
+        writer = fastavro.parse_schema(json.loads(writer_schema))
+        rows: list[Mapping[str, Any]] = []
+        kept: list[int] = []
+        problems: list[Problem] = []
+        for i in range(start.shape[0]):
+            body = io.BytesIO(data[start[i] : end[i]].tobytes())
+            try:
+                row = fastavro.schemaless_reader(body, writer, self._parsed)
+            except fastavro.read.SchemaResolutionError as error:
+                raise SchemaIncompatible(f"the writer's schema cannot be read with ours: {error}") from error
+            except (
+                EOFError,
+                IndexError,
+                KeyError,
+                OverflowError,
+                UnicodeDecodeError,
+                ValueError,
+                TypeError,
+            ) as error:
+                problems.append(Problem(i, f"the record cannot be read: {type(error).__name__} {error}"))
+                continue
+            if body.read(1):
+                problems.append(Problem(i, REASONS[2]))
+                continue
+            if not isinstance(row, Mapping):
+                problems.append(Problem(i, "the value is not a record"))
+                continue
+            rows.append(row)
+            kept.append(i)
+        batch = pa.RecordBatch.from_pylist([dict(r) for r in rows], schema=self.schema)
+        return Columns(batch, np.array(kept, np.int64), problems)
