@@ -1,5 +1,6 @@
 """Avro records by the thousand: bytes to columns without a Python object per record."""
 
-from schemas.columnar.reader import Arrays, ColumnarReader, Columns, Problem
+from schemas.columnar.arrays import Arrays
+from schemas.columnar.reader import ColumnarReader, Columns, Problem
 
 __all__ = ["Arrays", "ColumnarReader", "Columns", "Problem"]

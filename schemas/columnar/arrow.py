@@ -1,33 +1,20 @@
 """From the kernel's arrays to Arrow columns, and from Avro types to Arrow types."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import Any, assert_never
 
 import numpy as np
 import pyarrow as pa
 
-from schemas.arrays import Bools, Bytes, Float64s, Int32s, Int64s
+from schemas.arrays import Bools, Bytes, Int32s, Int64s
+from schemas.columnar.arrays import Arrays
+from schemas.columnar.kernel import FLOATS, INTS, TEXTS
 from schemas.columnar.plan import Absent, Column, RecordList, Simple, StringMap
 from schemas.compiled import compiled
-
-if TYPE_CHECKING:
-    from schemas.columnar.reader import Arrays
 
 _ARROW = {
     "null": pa.null(), "boolean": pa.bool_(), "int": pa.int32(), "long": pa.int64(), "float": pa.float32(),
     "double": pa.float64(), "string": pa.utf8(), "bytes": pa.binary(),
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class ItemArrays:
-    """The columns of the entries of maps and arrays: [c, m], only the first entries of them written."""
-
-    ints: Int64s
-    floats: Float64s
-    text_start: Int64s
-    text_length: Int32s
-    valid: Bytes
 
 
 def arrow_type(schema: Any) -> pa.DataType:
@@ -82,35 +69,28 @@ def text_array(data: Bytes, start: Int64s, length: Int32s, valid: Bools | None, 
     return pa.Array.from_buffers(kind, len(start), buffers)
 
 
-def to_arrow(column: Column, kind: pa.DataType, data: Bytes, arrays: "Arrays", kept: Int64s) -> pa.Array:
+def to_arrow(column: Column, kind: pa.DataType, arrays: Arrays, kept: Int64s) -> pa.Array:
     """Arrow array of one planned column, of the records ``kept`` (int64[k])."""
-    whole = len(kept) == arrays.problem.shape[0]
     match column:
         case Simple():
-            return _simple(column, kind, data, arrays, kept, whole=whole)
+            return _simple(column, kind, arrays, slice(None) if len(kept) == arrays.n else kept, entry=False)
         case Absent():
             return pa.array([column.default] * len(kept), kind)
         case StringMap() | RecordList():
-            return _nested(column, kind, data, arrays, kept)
+            return _list(column, kind, arrays, kept)
         case _:
             assert_never(column)
 
 
-def _simple(
-    column: Simple,
-    kind: pa.DataType,
-    data: Bytes,
-    arrays: "Arrays | ItemArrays",
-    rows: Int64s | slice,
-    *,
-    whole: bool,
-) -> pa.Array:
-    pick = slice(None) if whole else rows
-    valid = arrays.valid[column.valid][pick].astype(np.bool_) if column.nullable else None
+def _simple(column: Simple, kind: pa.DataType, arrays: Arrays, rows: Int64s | slice, *, entry: bool) -> pa.Array:
+    valid = arrays.is_valid(column, entry=entry)[rows] if column.nullable else None
     if column.type in ("string", "bytes"):
-        start, length = arrays.text_start[column.column][pick], arrays.text_length[column.column][pick]
-        return text_array(data, start, length, valid, kind)
-    values = (arrays.floats if column.type in ("float", "double") else arrays.ints)[column.column][pick]
+        at = arrays.part(column.column, TEXTS, entry=entry)
+        return text_array(arrays.data, arrays.text_start[at][rows], arrays.text_length[at][rows], valid, kind)
+    if column.type in ("float", "double"):
+        values: Any = arrays.floats[arrays.part(column.column, FLOATS, entry=entry)][rows]
+    else:
+        values = arrays.ints[arrays.part(column.column, INTS, entry=entry)][rows]
     mask = None if valid is None else ~valid
     if pa.types.is_timestamp(kind):
         return pa.array(values, pa.int64(), mask=mask).view(kind)
@@ -119,25 +99,23 @@ def _simple(
     return pa.array(values.astype(kind.to_pandas_dtype(), copy=False), kind, mask=mask)
 
 
-def _nested(column: StringMap | RecordList, kind: pa.DataType, data: Bytes, arrays: "Arrays", kept: Int64s) -> pa.Array:
-    begin = arrays.begin[column.begin]
-    # a broken record owns no entries: what is kept lies side by side
+def _list(column: StringMap | RecordList, kind: pa.DataType, arrays: Arrays, kept: Int64s) -> pa.Array:
+    begin = arrays.begins(column)
+    # a broken record owns no entries: those of the others lie side by side
     offsets = np.append(begin[kept], begin[-1:]).astype(np.int32)
-    valid = arrays.valid[column.valid][kept].astype(np.bool_) if column.nullable else None
+    valid = arrays.is_valid(column)[kept] if column.nullable else None
     used = slice(0, int(begin[-1]))
     if isinstance(column, StringMap):
-        key, value = column.key_column, column.key_column + 1
-        texts = [
-            text_array(data, arrays.items.text_start[c][used], arrays.items.text_length[c][used], None, pa.utf8())
-            for c in (key, value)
-        ]
+        texts = []
+        for text in (column.key_column, column.value_column):
+            at = arrays.part(text, TEXTS, entry=True)
+            texts.append(
+                text_array(arrays.data, arrays.text_start[at][used], arrays.text_length[at][used], None, pa.utf8())
+            )
         entries = pa.StructArray.from_arrays(texts, fields=[kind.key_field, kind.item_field])
     else:
         fields = list(kind.value_type)
-        children = [
-            _simple(item, f.type, data, arrays.items, used, whole=False)
-            for item, f in zip(column.items, fields, strict=True)
-        ]
+        children = [_simple(i, f.type, arrays, used, entry=True) for i, f in zip(column.items, fields, strict=True)]
         entries = pa.StructArray.from_arrays(children, fields=fields)
     buffers = [None if valid is None else _bitmap(valid), pa.py_buffer(offsets)]
     return pa.Array.from_buffers(kind, len(kept), buffers, children=[entries])

@@ -3,17 +3,17 @@
 The kernel is a small machine. Its program (schemas/columnar/plan.py) has a row for each field of the writer's
 schema, in the writer's order:
 
-    op, null_branch, store, column, valid, width
+    op, null_branch, store, base, valid, width
 
 op           what stands in the bytes (the constants below)
 null_branch  for a union of null and one other type: the index of null, 0 or 1; -1 for no union
-store        where the value goes: SKIP, INTS, FLOATS or STRINGS
-column       its row in the arrays of that store
-valid        its row in ``valid``
-width        FIXED: its bytes. ARRAY: how many of the following rows describe one item. Else 0.
+store        where the value goes: SKIP, INTS, FLOATS or TEXTS
+base         index of the column's first value in the array of that store; of record 0 in ``begin`` for LIST
+valid        index of the column's first flag in ``valid``
+width        FIXED: its bytes. LIST: how many of the following rows describe one entry. Else 0.
 
-MAP and ARRAY write entries: ``begin[c, i]`` is the first entry of record i, ``begin[c, i + 1]`` one past its last.
-Avro 1.12 specification, "Binary encoding".
+A LIST (an Avro array, or a map, whose entry is a key and a value) owns entries: ``begin[base + i]`` is the first
+entry of record i, ``begin[base + i + 1]`` one past its last. Avro 1.12 specification, "Binary encoding".
 """
 
 import numpy as np
@@ -21,8 +21,8 @@ import numpy as np
 from schemas.arrays import Bytes, Float64s, Int32s, Int64s
 from schemas.compiled import compiled, step
 
-NULL, BOOLEAN, INT, LONG, FLOAT, DOUBLE, BYTES, STRING, FIXED, MAP, ARRAY = range(11)
-SKIP, INTS, FLOATS, STRINGS = range(4)
+NULL, BOOLEAN, INT, LONG, FLOAT, DOUBLE, BYTES, STRING, FIXED, LIST = range(10)
+SKIP, INTS, FLOATS, TEXTS = range(4)
 
 OK, TRUNCATED, LEFT_OVER, BAD_BRANCH, BAD_NUMBER, BAD_LENGTH, BAD_TEXT, BAD_BOOLEAN, TOO_MANY = range(9)
 REASONS = (
@@ -96,172 +96,165 @@ def is_utf8(data: Bytes, pos: int, stop: int) -> bool:
     return True
 
 
-@step
-def read_value(
-    op: int, store: int, column: int, slot: int, width: int, data: Bytes, pos: int, stop: int,
-    ints: Int64s, floats: Float64s, text_start: Int64s, text_length: Int32s, four: Bytes, eight: Bytes,
-) -> int:  # fmt: skip
-    """Read one value of a simple type into its column; return the position after it, or minus the problem."""
-    if op == NULL:
-        return pos
-    if op in (INT, LONG):
-        number, pos = read_varint(data, pos, stop)
-        if pos < 0:
-            return pos
-        if op == INT and (number > 2147483647 or number < -2147483648):
-            return -BAD_NUMBER
-        if store == INTS:
-            ints[column, slot] = number
-        elif store == FLOATS:
-            floats[column, slot] = number
-        return pos
-    if op in (BYTES, STRING):
-        length, pos = read_varint(data, pos, stop)
-        if pos < 0:
-            return pos
-        if length < 0:
-            return -BAD_LENGTH
-        if length > stop - pos:
-            return -TRUNCATED
-        if op == STRING and not is_utf8(data, pos, pos + length):
-            return -BAD_TEXT
-        if store == STRINGS:
-            text_start[column, slot] = pos
-            text_length[column, slot] = length
-        return pos + length
-    if op == BOOLEAN:
-        if pos >= stop:
-            return -TRUNCATED
-        if data[pos] > 1:
-            return -BAD_BOOLEAN
-        if store == INTS:
-            ints[column, slot] = data[pos]
-        return pos + 1
-    size = width
-    if op == DOUBLE:
-        size = 8
-    elif op == FLOAT:
-        size = 4
-    if size > stop - pos:
-        return -TRUNCATED
-    if store == FLOATS:
-        if op == DOUBLE:
-            for k in range(8):
-                eight[k] = data[pos + k]
-            floats[column, slot] = eight.view(np.float64)[0]
-        else:
-            for k in range(4):
-                four[k] = data[pos + k]
-            floats[column, slot] = four.view(np.float32)[0]
-    return pos + size
-
-
 def read_records(
-    program: Int64s, data: Bytes, start: Int64s, end: Int64s,
-    ints: Int64s, floats: Float64s, text_start: Int64s, text_length: Int32s, valid: Bytes,
-    begin: Int32s, item_ints: Int64s, item_floats: Float64s, item_text_start: Int64s, item_text_length: Int32s,
-    item_valid: Bytes, problem: Bytes,
-) -> None:  # fmt: skip
+    program: Int64s,
+    data: Bytes,
+    start: Int64s,
+    end: Int64s,
+    ints: Int64s,
+    floats: Float64s,
+    text_start: Int64s,
+    text_length: Int32s,
+    valid: Bytes,
+    begin: Int32s,
+    entries: int,
+    problem: Bytes,
+) -> None:
     """Read n Avro bodies into columns.
 
     program: int64[k, 6], see above. data: uint8[b]; record i is data[start[i]:end[i]], int64[n] each.
-    ints, floats: int64[ci, n], float64[cf, n]. text_start, text_length: int64[cs, n], int32[cs, n], references
-    into data. valid: uint8[cv, n], set to 1 for values that are not null (0 before).
-    begin: int32[cb, n + 1], begin[:, 0] = 0. item_*: as their namesakes for the entries of maps and arrays, [c, m].
+    ints: int64, floats: float64: the columns of that store one behind the other, n long or, for those of
+    entries, ``entries`` long. text_start: int64, text_length: int32: the same for texts, references into data.
+    valid: uint8, set to 1 for values that are not null (0 before). begin: int32, see above (0 before).
     problem: uint8[n], 0 or the index of the reason in REASONS. What a broken record has written is undefined,
     but it owns no entries.
     """
     four = np.empty(4, np.uint8)
+    as_float32 = four.view(np.float32)
     eight = np.empty(8, np.uint8)
+    as_float64 = eight.view(np.float64)
     rows = program.shape[0]
-    entries = item_valid.shape[1]
     for i in range(start.shape[0]):
         pos = start[i]
         stop = end[i]
-        for c in range(begin.shape[0]):
-            begin[c, i + 1] = begin[c, i]
+        slot = i  # where values go: the record, or inside of a list the entry
+        remaining = 0  # entries of the block that are still to come
+        listing = -1  # the row of the list that we are in
         k = 0
-        while k < rows:
+        while True:
+            if listing >= 0 and k == listing + 1 + program[listing, 5]:  # an entry is whole, or a list begins
+                base = program[listing, 3] + i + 1
+                if slot >= 0:
+                    begin[base] += 1
+                    remaining -= 1
+                if remaining == 0:
+                    remaining, pos = read_varint(data, pos, stop)
+                    if pos < 0:
+                        break
+                    if remaining < 0:  # minus the count, then the size of the block in bytes
+                        remaining = -remaining
+                        _, pos = read_varint(data, pos, stop)
+                        if pos < 0:
+                            break
+                if remaining < 0:
+                    pos = -BAD_LENGTH
+                    break
+                if remaining == 0:
+                    listing = -1
+                    slot = i
+                    continue
+                slot = begin[base]
+                if slot >= entries or remaining > entries:
+                    pos = -TOO_MANY
+                    break
+                k = listing + 1
+                if program[listing, 5] == 0:
+                    continue
+            if k == rows:
+                break
             op = program[k, 0]
             null_branch = program[k, 1]
-            store = program[k, 2]
-            column = program[k, 3]
-            width = program[k, 5]
-            following = k + 1 + (width if op == ARRAY else 0)
             if null_branch >= 0:
                 branch, pos = read_varint(data, pos, stop)
                 if pos < 0:
                     break
                 if branch == null_branch:
-                    k = following
+                    if program[k, 2] != SKIP:
+                        valid[program[k, 4] + slot] = 0
+                    k += 1
+                    if op == LIST:
+                        k += program[k - 1, 5]
                     continue
                 if branch != 1 - null_branch:
                     pos = -BAD_BRANCH
                     break
-            if store != SKIP or op == NULL:
-                valid[program[k, 4], i] = op != NULL
-            if op not in (MAP, ARRAY):
-                pos = read_value(op, store, column, i, width, data, pos, stop,
-                                 ints, floats, text_start, text_length, four, eight)  # fmt: skip
+            store = program[k, 2]
+            if store != SKIP:
+                valid[program[k, 4] + slot] = 1
+            to = program[k, 3] + slot
+            if op in (STRING, BYTES):
+                length, pos = read_varint(data, pos, stop)
                 if pos < 0:
                     break
-                k = following
-                continue
-            while True:  # the blocks of a map or an array
-                count, pos = read_varint(data, pos, stop)
-                if pos <= 0 or count == 0:
+                if length < 0:
+                    pos = -BAD_LENGTH
                     break
-                if count < 0:  # minus the count, then the size of the block in bytes
-                    count = -count
-                    _, pos = read_varint(data, pos, stop)
-                    if pos < 0:
-                        break
-                for _ in range(count):
-                    slot = begin[column, i + 1]
-                    if slot >= entries:
-                        pos = -TOO_MANY
-                        break
-                    for j in range(k + 1, following) if op == ARRAY else range(k, k + 1):
-                        if op == MAP:
-                            pos = read_value(STRING, STRINGS, width, slot, 0, data, pos, stop, item_ints, item_floats,
-                                             item_text_start, item_text_length, four, eight)  # fmt: skip
-                            if pos < 0:
-                                break
-                            pos = read_value(STRING, STRINGS, width + 1, slot, 0, data, pos, stop, item_ints,
-                                             item_floats, item_text_start, item_text_length, four, eight)  # fmt: skip
-                            break
-                        if program[j, 1] >= 0:
-                            branch, pos = read_varint(data, pos, stop)
-                            if pos < 0:
-                                break
-                            if branch == program[j, 1]:
-                                item_valid[program[j, 4], slot] = 0
-                                continue
-                            if branch != 1 - program[j, 1]:
-                                pos = -BAD_BRANCH
-                                break
-                        if program[j, 2] != SKIP:
-                            item_valid[program[j, 4], slot] = 1
-                        pos = read_value(program[j, 0], program[j, 2], program[j, 3], slot, program[j, 5], data, pos,
-                                         stop, item_ints, item_floats, item_text_start, item_text_length,
-                                         four, eight)  # fmt: skip
-                        if pos < 0:
-                            break
-                    if pos < 0:
-                        break
-                    begin[column, i + 1] += 1
+                if length > stop - pos:
+                    pos = -TRUNCATED
+                    break
+                if op == STRING and not is_utf8(data, pos, pos + length):
+                    pos = -BAD_TEXT
+                    break
+                if store == TEXTS:
+                    text_start[to] = pos
+                    text_length[to] = length
+                pos += length
+            elif op in (LONG, INT):
+                number, pos = read_varint(data, pos, stop)
                 if pos < 0:
                     break
-            if pos < 0:
-                break
-            k = following
+                if op == INT and (number > 2147483647 or number < -2147483648):
+                    pos = -BAD_NUMBER
+                    break
+                if store == INTS:
+                    ints[to] = number
+                elif store == FLOATS:
+                    floats[to] = number
+            elif op == LIST:
+                listing = k
+                k += program[k, 5]
+                slot = -1
+            elif op == BOOLEAN:
+                if pos >= stop:
+                    pos = -TRUNCATED
+                    break
+                if data[pos] > 1:
+                    pos = -BAD_BOOLEAN
+                    break
+                if store == INTS:
+                    ints[to] = data[pos]
+                pos += 1
+            elif op != NULL:
+                size = program[k, 5]
+                if op == DOUBLE:
+                    size = 8
+                elif op == FLOAT:
+                    size = 4
+                if size > stop - pos:
+                    pos = -TRUNCATED
+                    break
+                if store == FLOATS:
+                    if op == DOUBLE:
+                        for b in range(8):
+                            eight[b] = data[pos + b]
+                        floats[to] = as_float64[0]
+                    else:
+                        for b in range(4):
+                            four[b] = data[pos + b]
+                        floats[to] = as_float32[0]
+                pos += size
+            k += 1
         if pos < 0:
             problem[i] = -pos
         elif pos != stop:
             problem[i] = LEFT_OVER
-        if problem[i] != OK:
-            for c in range(begin.shape[0]):
-                begin[c, i + 1] = begin[c, i]
+        for k in range(rows):
+            if program[k, 0] == LIST:
+                base = program[k, 3] + i
+                if problem[i] != OK:
+                    begin[base + 1] = begin[base]
+                if i + 1 < start.shape[0]:
+                    begin[base + 2] = begin[base + 1]
 
 
 read_records_compiled = compiled(read_records)

@@ -21,7 +21,7 @@ _SIMPLE = {
     "bytes": k.BYTES, "string": k.STRING,
 }  # fmt: skip
 _STORE_OF_READER = {"boolean": k.INTS, "int": k.INTS, "long": k.INTS, "float": k.FLOATS, "double": k.FLOATS,
-                    "string": k.STRINGS, "bytes": k.STRINGS}  # fmt: skip
+                    "string": k.TEXTS, "bytes": k.TEXTS}  # fmt: skip
 _PROMOTED = {
     ("int", "long"), ("int", "float"), ("int", "double"), ("long", "float"), ("long", "double"), ("float", "double"),
     ("string", "bytes"), ("bytes", "string"),
@@ -34,15 +34,15 @@ class Unplanned(Exception):
 
 @dataclass(slots=True)
 class Columns:
-    """How many columns of each store a level needs, counted while the program is written."""
+    """How many columns of each store records, or entries, need; counted while the program is written."""
 
-    count: dict[int, int] = field(default_factory=lambda: {k.INTS: 0, k.FLOATS: 0, k.STRINGS: 0})
+    of_store: list[int] = field(default_factory=lambda: [0, 0, 0, 0])  # indexed by SKIP, INTS, FLOATS, TEXTS
     valid: int = 0
 
     def take(self, store: int) -> int:
         """Return a new column of ``store``."""
-        self.count[store] += 1
-        return self.count[store] - 1
+        self.of_store[store] += 1
+        return self.of_store[store] - 1
 
     def take_valid(self) -> int:
         """Return a new row of ``valid``."""
@@ -68,9 +68,10 @@ class StringMap:
 
     name: str
     nullable: bool
-    begin: int
+    number: int
     valid: int
     key_column: int
+    value_column: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class RecordList:
 
     name: str
     nullable: bool
-    begin: int
+    number: int
     valid: int
     items: tuple[Simple, ...]
 
@@ -98,13 +99,30 @@ Column = Simple | StringMap | RecordList | Absent
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The kernel's program and what it fills. ``columns`` are in the reader's order."""
+    """What the kernel's program is made of, and what it fills. ``columns`` are in the reader's order.
 
-    program: Int64s
+    rows: int64[k, 7], as the program of the kernel, with a column's number in its store in place of ``base`` and
+    ``valid``, and at the end 1 for the fields of entries. level, items: how many columns there are of each.
+    """
+
+    rows: Int64s
     columns: tuple[Column, ...]
     level: Columns
     items: Columns
-    begins: int
+    lists: int
+
+    def program(self, n: int, entries: int) -> Int64s:
+        """Return the program for n records that own up to ``entries`` entries: int64[k, 6]."""
+        program = self.rows[:, :6].copy()
+        item = self.rows[:, 6] == 1
+        stored = self.rows[:, 2]
+        before = np.array(self.level.of_store)[stored] * n  # the columns of records stand before those of entries
+        column, valid = self.rows[:, 3], self.rows[:, 4]
+        program[:, 3] = np.where(item, before + column * entries, column * n)
+        program[:, 4] = np.where(item, self.level.valid * n + valid * entries, valid * n)
+        lists = self.rows[:, 0] == k.LIST
+        program[lists, 3] = column[lists] * (n + 1)
+        return program
 
 
 def plan(writer_schema: str, reader_schema: str) -> Plan:
@@ -123,8 +141,8 @@ def plan(writer_schema: str, reader_schema: str) -> Plan:
 class _Planner:
     def __init__(self, reader: Json) -> None:
         self.reader = reader
-        self.rows: list[tuple[int, int, int, int, int, int]] = []
-        self.level, self.items, self.begins = Columns(), Columns(), 0
+        self.rows: list[tuple[int, int, int, int, int, int, int]] = []
+        self.level, self.items, self.lists = Columns(), Columns(), 0
 
     def run(self, writer: Json) -> Plan:
         known = _readers_fields(self.reader)
@@ -135,8 +153,8 @@ class _Planner:
             if target is not None and column is not None:
                 found[target["name"]] = column
         columns = tuple(found.get(f["name"]) or _absent(f) for f in self.reader["fields"])
-        program = np.array(self.rows, np.int64).reshape(-1, 6)
-        return Plan(program, columns, self.level, self.items, self.begins)
+        rows = np.array(self.rows, np.int64).reshape(-1, 7)
+        return Plan(rows, columns, self.level, self.items, self.lists)
 
     def _field(self, written: Json, target: Json) -> Column | None:
         null_branch, written = _branches(written)
@@ -165,7 +183,7 @@ class _Planner:
         if op is None:
             raise Unplanned(kind)
         if wanted is None:
-            self.rows.append((op, null_branch, k.SKIP, -1, -1, width))
+            self.rows.append((op, null_branch, k.SKIP, 0, 0, width, 0))
             return None
         want = _kind(wanted)
         if want not in _STORE_OF_READER:
@@ -174,23 +192,26 @@ class _Planner:
             raise SchemaIncompatible(f"field {name}: the writer has {kind}, the reader needs {want}")
         store = _STORE_OF_READER[want]
         column, valid = level.take(store), level.take_valid()
-        self.rows.append((k.STRING if want == "string" else op, null_branch, store, column, valid, width))
+        op = k.STRING if want == "string" else op
+        self.rows.append((op, null_branch, store, column, valid, width, int(level is self.items)))
         logical = wanted.get("logicalType") if isinstance(wanted, dict) else None
         return Simple(name, want, logical, nullable, column, valid)
 
     def _map(self, name: str, null_branch: int, nullable: bool) -> StringMap:
-        valid, begin = self.level.take_valid(), self._take_begin()
-        key, _ = self.items.take(k.STRINGS), self.items.take(k.STRINGS)
-        self.rows.append((k.MAP, null_branch, k.STRINGS, begin, valid, key))
-        return StringMap(name, nullable, begin, valid, key)
+        valid, number = self.level.take_valid(), self._take_list()
+        self.rows.append((k.LIST, null_branch, k.TEXTS, number, valid, 2, 0))
+        key, value = self.items.take(k.TEXTS), self.items.take(k.TEXTS)
+        for column in (key, value):
+            self.rows.append((k.STRING, -1, k.TEXTS, column, self.items.take_valid(), 0, 1))
+        return StringMap(name, nullable, number, valid, key, value)
 
     def _list(self, name: str, null_branch: int, nullable: bool, item: Json, wanted: Json) -> RecordList:
-        valid, begin = self.level.take_valid(), self._take_begin()
+        valid, number = self.level.take_valid(), self._take_list()
         if wanted is not None and not _is_record(wanted["items"]):
             raise Unplanned("an array of something else")
         known = {} if wanted is None else _readers_fields(wanted["items"])
         at = len(self.rows)
-        self.rows.append((k.ARRAY, null_branch, k.STRINGS, begin, valid, len(item["fields"])))
+        self.rows.append((k.LIST, null_branch, k.TEXTS, number, valid, len(item["fields"]), 0))
         found: dict[str, Simple] = {}
         for field_ in item["fields"]:
             branch, written = _branches(field_["type"])
@@ -206,11 +227,11 @@ class _Planner:
         order = [] if wanted is None else [f["name"] for f in wanted["items"]["fields"]]
         if any(n not in found for n in order):
             raise Unplanned("a field of an item has a default")
-        return RecordList(name, nullable, begin, valid, tuple(found[n] for n in order))
+        return RecordList(name, nullable, number, valid, tuple(found[n] for n in order))
 
-    def _take_begin(self) -> int:
-        self.begins += 1
-        return self.begins - 1
+    def _take_list(self) -> int:
+        self.lists += 1
+        return self.lists - 1
 
 
 def _is_record(schema: Json) -> bool:

@@ -10,8 +10,9 @@ import fastavro
 import numpy as np
 import pyarrow as pa
 
-from schemas.arrays import Bytes, Float64s, Int32s, Int64s
-from schemas.columnar.arrow import ItemArrays, arrow_schema, to_arrow
+from schemas.arrays import Bytes, Int64s
+from schemas.columnar.arrays import Arrays
+from schemas.columnar.arrow import arrow_schema, to_arrow
 from schemas.columnar.kernel import OK, REASONS, read_records_compiled
 from schemas.columnar.plan import Plan, Unplanned, plan
 from schemas.errors import SchemaIncompatible
@@ -32,22 +33,6 @@ class Columns:
     batch: pa.RecordBatch
     kept: Int64s
     problems: list[Problem]
-
-
-@dataclass(frozen=True, slots=True)
-class Arrays:
-    """The raw columns of n records, as the kernel leaves them; see schemas/columnar/kernel.py for the shapes."""
-
-    plan: Plan
-    data: Bytes
-    ints: Int64s
-    floats: Float64s
-    text_start: Int64s
-    text_length: Int32s
-    valid: Bytes
-    begin: Int32s
-    items: ItemArrays
-    problem: Bytes
 
 
 class ColumnarReader:
@@ -75,31 +60,23 @@ class ColumnarReader:
 
     def arrays(self, writer: Plan, data: Bytes, start: Int64s, end: Int64s) -> Arrays:
         """Read data[start[i]:end[i]] into raw columns. data: uint8[b], start and end: int64[n]."""
-        n, level, items = start.shape[0], writer.level.count, writer.items.count
-        entries = int((end - start).sum()) + 1 if writer.begins else 0
-        arrays = Arrays(
-            plan=writer,
-            data=data,
-            ints=np.zeros((level[1], n), np.int64),
-            floats=np.full((level[2], n), np.nan),
-            text_start=np.zeros((level[3], n), np.int64),
-            text_length=np.full((level[3], n), -1, np.int32),
-            valid=np.zeros((writer.level.valid, n), np.uint8),
-            begin=np.zeros((writer.begins, n + 1), np.int32),
-            items=ItemArrays(
-                ints=np.empty((items[1], entries), np.int64),
-                floats=np.empty((items[2], entries)),
-                text_start=np.empty((items[3], entries), np.int64),
-                text_length=np.empty((items[3], entries), np.int32),
-                valid=np.empty((writer.items.valid, entries), np.uint8),
-            ),
-            problem=np.zeros(n, np.uint8),
-        )
+        n = start.shape[0]
+        entries = int((end - start).sum()) + 1 if writer.lists else 0  # more than that TOO_MANY says
+        arrays = Arrays.empty(writer, data, n, entries)
         read_records_compiled(
-            writer.program, data, start, end, arrays.ints, arrays.floats, arrays.text_start, arrays.text_length,
-            arrays.valid, arrays.begin, arrays.items.ints, arrays.items.floats, arrays.items.text_start,
-            arrays.items.text_length, arrays.items.valid, arrays.problem,
-        )  # fmt: skip
+            writer.program(n, entries),
+            data,
+            start,
+            end,
+            arrays.ints,
+            arrays.floats,
+            arrays.text_start,
+            arrays.text_length,
+            arrays.valid,
+            arrays.begin,
+            entries,
+            arrays.problem,
+        )
         return arrays
 
     def read(self, writer_schema: str, data: Bytes, start: Int64s, end: Int64s) -> Columns:
@@ -117,7 +94,7 @@ class ColumnarReader:
         kept = np.flatnonzero(arrays.problem == OK)
         problems = [Problem(int(i), REASONS[arrays.problem[i]]) for i in np.flatnonzero(arrays.problem)]
         columns = [
-            to_arrow(column, arrow_field.type, data, arrays, kept)
+            to_arrow(column, arrow_field.type, arrays, kept)
             for column, arrow_field in zip(writer.columns, self.schema, strict=True)
         ]
         return Columns(pa.record_batch(columns, schema=self.schema), kept, problems)

