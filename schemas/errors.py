@@ -8,6 +8,7 @@ FrictionError
     DataDirHeld          do not start        another process owns the data directory
     EmbeddedUnavailable  do not start        an embedded part could not be installed or started
     StoreUnavailable     back off, go on     Kafka, the registry or ClickHouse did not answer in time
+    UnknownSchema        dead letter         a schema id that the registry says it does not have
     StatementRejected    do not repeat       ClickHouse understood a statement and refused it
     InvariantBroken      stop the worker     a bug: an offset went back, a merge lost a row
 """
@@ -43,6 +44,10 @@ class EmbeddedUnavailable(FrictionError):
 
 class StoreUnavailable(FrictionError):
     """Kafka, the registry or ClickHouse did not answer in time; it may do so later."""
+
+
+class UnknownSchema(FrictionError):
+    """The registry answered, and it has no schema of this id: final for this record, asked again for the next."""
 
 
 class StatementRejected(FrictionError):
