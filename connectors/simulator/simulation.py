@@ -1,0 +1,104 @@
+"""The crowd at work: many journeys at a time, one interaction at each moment of telling."""
+
+import heapq
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from random import Random
+
+from connectors.simulator.crowd import customer, skewed
+from connectors.simulator.day import (
+    HOUR_MS,
+    BadSpell,
+    live_spell,
+    live_times,
+    span_end,
+    span_spell,
+    span_times,
+)
+from connectors.simulator.journeys import Journey, Visit, chosen_journey
+from schemas.errors import SettingsError
+from schemas.interactions import Interaction
+
+DEFAULT_CUSTOMERS = 10_000
+_UNDERWAY = 50_000  # journeys at a time, about 1 kB each
+
+
+def crowd_interactions(
+    *,
+    seed: int,
+    start_ms: int,
+    rate: float,
+    total: int | None = None,
+    customers: int = DEFAULT_CUSTOMERS,
+    span_hours: float | None = None,
+) -> Iterator[Interaction]:
+    """What a run that starts at ``start_ms`` (epoch ms) tells, in order; the same for the same arguments.
+
+    Raises:
+        SettingsError: a span without ``total``, or one that is shorter than the run.
+    """
+    if span_hours is None:
+        spell, times = live_spell(start_ms), live_times(start_ms, rate)
+        return interactions(
+            times if total is None else islice(times, total),
+            seed=seed,
+            start_ms=start_ms,
+            spell=spell,
+            customers=customers,
+        )
+    if total is None:
+        raise SettingsError("a compressed span needs a limit: give a count or seconds")
+    span_ms = int(span_hours * HOUR_MS)
+    end_ms = span_end(start_ms, rate, total)
+    if span_ms <= end_ms - start_ms:
+        raise SettingsError(
+            f"a span must be longer than the run that it is squeezed into: got {span_hours:g} hours "
+            f"for a run of {(end_ms - start_ms) / 1000:g} s"
+        )
+    return interactions(
+        span_times(start_ms, rate, total, span_ms),
+        seed=seed,
+        start_ms=start_ms,
+        spell=span_spell(end_ms, span_ms),
+        customers=customers,
+    )
+
+
+def interactions(
+    times: Iterable[int],
+    *,
+    seed: int,
+    start_ms: int,
+    spell: BadSpell | None = None,
+    customers: int = DEFAULT_CUSTOMERS,
+) -> Iterator[Interaction]:
+    """One interaction for each of ``times``, in the order of telling; none occurs after its moment.
+
+    times: moments of telling in epoch ms, ascending (day.live_times, day.span_times).
+    seed, start_ms: name the run. The same run with the same arguments gives the same interactions; another
+        run, also one that only starts a millisecond later, never repeats an event id.
+    spell: when the promotion form fails for most; None never.
+    customers: how many there are, > 0; few of them come often.
+
+    A journey whose next interaction is due goes first; else somebody new arrives. When very many are under
+    way (a high rate), nobody new arrives and the next one due is told early.
+    """
+    random = Random(f"{seed}/{start_ms}")  # a text is hashed with SHA-512: the same in every process
+    run = f"{seed:x}-{start_ms:x}"
+    underway: list[tuple[int, int, Visit, Journey]] = []
+    arrived = 0
+    for now_ms in times:
+        told: Interaction | None = None
+        while told is None:
+            if underway and (underway[0][0] <= now_ms or len(underway) >= _UNDERWAY):
+                _, number, visit, journey = heapq.heappop(underway)
+            else:
+                arrived += 1
+                number = arrived
+                who = customer(skewed(random.random(), customers))
+                visit = Visit(f"{run}-{number:x}", who, random, spell)
+                journey = chosen_journey(visit)
+            visit.now_ms = now_ms
+            told = next(journey, None)
+        heapq.heappush(underway, (now_ms + visit.rest_ms, number, visit, journey))
+        yield told
