@@ -1,0 +1,102 @@
+"""What aiokafka has fetched of a partition, as one columnar batch instead of an object per record.
+
+The fetcher of a started consumer is changed as an instance, no class or module of aiokafka is patched: its client is
+replaced by one that keeps the bytes of each answer, its buffer by one that reads those bytes as columns.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.fetcher import FetchResult
+from aiokafka.structs import TopicPartition
+
+from connectors.kafka.records import RecordColumns, read_record_set
+
+PREFETCH_BACKOFF_S = 0.02  # how long data of one partition may wait before the others are fetched again
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedBatch:
+    """The visible records between two fetch positions of a partition.
+
+    Batches of a partition are contiguous: the next one's ``position`` is this one's ``next_position``, across
+    markers, aborted batches and what compaction has removed.
+    """
+
+    topic: str
+    partition: int
+    position: int
+    next_position: int
+    records: RecordColumns
+
+
+class _Batches:
+    """Stands where aiokafka has its PartitionRecords: an iterator of one batch, and the next fetch offset."""
+
+    def __init__(self, partition: TopicPartition, fetched: Any, raw: bytes, *, check_crc: bool) -> None:
+        self.next_fetch_offset: int = fetched.next_fetch_offset
+        self._partition = partition
+        self._aborted: list[tuple[int, int]] = list(fetched._aborted_transactions)
+        self._raw: bytes | None = raw
+        self._check_crc = check_crc
+
+    def __iter__(self) -> Iterator[FetchedBatch]:
+        return self
+
+    def __next__(self) -> FetchedBatch:
+        raw, self._raw = self._raw, None
+        if raw is None:
+            raise StopIteration
+        position = self.next_fetch_offset
+        columns, following = read_record_set(raw, self._aborted, position, check_crc=self._check_crc)
+        self.next_fetch_offset = following
+        return FetchedBatch(self._partition.topic, self._partition.partition, position, following, columns)
+
+
+class _AnswerKeeper:
+    """A client that keeps the record sets of the last answer, by partition, until the fetcher asks for them."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.record_sets: dict[TopicPartition, bytes] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def send(self, node_id: int, request: Any, **options: Any) -> Any:
+        answer = await self._client.send(node_id, request, **options)
+        for topic, partitions in getattr(answer, "topics", ()) if _is_fetch(request) else ():
+            for partition, *_, record_set in partitions:
+                self.record_sets[TopicPartition(topic, partition)] = record_set
+        return answer
+
+
+def _is_fetch(request: Any) -> bool:
+    return type(request).__name__.startswith("FetchRequest")
+
+
+class _Buffer(OrderedDict[TopicPartition, Any]):
+    """The fetcher's buffer: what is put in comes out as columns."""
+
+    def __init__(self, answers: _AnswerKeeper, *, check_crc: bool) -> None:
+        super().__init__()
+        self._answers = answers
+        self._check_crc = check_crc
+
+    def __setitem__(self, partition: TopicPartition, result: Any) -> None:
+        if type(result) is FetchResult:
+            raw = self._answers.record_sets.pop(partition)
+            result._partition_records = _Batches(partition, result._partition_records, raw, check_crc=self._check_crc)
+        super().__setitem__(partition, result)
+
+
+def read_as_columns(consumer: AIOKafkaConsumer, *, check_crc: bool) -> None:
+    """Make a consumer that has been started, and has no subscription yet, give FetchedBatch objects."""
+    fetcher = consumer._fetcher
+    answers = _AnswerKeeper(fetcher._client)
+    fetcher._client = answers
+    fetcher._records = _Buffer(answers, check_crc=check_crc)
+    fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
