@@ -15,14 +15,13 @@ from pathlib import Path
 _PR_SET_PDEATHSIG = 1
 
 
-def start_child(
-    argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None
-) -> subprocess.Popen[bytes]:
+def start_child(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
     """Start ``argv`` with its output appended to ``log``; it dies with us.
 
     The kernel watches the thread that calls this: call it from one that lives as long as the process.
     """
-    shim = [sys.executable, "-m", "connectors.child", str(os.getpid()), *argv]
+    # By its path and isolated: `-m` would look in the working directory first, which may have its own `connectors`.
+    shim = [sys.executable, "-I", "-S", __file__, str(os.getpid()), *argv]
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
         return subprocess.Popen(
@@ -51,7 +50,12 @@ def _become(parent: int, argv: list[str]) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before we asked
             sys.exit(1)
-    os.execvp(argv[0], argv)  # noqa: S606 - a shell is what we do not want
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and a program would inherit that
+    try:
+        os.execvp(argv[0], argv)  # noqa: S606 - a shell is what we do not want
+    except OSError as error:
+        sys.stderr.write(f"{argv[0]} could not be started: {error.strerror}\n")
+        sys.exit(127)
 
 
 if __name__ == "__main__":

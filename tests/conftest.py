@@ -33,7 +33,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaConnection]
     elif ":" in where:
         yield KafkaConnection(bootstrap_servers=where)
     else:
-        pytest.fail(f"FRICTION_TEST_KAFKA must be embedded, container or host:port, got {where!r}")
+        pytest.fail(f"FRICTION_TEST_KAFKA must be embedded, container or host:port, got {where!r}", pytrace=False)
 
 
 @contextmanager
@@ -58,13 +58,17 @@ def _kafka_container() -> Iterator[KafkaConnection]:
         "KAFKA_GROUP_MIN_SESSION_TIMEOUT_MS": "1000",
         "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
     }
+    no_docker = ""
     try:
         container = DockerContainer("apache/kafka:4.1.1").with_bind_ports(port, port).with_envs(**environment)
         container.waiting_for(LogMessageWaitStrategy("Kafka Server started").with_startup_timeout(120)).start()
     except DockerException as error:
+        no_docker = str(error)
+    if no_docker:
         pytest.fail(
-            f"FRICTION_TEST_KAFKA=container needs Docker, and none answers ({error}). "
-            "Start Docker, or leave the variable out: the embedded Kafka needs none."
+            f"FRICTION_TEST_KAFKA=container needs Docker, and none answers ({no_docker}). "
+            "Start Docker, or leave the variable out: the embedded Kafka needs none.",
+            pytrace=False,
         )
     try:
         yield KafkaConnection(bootstrap_servers=f"localhost:{port}")
