@@ -1,0 +1,106 @@
+"""clickhouse-connect clients for a ClickHouseConnection, and its errors in our words.
+
+Errors come from every call of a client, not only from making one: put the calls under ``mapped_errors``.
+"""
+
+import ipaddress
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import clickhouse_connect
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
+
+from connectors.clickhouse.connection import ClickHouseConnection
+from schemas.errors import SettingsError, StatementRejected, StoreUnavailable
+
+_CONNECT_TIMEOUT_S = 5
+_ANSWER_TIMEOUT_S = 60
+
+# Codes of ClickHouse that pass: too busy, too many parts, out of memory or disk, a replica or keeper away.
+_PASSING = frozenset(
+    (159, 173, 202, 203, 209, 210, 225, 236, 241, 242, 243, 252, 279, 285, 286, 319, 394, 439, 745, 999)
+)
+_WRONG_CREDENTIALS = frozenset((192, 193, 194, 516))
+
+
+@contextmanager
+def mapped_errors(connection: ClickHouseConnection) -> Iterator[None]:
+    """Raise what clickhouse-connect raises as StoreUnavailable, StatementRejected or SettingsError."""
+    try:
+        yield
+    except ClickHouseError as e:
+        raise _mapped(e, connection) from e
+    except (OSError, TimeoutError) as e:
+        raise StoreUnavailable(f"ClickHouse at {connection.url} does not answer: {e}") from e
+
+
+def connect(connection: ClickHouseConnection, *, database: str | None = None) -> Client:
+    """A client that many threads may share. ``database`` is the connection's unless given; it must exist.
+
+    UTC columns come back as aware datetimes.
+
+    Raises:
+        StoreUnavailable: ClickHouse does not answer, or is overloaded.
+        SettingsError: user or password are wrong.
+        StatementRejected: the database does not exist.
+    """
+    with mapped_errors(connection):
+        return clickhouse_connect.get_client(**_arguments(connection, database))
+
+
+async def connect_async(connection: ClickHouseConnection, *, database: str | None = None) -> AsyncClient:
+    """As ``connect``, for asyncio."""
+    with mapped_errors(connection):
+        return await clickhouse_connect.get_async_client(**_arguments(connection, database))
+
+
+def _arguments(connection: ClickHouseConnection, database: str | None) -> dict[str, Any]:
+    said = connection.client_arguments()
+    logging.getLogger("clickhouse_connect.driver").setLevel(logging.ERROR)  # it warns of what it then raises
+    return {
+        **said,
+        "database": database or connection.database,
+        "connect_timeout": _CONNECT_TIMEOUT_S,
+        "send_receive_timeout": _ANSWER_TIMEOUT_S,
+        "autogenerate_session_id": False,  # a session takes one statement at a time
+        "compress": not _is_loopback(said["host"]),
+        "tz_mode": "aware",
+    }
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _mapped(
+    error: ClickHouseError, connection: ClickHouseConnection
+) -> StoreUnavailable | StatementRejected | SettingsError:
+    code: int | None = getattr(error, "code", None)
+    if code in _WRONG_CREDENTIALS:
+        return SettingsError(
+            f"ClickHouse at {connection.url} refuses user {connection.user!r}: the name or the password is wrong. "
+            "Set clickhouse.user and clickhouse.password."
+        )
+    if code in _PASSING:
+        return StoreUnavailable(f"ClickHouse at {connection.url} cannot take it now: {error}")
+    if code is None and _is_of_the_transport(error):
+        return StoreUnavailable(f"ClickHouse at {connection.url} does not answer: {_reason(error)}")
+    return StatementRejected(f"ClickHouse at {connection.url} refused a statement: {error}")
+
+
+def _is_of_the_transport(error: ClickHouseError) -> bool:
+    """Without a code of ClickHouse: nobody answered, or something between us did, with a 5xx of its own."""
+    return isinstance(error, OperationalError) or "received HTTP status 5" in str(error)
+
+
+def _reason(error: ClickHouseError) -> str:
+    """The network's own words, without the address with all its settings around them."""
+    cause = error.__cause__
+    return str(getattr(cause, "reason", None) or cause or error)
