@@ -1,5 +1,6 @@
 """The simulated crowd as a producer like any other: Avro under a registered schema, keyed by customer."""
 
+import math
 import time
 from collections.abc import Callable
 from threading import Event
@@ -46,7 +47,8 @@ def simulate(
         TopicMismatch: the topic does not exist.
         StoreUnavailable: Kafka or the registry is away, or some records were not delivered.
     """
-    total = _total(rate, count, seconds, customers)
+    _check(rate=rate, count=count, seconds=seconds, customers=customers, span_hours=span_hours)
+    total = _limit(rate, count, seconds)
     sender = Sender(kafka)
     topic = names.of(INTERACTIONS)
     sender.require_topic(topic)
@@ -72,9 +74,12 @@ def simulate(
     return sender.flush()
 
 
-def _total(rate: float, count: int | None, seconds: float | None, customers: int) -> int | None:
-    for name, value in (("rate", rate), ("count", count), ("seconds", seconds), ("customers", customers)):
-        if value is not None and not value > 0:
-            raise SettingsError(f"{name} of the simulator must be > 0, got {value}")
+def _limit(rate: float, count: int | None, seconds: float | None) -> int | None:
     limits = [limit for limit in (count, None if seconds is None else round(rate * seconds)) if limit is not None]
     return max(1, min(limits)) if limits else None
+
+
+def _check(**arguments: float | None) -> None:
+    for name, value in arguments.items():
+        if value is not None and not 0 < value < math.inf:
+            raise SettingsError(f"{name} of the simulator must be > 0, got {value}")
