@@ -221,7 +221,5 @@ def _ambiguities(schema: Any, path: str) -> Iterator[str]:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             yield f"{here} has more than one field with the name or alias {', '.join(twice)}"
-        if _kind(schema) == "enum" and "default" in schema and schema["default"] not in schema["symbols"]:
-            yield f"{here} has the default {schema['default']}, which is none of its symbols"
         for field in schema.get("fields", ()):
             yield from _ambiguities(field["type"], f"{here}.{field['name']}")
