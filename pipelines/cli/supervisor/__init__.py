@@ -1,0 +1,1 @@
+"""What ``friction up`` does: one data directory, the embedded parts, the child processes, their order."""
