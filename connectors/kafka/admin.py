@@ -219,6 +219,10 @@ def _is_refusal(code: int) -> bool:
     return code in _LASTING or (code > 0 and code not in _PASSING)
 
 
+def _passes(error: Exception) -> bool:
+    return isinstance(error, KafkaException) and error.args[0].code() in _PASSING
+
+
 class _Cluster:
     """An admin client whose every answer comes within the time left, or as one of our errors."""
 
@@ -299,20 +303,26 @@ class _Cluster:
     def _all(
         self, call: "Callable[..., dict[Any, Future[Any]]]", what: Any, *, allowed: int | None = None
     ) -> dict[Any, Any]:
-        """Ask for ``what`` and return every answer; the error code ``allowed`` counts as one."""
-        if not what:
-            return {}
-        answers = {}
-        try:
-            for key, future in call(what, request_timeout=self._left_s()).items():
-                try:
-                    answers[key] = future.result(timeout=self._left_s() + 1.0)
-                except KafkaException as error:
-                    if error.args[0].code() != allowed:
-                        raise
-        except (KafkaException, TimeoutError) as error:
-            raise self._told(error) from error
-        return answers
+        """Ask for ``what`` and return every answer; again while what stands in the way passes by itself.
+
+        The error code ``allowed`` counts as an answer.
+        """
+        while what:
+            answers = {}
+            try:
+                for key, future in call(what, request_timeout=self._left_s()).items():
+                    try:
+                        answers[key] = future.result(timeout=self._left_s() + 1.0)
+                    except KafkaException as error:
+                        if error.args[0].code() != allowed:
+                            raise
+            except (KafkaException, TimeoutError) as error:
+                if _passes(error) and time.monotonic() < self._deadline:
+                    time.sleep(0.05)
+                    continue
+                raise self._told(error) from error
+            return answers
+        return {}
 
     def _told(self, error: Exception) -> StoreUnavailable | SettingsError:
         kafka_error = error.args[0] if isinstance(error, KafkaException) else None
