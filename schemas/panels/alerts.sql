@@ -1,0 +1,34 @@
+-- title: Alerts
+-- answers: Whom or what to act on, the newest first, each alert as its last revision left it.
+-- shape: table
+-- columns:
+--   raised_at: {label: Raised, unit: time}
+--   status: {label: Status, unit: text}
+--   type: {label: Type, unit: text}
+--   about: {label: Customer or touchpoint, unit: text}
+--   band: {label: Band, unit: text}
+--   score: {label: Score, unit: index}
+--   reason: {label: Reason, unit: text}
+--   action: {label: Suggested action, unit: text}
+--   channel: {label: Channel, unit: text}
+--   alert_id: {label: Alert, unit: text}
+SELECT
+    raised_at,
+    status,
+    type,
+    coalesce(customer_id, touchpoint, '') AS about,
+    coalesce(band, '') AS band,
+    round(score, 1) AS score,
+    reason,
+    coalesce(suggested_action, '') AS action,
+    coalesce(channel, '') AS channel,
+    alert_id
+FROM
+(
+    SELECT * FROM friction_alerts
+    WHERE $__timeFilter(raised_at) -- not friction_alerts_latest, which sorts the alerts of all times
+    ORDER BY alert_id, revision DESC, _offset DESC
+    LIMIT 1 BY alert_id
+)
+ORDER BY raised_at DESC, alert_id
+LIMIT 50
