@@ -3,6 +3,7 @@
 import contextlib
 import json
 import socket
+import sys
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +20,7 @@ from schemas.errors import EmbeddedUnavailable
 
 _MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
 _MAX_BODY_BYTES = 512 * 1024  # what fits in one record of the topic
+_MAX_DISCARDED_BYTES = 16 * _MAX_BODY_BYTES
 _IDLE_S = 60.0  # a connection kept alive without a request
 
 
@@ -101,6 +103,10 @@ class _Server(ThreadingHTTPServer):
             self._open.pop(request, None)
         super().shutdown_request(request)
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # who hung up does not want an answer
+            super().handle_error(request, client_address)
+
     def server_close(self) -> None:
         super().server_close()
         with self._guard:
@@ -137,7 +143,9 @@ class _Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         given = length.isascii() and length.isdigit()
         if not given or len(length) > 9 or int(length) > _MAX_BODY_BYTES:
-            self.close_connection = True  # its bytes are left where they are
+            self.close_connection = True
+            if given and len(length) <= 9:  # whoever is still sending does not listen yet
+                self._discard(min(int(length), _MAX_DISCARDED_BYTES))
             raise Refused(
                 413 if given else 411,
                 f"The body must come with its Content-Length, of at most {_MAX_BODY_BYTES} bytes",
@@ -146,6 +154,10 @@ class _Handler(BaseHTTPRequestHandler):
             return json.loads(self.rfile.read(int(length)))
         except (ValueError, RecursionError) as err:
             raise Refused(400, f"The body is no JSON: {err}") from err
+
+    def _discard(self, size: int) -> None:
+        while size > 0 and (dropped := len(self.rfile.read(min(size, 65536)))):
+            size -= dropped
 
     def _send(self, status: int, body: Any) -> None:
         content = json.dumps(body).encode()
