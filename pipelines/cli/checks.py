@@ -60,9 +60,11 @@ def run_checks(loaded: Loaded) -> Iterator[Check]:
         yield Check("stores", True, "none is named and no friction up runs: `friction up` starts its own")
         return
     names = TopicNames(settings.topic_prefix)
-    yield _asked("broker", lambda: _broker(settings.kafka))
-    yield _asked("topics", lambda: _topics(settings.kafka, names))
-    yield _asked("clock", lambda: _clock(settings.kafka, names))
+    broker = _asked("broker", lambda: _broker(settings.kafka))
+    yield broker
+    if broker.good:
+        yield _asked("topics", lambda: _topics(settings.kafka, names))
+        yield _asked("clock", lambda: _clock(settings.kafka, names))
     yield _asked("registry", lambda: _registry(settings.registry))
     yield _asked("clickhouse", lambda: _clickhouse(settings.clickhouse))
 
@@ -123,16 +125,13 @@ def _asked(subject: str, question: Callable[[], tuple[bool, str]]) -> Check:
 
 
 def _broker(kafka: KafkaConnection) -> tuple[bool, str]:
-    brokers = _admin(kafka).list_topics(timeout=_TIMEOUT_S).brokers if _reachable(kafka) else {}
-    return True, f"{kafka.bootstrap_servers} answers, {len(brokers)} broker{'s' * (len(brokers) != 1)}"
-
-
-def _reachable(kafka: KafkaConnection) -> bool:
     try:
-        _admin(kafka).list_topics(timeout=_TIMEOUT_S)
+        brokers = _admin(kafka).list_topics(timeout=_TIMEOUT_S).brokers
     except KafkaException as error:
-        raise _away(kafka, error) from error
-    return True
+        raise StoreUnavailable(
+            f"{kafka.bootstrap_servers} does not answer ({_reason(error)}): is it running, is the address right?"
+        ) from error
+    return True, f"{kafka.bootstrap_servers} answers, {len(brokers)} broker{'s' * (len(brokers) != 1)}"
 
 
 def _topics(kafka: KafkaConnection, names: TopicNames) -> tuple[bool, str]:
@@ -215,10 +214,6 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
         return True
-
-
-def _away(kafka: KafkaConnection, error: Exception) -> StoreUnavailable:
-    return StoreUnavailable(f"Kafka at {kafka.bootstrap_servers} did not answer: {_reason(error)}")
 
 
 def _reason(error: Exception) -> str:

@@ -20,10 +20,8 @@ def land(
     settings = settings_of(
         config, assignments, kafka=kafka, registry=registry, clickhouse=clickhouse, prefix=prefix
     ).settings
-    from connectors.clickhouse.landing import Landing
-
+    from connectors.clickhouse.landing import Landing, LandingMetrics
     from connectors.clickhouse.migrations import migrate
-    from connectors.registry.client import SchemaRegistry
     from pipelines.cli.stopping import stopped_by_signals
     from pipelines.worker.exporter import start_exporter
     from pipelines.worker.logs import configure_logs
@@ -35,8 +33,10 @@ def land(
         migrate(settings.clickhouse)
         Landing(
             settings.kafka,
-            SchemaRegistry(settings.registry),
+            settings.registry,
             settings.clickhouse,
             TopicNames(settings.topic_prefix),
             group_id=settings.landing.group_id,
+            instance_id=settings.landing.instance_id,
+            metrics=LandingMetrics(),
         ).run(stop)

@@ -54,7 +54,10 @@ class WorkerOptions(_Part):
 class LandingOptions(_Part):
     """How records come to ClickHouse."""
 
-    group_id: str = Field(default="friction-landing", pattern=r"^[A-Za-z0-9._-]{1,100}$")
+    group_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,100}$")
+    """Consumer group; ``<topic_prefix>friction.landing`` unless given."""
+    instance_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,100}$")
+    """Name of a static member: a restart has its partitions back at once. No two may use the same."""
 
 
 class MetricsOptions(_Part):

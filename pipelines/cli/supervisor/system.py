@@ -22,7 +22,8 @@ from schemas.topics import TopicNames
 
 _LOOPBACK = "127.0.0.1"
 _PAGE_PORT = 8050  # if it is free
-_COMMAND = (sys.executable, "-m", "pipelines.cli.main")
+_PYTHON = (sys.executable, "-P")  # not from the working directory, which may have its own `pipelines`
+_COMMAND = (*_PYTHON, "-m", "pipelines.cli.main")
 _NO_FILE = "/dev/null"  # children get every value by variable; a friction.toml near them has no say
 
 
@@ -98,10 +99,10 @@ class System:
             self._say("No page: nicegui is not installed (pip install 'friction-signals[embedded]')")
         elif page:
             port = self.loaded.settings.embedded.page_port or _free_port(_PAGE_PORT)
-            argv = (sys.executable, "-m", "pipelines.page", "--host", _LOOPBACK, "--port", str(port))
+            argv = (*_PYTHON, "-m", "pipelines.page", "--host", _LOOPBACK, "--port", str(port))
             self._child("page", argv, needed=False)
             self._tell(page=f"http://{_LOOPBACK}:{port}")
-        self._child("landing", (*_COMMAND, "land"), metrics=True)
+        self._child("landing", (*_COMMAND, "land"), metrics=True, FRICTION_LANDING__INSTANCE_ID="landing")
         app_id = self.loaded.settings.worker.app_id
         for number in range(1, workers + 1):
             self._child(
