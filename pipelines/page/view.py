@@ -14,14 +14,12 @@ from pipelines.page.wording import (
     absence_words,
     alert_rows,
     dead_letter_words,
-    landed,
     numbers,
     score_rows,
+    status_words,
     trouble_words,
 )
 from schemas.panels import ALERTS, DEAD_LETTERS, HIGHEST_SCORES, INTERACTION_RATE, WAIT_WINDOWS
-
-STALE_S = 5.0  # answers older than that are drawn pale
 
 _BAND = '<span class="band" :class="\'band-\' + {0}"><i aria-hidden="true">{{{{ {1} }}}}</i>{{{{ {0} }}}}</span>'
 _SCORE_ROW = f"""
@@ -62,7 +60,7 @@ class View:
                 ui.label("Friction").classes("name")
                 ui.label("who is losing patience, why, and who waits").classes("motto")
             self._status = ui.label().classes("pill").props('role="status"')
-        with ui.element("div").classes("banner").props('role="alert"') as self._banner:
+        with ui.element("div").classes("banner").props('role="status"') as self._banner:
             self._trouble = ui.label()
             self._trouble_detail = ui.label().classes("detail")
         with ui.element("div").classes("panels") as self._panels:
@@ -117,16 +115,8 @@ class View:
         self._change("dead", dead_letter_words(board.rows.get(DEAD_LETTERS, [])), self._dead_letters.set_text)
 
     def _show_status(self, board: Board, now_s: float) -> None:
-        known = board.answered_s is not None
-        stale = board.trouble is not None or not known or now_s - (board.answered_s or 0) > STALE_S
-        if board.trouble is not None:
-            status = "waiting for ClickHouse"
-        elif not known:
-            status = "asking ..."
-        else:
-            status = "live" if landed(board) else "nothing yet"
-        self._change("status", f"● {status}", self._status.set_text)
-        self._change("live", not stale, self._mark_live)
+        self._change("status", f"● {status_words(board, now_s)}", self._status.set_text)
+        self._change("live", board.trouble is None and board.answered_s is not None, self._mark_live)
         self._change("trouble", trouble_words(board, now_s), self._trouble.set_text)
         self._change("detail", board.trouble.detail if board.trouble else "", self._trouble_detail.set_text)
         self._change("banner", board.trouble is not None, self._banner.set_visibility)

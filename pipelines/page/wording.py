@@ -21,6 +21,7 @@ ABSENCE = {
     WAIT_WINDOWS: "Nobody has waited in the last 3 hours.",
 }
 OVER = ("resolved", "retracted")
+LIVE_S = 5.0  # answers older than that are no longer called live
 UNKNOWN = "\N{EN DASH}"
 
 
@@ -116,6 +117,18 @@ def absence_words(panel: str, board: Board) -> str:
 def landed(board: Board) -> bool:
     """Whether any table has a row."""
     return any(row["newest"] is not None for row in board.rows.get(FRESHNESS, []))
+
+
+def status_words(board: Board, now_s: float) -> str:
+    """How current the page is, in two or three words."""
+    if board.trouble is not None:
+        return "waiting for ClickHouse"
+    if board.answered_s is None:
+        return "asking ..."
+    if not landed(board):
+        return "nothing yet"
+    age_s = now_s - board.answered_s
+    return "live" if age_s <= LIVE_S else f"as of {short_duration(age_s)} ago"
 
 
 def trouble_words(board: Board, now_s: float) -> str:
