@@ -1,5 +1,6 @@
 """Settings come from defaults, file, environment and flags; each knows its source, and no secret is shown."""
 
+import re
 import traceback
 from pathlib import Path
 
@@ -130,3 +131,23 @@ def test_a_child_process_gets_the_same_settings_by_its_environment(tmp_path: Pat
 def test_an_override_is_checked_like_a_flag(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"friction up: unknown key kafka\.port"):
         loaded(tmp_path).override({"kafka.port": 1}, where="friction up")
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_documentation_has_every_setting_with_its_default() -> None:
+    rows = [line.split("|") for line in (ROOT / "docs/settings.md").read_text("utf-8").splitlines()]
+    documented = {row[1].strip(" `"): row[2].strip(" `") for row in rows if len(row) == 5 and row[1].startswith(" `")}
+    defaults = load_settings(file=None, environment={}, directory=ROOT / "docs").rows()
+    assert documented == {key: "" if value == "none" else value for key, value, _ in defaults}
+
+
+def test_the_example_file_can_be_used_as_it_is_and_with_its_comments_undone(tmp_path: Path) -> None:
+    text = (ROOT / "deploy/friction.example.toml").read_text("utf-8")
+    assert loaded(tmp_path, text).settings.kafka.bootstrap_servers == "kafka-1:9092,kafka-2:9092"
+    secrets = {"FRICTION_KAFKA__SASL_PASSWORD": SECRET, "FRICTION_REGISTRY__PASSWORD": SECRET}
+    undone = re.sub(r"(?m)^# (?=\w+ = )", "", text)
+    settings = loaded(tmp_path, undone, variables=secrets).settings
+    assert settings.kafka.security_protocol == "SASL_SSL"
+    assert settings.worker.dead_letter_limit == 10_000
