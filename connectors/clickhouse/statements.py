@@ -81,6 +81,5 @@ def _read(text: bytes) -> Read:
     for token in _TOKENS.finditer(text):
         if token["format"]:
             last = token
-    if last is None:
-        return Read(text.rstrip().rstrip(b";"), None)
-    return Read(text[: last.start()] + text[last.end() :].rstrip().rstrip(b";"), last["format"].decode())
+    bare = text if last is None else text[: last.start()] + text[last.end() :]
+    return Read(bare.strip().rstrip(b";").rstrip(), last["format"].decode() if last else None)
