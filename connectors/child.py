@@ -15,8 +15,10 @@ from pathlib import Path
 _PR_SET_PDEATHSIG = 1
 
 
-def start_child(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
-    """Start ``argv`` with its output appended to ``log``; it dies with us.
+def start_child(
+    argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.Popen[bytes]:
+    """Start ``argv`` in the folder ``cwd`` with its output appended to ``log``; it dies with us.
 
     The kernel watches the thread that calls this: call it from one that lives as long as the process.
     """
@@ -30,6 +32,7 @@ def start_child(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None
             stdout=out,
             stderr=subprocess.STDOUT,
             env={**os.environ, **(env or {})},
+            cwd=cwd,
             start_new_session=True,  # Ctrl-C reaches the parent alone, which stops us in order
         )
 

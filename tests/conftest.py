@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from connectors.clickhouse.connection import ClickHouseConnection
 from connectors.kafka.admin import apply_topics
@@ -31,7 +32,9 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaConnection]
         with _kafka_container() as connection:
             yield connection
     elif ":" in where:
-        yield KafkaConnection(bootstrap_servers=where)
+        connection = KafkaConnection(bootstrap_servers=where)
+        yield connection
+        _delete_topics(connection, _used_prefixes)
     else:
         pytest.fail(f"FRICTION_TEST_KAFKA must be embedded, container or host:port, got {where!r}", pytrace=False)
 
@@ -86,7 +89,9 @@ def _free_port() -> int:
 def registry(kafka: KafkaConnection) -> Iterator[RegistryConnection]:
     from connectors.registry.server import EmbeddedRegistry
 
-    server = EmbeddedRegistry(kafka, topic=f"_schemas-{uuid.uuid4().hex[:8]}")
+    prefix = f"t{uuid.uuid4().hex[:10]}-"
+    _used_prefixes.append(prefix)
+    server = EmbeddedRegistry(kafka, topic=f"{prefix}schemas")
     yield server.start()
     server.stop()
 
@@ -100,10 +105,15 @@ def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseC
     engine.stop()
 
 
+_used_prefixes: list[str] = []
+
+
 @pytest.fixture
 def names() -> TopicNames:
     """Names of topics that no other test uses; the topics do not exist yet."""
-    return TopicNames(prefix=f"t{uuid.uuid4().hex[:10]}-")
+    names = TopicNames(prefix=f"t{uuid.uuid4().hex[:10]}-")
+    _used_prefixes.append(names.prefix)
+    return names
 
 
 @pytest.fixture
@@ -111,3 +121,12 @@ def created_topics(kafka: KafkaConnection, names: TopicNames) -> TopicNames:
     """``names`` when all the declared topics exist: 3 partitions for customers, 2 for touchpoints."""
     apply_topics(kafka, names, partitions={"customers": 3, "touchpoints": 2})
     return names
+
+
+def _delete_topics(kafka: KafkaConnection, prefixes: list[str]) -> None:
+    """Leave a broker that was only lent to us as it was."""
+    admin = AdminClient(kafka.confluent())
+    ours = [topic for topic in admin.list_topics(timeout=10).topics if topic.startswith(tuple(prefixes))]
+    if ours:
+        for deletion in admin.delete_topics(ours).values():
+            deletion.result(10)

