@@ -5,6 +5,7 @@ import json
 import socket
 import sys
 import threading
+import time
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
@@ -21,6 +22,7 @@ from schemas.errors import EmbeddedUnavailable
 _MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
 _MAX_BODY_BYTES = 512 * 1024  # what fits in one record of the topic
 _MAX_DISCARDED_BYTES = 16 * _MAX_BODY_BYTES
+_STOP_S = 10.0  # for the requests in progress
 _IDLE_S = 60.0  # a connection kept alive without a request
 
 
@@ -114,8 +116,9 @@ class _Server(ThreadingHTTPServer):
             for connection in self._open:
                 with contextlib.suppress(OSError):  # the other side was faster
                     connection.shutdown(socket.SHUT_RD)  # a request in progress is still answered
+        deadline = time.monotonic() + _STOP_S
         for thread in threads:
-            thread.join(_IDLE_S)
+            thread.join(max(0.0, deadline - time.monotonic()))
 
 
 class _Handler(BaseHTTPRequestHandler):

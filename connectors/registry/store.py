@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import RLock
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
@@ -47,16 +48,16 @@ class SchemaStore:
             try:
                 self._prepare_topic()
                 self._consumer = Consumer(
-                    self._kafka.confluent(
+                    self._config(
                         group_id=f"{self._topic}-reader",
                         enable_auto_commit=False,
                         enable_partition_eof=True,
                         isolation_level="read_committed",
-                        auto_offset_reset="error",
+                        auto_offset_reset="earliest",
                     )
                 )
                 self._consumer.assign([TopicPartition(self._topic, 0, 0)])
-                self._become_writer()
+                self._become_writer(_OPEN_TIMEOUT_S)
             except KafkaException as err:
                 raise self._unavailable(err.args[0]) from err
 
@@ -90,7 +91,7 @@ class SchemaStore:
             if self._taken_over:
                 raise self._lost()
             if self._producer is None:
-                self._become_writer()
+                self._become_writer(_TIMEOUT_S)
             yield
 
     def append(self, records: Sequence[Record]) -> None:
@@ -120,16 +121,16 @@ class SchemaStore:
             raise self._unavailable(err.args[0]) from err
         self._read_to(last + 1)
 
-    def _become_writer(self) -> None:
+    def _become_writer(self, timeout_s: float) -> None:
         producer = Producer(
-            self._kafka.confluent(
+            self._config(
                 transactional_id=f"friction-registry-{self._topic}",
                 transaction_timeout_ms=int(_TIMEOUT_S * 1000),
                 linger_ms=0,
             )
         )
         try:
-            producer.init_transactions(_OPEN_TIMEOUT_S)
+            producer.init_transactions(timeout_s)
         except KafkaException as err:
             raise self._unavailable(err.args[0]) from err
         self.catch_up()
@@ -158,7 +159,7 @@ class SchemaStore:
         return self._consumer
 
     def _prepare_topic(self) -> None:
-        admin = AdminClient(self._kafka.confluent())
+        admin = AdminClient(self._config())
         wanted = NewTopic(self._topic, 1, config={"cleanup.policy": "compact"})
         try:
             admin.create_topics([wanted], request_timeout=_OPEN_TIMEOUT_S)[self._topic].result()
@@ -176,6 +177,9 @@ class SchemaStore:
                 f"The registry's topic {self._topic} must have 1 partition and cleanup.policy=compact, "
                 f"it has {partitions} and {policy}: schemas would be lost. Give the registry another topic."
             )
+
+    def _config(self, **more: str | int | bool) -> dict[str, Any]:
+        return {**self._kafka.confluent(**more), "log_level": 0}  # what goes wrong is in our errors
 
     def _unavailable(self, error: KafkaError | None) -> StoreUnavailable:
         why = "it did not answer in time" if error is None else error.str()

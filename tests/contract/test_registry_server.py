@@ -3,18 +3,22 @@
 import http.client
 import json
 import socket
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.schema_registry import Schema, SchemaRegistryError
 
+from connectors.kafka.broker import EmbeddedBroker
 from connectors.kafka.connection import KafkaConnection
+from connectors.registry.client import SchemaRegistry
 from connectors.registry.server import EmbeddedRegistry
-from schemas.errors import EmbeddedUnavailable, TopicMismatch
+from schemas.errors import EmbeddedUnavailable, StoreUnavailable, TopicMismatch
 from schemas.topics import TopicNames
 from tests.contract.conftest import NewTopicOf, StartRegistry
 from tests.orders import ID_ONLY, WITH_NOTE, WITHOUT_DEFAULT
+from tests.polling import wait_until
 
 
 def test_a_restart_keeps_ids_versions_levels_and_deletions(start_registry: StartRegistry) -> None:
@@ -67,6 +71,35 @@ def test_a_second_registry_takes_the_topic_over_and_the_first_says_so(start_regi
     assert lost.value.http_status_code == 500
     assert json.loads(first.get_schema(newest).schema_str) == json.loads(WITH_NOTE)  # it still reads on
     assert second.register_schema("payments", Schema('"string"')) == newest + 1
+
+
+def test_a_broker_that_restarts_is_waited_for_and_nothing_is_called_unknown_meanwhile(tmp_path: Path) -> None:
+    broker = EmbeddedBroker(tmp_path / "kafka")
+    registry = EmbeddedRegistry(broker.start())
+    try:
+        ours = SchemaRegistry(registry.start(), timeout_s=60)
+        first = ours.register("orders", ID_ONLY)
+        port = broker.port
+        broker.stop()
+        assert json.loads(ours.schema(first)) == json.loads(ID_ONLY)
+        with pytest.raises(StoreUnavailable, match="could not answer: HTTP 500: Kafka at"):
+            ours.schema(first + 1)
+
+        broker = EmbeddedBroker(tmp_path / "kafka", port=port)
+        broker.start()
+        assert wait_until(lambda: registered(ours, "orders", WITH_NOTE)) == first + 1
+        assert json.loads(ours.schema(first + 1)) == json.loads(WITH_NOTE)
+    finally:
+        registry.stop()
+        broker.stop()
+
+
+def registered(ours: SchemaRegistry, subject: str, text: str) -> int | None:
+    """Id of the schema, or None while the registry cannot reach its broker."""
+    try:
+        return ours.register(subject, text)
+    except StoreUnavailable:
+        return None
 
 
 def test_stopping_ends_open_connections_at_once_and_frees_the_port(kafka: KafkaConnection, names: TopicNames) -> None:
