@@ -1,6 +1,7 @@
 """One ``friction up`` from its start to its summary."""
 
 import json
+import math
 import os
 import signal
 import time
@@ -17,7 +18,7 @@ from pipelines.cli.supervisor.directory import DataDirectory, RunRecord, write_w
 from pipelines.cli.supervisor.pulse import Pulse
 from pipelines.cli.supervisor.screen import Screen
 from pipelines.cli.supervisor.system import Simulation, System
-from schemas.errors import FrictionError
+from schemas.errors import FrictionError, StoreUnavailable
 from schemas.topics import TopicNames
 
 _WATCH_S = 0.2
@@ -73,46 +74,43 @@ class Session:
             settings = system.loaded.settings
             names = TopicNames(settings.topic_prefix)
             kafka, clickhouse, app_id = settings.kafka, settings.clickhouse, settings.worker.app_id
-            probe = stops.enter_context(Probe(kafka, clickhouse, names, app_id=app_id))
-            pulse = Pulse(probe, began_s=self._began_s)
+            probe, pulses_own = (stops.enter_context(Probe(kafka, clickhouse, names, app_id=app_id)) for _ in range(2))
+            pulse = Pulse(pulses_own, began_s=self._began_s)
             stops.callback(self._summarise, system, probe, pulse)
             pulse.start()
             stops.callback(self._screen.freeze)
             system.start_children(workers=self._plan.workers, page=self._plan.page, simulation=self._plan.simulation)
             self._screen.say(f"Running{f', the page is {system.record.page}' if system.record.page else ''}")
-            self._serve(system, pulse)
-            self._screen.freeze()
+            ends_s = math.inf if self._plan.for_s is None else time.monotonic() + self._plan.for_s
+            for _ in self._seconds(system, pulse, ends_s=ends_s):
+                pass
             system.stop_simulator()
             self._drain(system, pulse, probe)
 
-    def _serve(self, system: System, pulse: Pulse) -> None:
-        ends_s = None if self._plan.for_s is None else time.monotonic() + self._plan.for_s
+    def _seconds(self, system: System, pulse: Pulse, *, ends_s: float) -> Iterator[None]:
+        """Look after the parts until ``ends_s``; yield after each line of a second."""
         line_s = time.monotonic() + _LINE_S
-        while ends_s is None or time.monotonic() < ends_s:
+        while (now_s := time.monotonic()) < ends_s:
             system.watch()
-            now_s = time.monotonic()
             if now_s >= line_s:
                 self._screen.beat(now_s - self._began_s, pulse.latest, pulse.trouble, system.record.page)
                 line_s = max(line_s + _LINE_S, now_s)
+                yield
             time.sleep(_WATCH_S)
 
     def _drain(self, system: System, pulse: Pulse, probe: Probe) -> None:
         """Wait until everything is processed and landed and nothing moves any more, for at most DRAIN_S."""
-        pulse.stop()
         self._screen.say("Waiting until everything is processed and landed")
-        ends_s = time.monotonic() + DRAIN_S
         before: Counts | None = None
-        while time.monotonic() < ends_s:
-            system.watch()
+        for _ in self._seconds(system, pulse, ends_s=time.monotonic() + DRAIN_S):
             try:
                 counts = probe.counts()
-            except FrictionError as error:
-                self._screen.say(f"  {error}")
-            else:
-                if counts.complete and before is not None and before.landed == counts.landed:
-                    return
-                before = counts
-            time.sleep(_LINE_S)
+            except StoreUnavailable as error:
+                self._screen.say(str(error))
+                continue
+            if counts.complete and before is not None and before.landed == counts.landed:
+                return
+            before = counts
         self._screen.say(f"Not everything was processed and landed within {DRAIN_S:.0f} s")
 
     def _summarise(self, system: System, probe: Probe, pulse: Pulse) -> None:
