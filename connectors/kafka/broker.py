@@ -107,6 +107,7 @@ class EmbeddedBroker:
         self._progress = progress
         self._child: subprocess.Popen[bytes] | None = None
         self._ports: Ports | None = None
+        self._log_begin = 0
 
     @property
     def pid(self) -> int:
@@ -221,12 +222,12 @@ class EmbeddedBroker:
         return found[1].strip() if found else None
 
     def _start_java(self, argv: list[str]) -> subprocess.Popen[bytes]:
+        self._log_begin = self.log.stat().st_size if self.log.exists() else 0
         utf8 = {"LC_ALL": "C.UTF-8"}  # Java reads the name of its working directory by the locale
         return start_child(argv, log=self.log, env=utf8, cwd=self.directory)
 
     def _launch(self, base: list[str]) -> None:
         self._progress("Starting Apache Kafka")
-        said_before = self.log.stat().st_size if self.log.exists() else 0
         child = self._start_java([*base, "kafka.Kafka", "server.properties"])
         try:
             answers = self._wait_until_it_answers(child)
@@ -240,7 +241,7 @@ class EmbeddedBroker:
         code = stop_child(child, timeout_s=0)
         if silent:
             raise EmbeddedUnavailable(f"the Kafka broker did not answer within {_START_S:g} s. {self._end_of_log()}")
-        if "Address already in use" in self._said(since=said_before):
+        if "Address already in use" in self._said():
             raise _PortTaken
         raise EmbeddedUnavailable(self._obituary(code))
 
@@ -262,22 +263,20 @@ class EmbeddedBroker:
                 continue
         return False
 
-    def _said(self, *, since: int = 0) -> str:
-        if not self.log.exists():
-            return ""
+    def _said(self) -> str:
+        """What the process that was started last has written."""
         with self.log.open("rb") as file:
-            file.seek(since)
+            file.seek(self._log_begin)
             return file.read().decode("utf-8", "replace")
 
     def _obituary(self, code: int) -> str:
-        last = self._end_of_log()
-        if "No space left on device" in last or shutil.disk_usage(self.directory).free < 2**20:
-            what = f"the disk of {self.directory} is full. Make room and start again; nothing stored is lost"
+        if "No space left on device" in self._said() or shutil.disk_usage(self.directory).free < 2**20:
+            what = f"the disk of {self.directory} is full. Make room and start again; what was acknowledged is kept"
         elif code < 0:
             what = f"the Kafka broker was ended by signal {-code}. If the machine is short of memory, it needs 700 MB"
         else:
             what = f"the Kafka broker gave up (exit code {code})"
-        return f"{what}. {last}"
+        return f"{what}. {self._end_of_log()}"
 
     def _end_of_log(self) -> str:
         said = (line for line in self._said().splitlines() if not line.startswith("\tat "))  # Java's stack traces
