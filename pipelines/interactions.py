@@ -49,9 +49,7 @@ class InteractionBatch:
         return int(self.offset.shape[0])
 
     def take(self, rows: Int64s) -> "InteractionBatch":
-        """The batch of some rows, int64[k] in rising order; itself when it is all of them."""
-        if rows.shape[0] == len(self):
-            return self
+        """The batch of some rows, int64[k], in their order."""
         return InteractionBatch(
             data=self.data,
             offset=self.offset[rows],

@@ -1,4 +1,4 @@
-"""The customers of one source partition: a batch in, outputs out. Pure: time comes with the records and with advance."""
+"""The customers of one source partition: a batch in, outputs out. Pure: time comes with records and with advance."""
 
 from dataclasses import dataclass
 

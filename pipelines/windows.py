@@ -134,6 +134,11 @@ class WaitWindows:
         """Move the watermark when time itself tells that nothing older will come."""
         self.watermark_ms = max(self.watermark_ms, watermark_ms)
 
+    def closing(self) -> bool:
+        """Whether the watermark has passed windows that have not been told to be closed."""
+        ends = self._key[:, 1] + self.length_ms + self.lateness_ms
+        return bool(((self._key[:, 0] != _EMPTY) & (ends <= self.watermark_ms)).any())
+
     def take_dirty(self) -> list[WindowState]:
         """Windows that changed or were closed since the last call, in the order of place and start; closed ones go."""
         closes = self._key[:, 1] + self.length_ms + self.lateness_ms <= self.watermark_ms

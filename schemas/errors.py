@@ -10,6 +10,7 @@ FrictionError
     StoreUnavailable     back off, go on     Kafka, the registry or ClickHouse did not answer in time
     UnknownSchema        dead letter         a schema id that the registry says it does not have
     StatementRejected    do not repeat       ClickHouse understood a statement and refused it
+    StateLost            do not start        records or state that were needed are gone from Kafka
     InvariantBroken      stop the worker     a bug: an offset went back, a merge lost a row
 """
 
@@ -52,6 +53,10 @@ class UnknownSchema(FrictionError):
 
 class StatementRejected(FrictionError):
     """ClickHouse understood the statement and refused it; the same again fails again."""
+
+
+class StateLost(FrictionError):
+    """Records that were never processed, or the state itself, are gone from Kafka; the text says how to go on."""
 
 
 class InvariantBroken(FrictionError):

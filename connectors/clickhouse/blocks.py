@@ -46,14 +46,16 @@ class Backlog:
 
     def add(self, records: Iterable[Message], now_s: float) -> None:
         """Take records in the order in which they were read. now_s: a monotonic clock."""
+        arrived: dict[tuple[str, int], list[Message]] = {}
         for record in records:
-            topic: str = record.topic()
+            arrived.setdefault((record.topic(), record.partition()), []).append(record)
+        for (topic, partition), its in arrived.items():
             waiting = self._waiting.setdefault(topic, _Waiting())
             if not waiting.records:
                 waiting.since_s = now_s
-            waiting.records.append(record)
-            waiting.size_bytes += len(record)
-            self.reach(topic, record.partition(), record.offset() + 1)
+            waiting.records.extend(its)
+            waiting.size_bytes += sum(map(len, its))
+            self.reach(topic, partition, its[-1].offset() + 1)
 
     def reach(self, topic: str, partition: int, next_offset: int) -> None:
         """Note that everything below ``next_offset`` was read; transaction markers are no records."""

@@ -34,6 +34,9 @@ _READ_WITHIN_S = 0.1
 _FIRST_RETRY_AFTER_S = 0.25
 _LAST_RETRY_AFTER_S = 10.0
 
+_REFUSALS = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED)  # noqa: SLF001 - librdkafka's public name
+_FATAL = (KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID)  # noqa: SLF001 - as above
+
 _T = TypeVar("_T")
 
 
@@ -91,6 +94,7 @@ class Landing:
         self._tables = {names.of(topic): table for topic, table in TABLES.items()}
         self._client: Client | None = None
         self._complained: set[int] = set()
+        self._end: SettingsError | None = None
         self._report = LandingReport()
 
     @property
@@ -145,13 +149,15 @@ class Landing:
             messages: list[Message] = consumer.consume(at_most, timeout=_READ_WITHIN_S)
         except KafkaException as e:
             self._complain(e.args[0])
-            return
+            messages = []
+        if self._end is not None:
+            raise self._end
         records = []
         for message in messages:
             error = message.error()
             if error is None:
                 records.append(message)
-            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's public name
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - as above
                 self._backlog.add(records, time.monotonic())
                 records = []
                 self._backlog.reach(message.topic(), message.partition(), message.offset())
@@ -227,15 +233,15 @@ class Landing:
             self._read(consumer, 100)
 
     def _complain(self, error: KafkaError) -> None:
-        """Say once what is wrong with Kafka; stop when waiting cannot help."""
-        if error.code() in (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED):  # noqa: SLF001 - as above
-            raise SettingsError(f"Kafka at {self._kafka.bootstrap_servers} refuses us: {error.str()}")
-        if error.fatal() or error.code() == KafkaError.FENCED_INSTANCE_ID:
-            raise SettingsError(
+        """Say once what is wrong with Kafka; note it as the end when waiting cannot help."""
+        if error.code() in _REFUSALS:
+            self._end = SettingsError(f"Kafka at {self._kafka.bootstrap_servers} refuses us: {error.str()}")
+        elif error.fatal() or error.code() in _FATAL:
+            self._end = SettingsError(
                 f"Kafka put the landing out of the group {self._group_id}: {error.str()}. "
                 "Another landing may run with the same instance id."
             )
-        if error.code() not in self._complained:
+        elif error.code() not in self._complained:
             self._complained.add(error.code())
             _log.warning("The landing hears from its Kafka client: %s", error.str())
 

@@ -99,6 +99,7 @@ def migrate(connection: ClickHouseConnection) -> list[str]:
         SchemaIncompatible: see ``pending``.
         StoreUnavailable, SettingsError, StatementRejected: see ``connect``.
     """
+    every = migrations()
     with mapped_errors(connection):
         server = connect(connection, database="default")
         try:
@@ -108,7 +109,7 @@ def migrate(connection: ClickHouseConnection) -> list[str]:
         client = connect(connection)
         try:
             client.command(_HISTORY)
-            missing = pending(migrations(), _applied(client))
+            missing = pending(every, _applied(client))
             for migration in missing:
                 for statement in migration.statements:
                     client.command(statement)

@@ -25,9 +25,7 @@ class KafkaConnection(BaseModel):
     @model_validator(mode="after")
     def _complete(self) -> "KafkaConnection":
         if self.security_protocol.startswith("SASL"):
-            missing = [
-                n for n in ("sasl_mechanism", "sasl_username", "sasl_password") if getattr(self, n) is None
-            ]
+            missing = [n for n in ("sasl_mechanism", "sasl_username", "sasl_password") if getattr(self, n) is None]
             if missing:
                 raise ValueError(f"security_protocol {self.security_protocol} needs {', '.join(missing)}")
         if (self.ssl_certificate_file is None) != (self.ssl_key_file is None):

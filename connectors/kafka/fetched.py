@@ -4,6 +4,7 @@ The fetcher of a started consumer is changed as an instance, no class or module 
 replaced by one that keeps the bytes of each answer, its buffer by one that reads those bytes as columns.
 """
 
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,6 +32,21 @@ class FetchedBatch:
     position: int
     next_position: int
     records: RecordColumns
+
+    def since(self, position: int) -> "FetchedBatch":
+        """The part from ``position`` on."""
+        return FetchedBatch(self.topic, self.partition, position, self.next_position, self.records.since(position))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The last answer of a broker about a partition.
+
+    begun_ms: wall clock before the broker was asked. end: offset at which committed records ended then.
+    """
+
+    begun_ms: int
+    end: int
 
 
 class _Batches:
@@ -62,15 +78,20 @@ class _AnswerKeeper:
     def __init__(self, client: Any) -> None:
         self._client = client
         self.record_sets: dict[TopicPartition, bytes] = {}
+        self.answers: dict[TopicPartition, Answer] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
 
     async def send(self, node_id: int, request: Any, **options: Any) -> Any:
+        begun_ms = time.time_ns() // 1_000_000
         answer = await self._client.send(node_id, request, **options)
         for topic, partitions in getattr(answer, "topics", ()) if _is_fetch(request) else ():
-            for partition, *_, record_set in partitions:
-                self.record_sets[TopicPartition(topic, partition)] = record_set
+            for partition, error, _high, last_stable_offset, *_, record_set in partitions:
+                tp = TopicPartition(topic, partition)
+                if error == 0:
+                    self.record_sets[tp] = record_set
+                    self.answers[tp] = Answer(begun_ms, last_stable_offset)
         return answer
 
 
@@ -93,10 +114,14 @@ class _Buffer(OrderedDict[TopicPartition, Any]):
         super().__setitem__(partition, result)
 
 
-def read_as_columns(consumer: AIOKafkaConsumer, *, check_crc: bool) -> None:
-    """Make a consumer that has been started, and has no subscription yet, give FetchedBatch objects."""
+def read_as_columns(consumer: AIOKafkaConsumer, *, check_crc: bool) -> dict[TopicPartition, Answer]:
+    """Make a consumer that has been started, and has no subscription yet, give FetchedBatch objects.
+
+    Returns the brokers' last answers by partition, which go on to change.
+    """
     fetcher = consumer._fetcher
     answers = _AnswerKeeper(fetcher._client)
     fetcher._client = answers
     fetcher._records = _Buffer(answers, check_crc=check_crc)
     fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
+    return answers.answers

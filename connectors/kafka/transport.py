@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from connectors.kafka.fetched import FetchedBatch, read_as_columns
+from connectors.kafka.fetched import Answer, FetchedBatch, read_as_columns
 from schemas.errors import InvariantBroken
 
 IDLE_S = 0.02  # how often to look again while every partition is still being restored
@@ -65,7 +65,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self._consumer = consumer
         self.time_started = monotonic()
         await consumer.start()  # nothing is subscribed yet, so nothing is fetched
-        read_as_columns(consumer, check_crc=fetch.check_crc)
+        self.answers = read_as_columns(consumer, check_crc=fetch.check_crc)
 
     async def commit(self, offsets: Mapping[TP, int]) -> bool:
         """Never reached."""
@@ -154,6 +154,10 @@ class Consumer(driver.Consumer):
         """Whether a heartbeat just now was accepted with our member id and generation."""
         alive: bool = await self._thread.call_thread(self._thread._consumer._coordinator._do_heartbeat)
         return alive
+
+    def fetch_answers(self) -> dict[TP, Answer]:
+        """The brokers' last answers, by partition."""
+        return {TP(tp.topic, tp.partition): answer for tp, answer in list(self._thread.answers.items())}
 
     def fetch_positions(self) -> dict[TP, int]:
         """Where the consumer would fetch next, by partition; empty during a rebalance."""

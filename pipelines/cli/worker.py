@@ -18,7 +18,7 @@ def worker(
     policy: Annotated[Path | None, typer.Option(metavar="FILE", help="Policy file.")] = None,
     config: Config = None,
     assignments: Set = None,
-) -> int:
+) -> None:
     """Score interactions until stopped. Start as many as there are partitions, on any machines.
 
     Example: `friction worker --kafka kafka:9092 --registry http://registry:8081 --instance worker-1`
@@ -33,11 +33,10 @@ def worker(
 
     configure_logs(settings.log)
     start_exporter(settings.metrics)
-    return run_worker(
+    run_worker(
         settings.kafka,
         settings.registry,
         TopicNames(settings.topic_prefix),
         options=settings.worker,
         policy_file=settings.policy_file,
-        metrics_port=None,
     )

@@ -1,0 +1,73 @@
+"""When a partition is written down, and what became of it.
+
+1. The rows that changed are copied (Work.snapshot), on the event loop, between two batches.
+2. They go into one transaction with the outputs, the header and the offsets, in a thread; the partition goes on.
+3. Committed: these offsets are ours for ever. Anything else: the partition is dropped and acquired again from the
+   log, which alone knows whether the transaction is there. A snapshot is never sent twice.
+"""
+
+import asyncio
+import logging
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import assert_never
+
+from connectors.kafka.transactions import CommitOutcome, Committed, Failed, Fenced
+from pipelines.worker import metrics
+from pipelines.worker.ownership import Owned
+from pipelines.worker.stage import Urgency
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Checkpoints:
+    """The rhythm of checkpoints. alert_gap_s: shortest time between two of a partition when alerts wait."""
+
+    interval_s: float
+    alert_gap_s: float
+    _pending: dict[Owned, tuple[float, dict[str, int], int]] = field(default_factory=dict)
+
+    def due(self, owned: Owned, *, now: bool) -> bool:
+        """Whether a checkpoint should begin."""
+        urgency = owned.work.urgency()
+        if urgency is Urgency.NOTHING:
+            return False
+        age_s = monotonic() - owned.checkpoint_s
+        return now or age_s >= (self.alert_gap_s if urgency >= Urgency.ALERTS else self.interval_s)
+
+    def behind(self, owned: Owned) -> bool:
+        """Whether so much has changed while a transaction is in flight that processing should wait for it."""
+        return owned.in_flight is not None and owned.work.urgency() is Urgency.MANY
+
+    def begin(self, owned: Owned, threads: Executor) -> "asyncio.Future[CommitOutcome]":
+        """Copy what has changed and hand it to a thread."""
+        outgoing = owned.work.snapshot()
+        owned.checkpoint_s = monotonic()
+        self._pending[owned] = (owned.checkpoint_s, dict(owned.work.next_offsets), outgoing.count)
+        in_flight: asyncio.Future[CommitOutcome] = asyncio.get_running_loop().run_in_executor(
+            threads, owned.producer.commit, outgoing
+        )
+        owned.in_flight = in_flight
+        return in_flight
+
+    def settle(self, owned: Owned, done: "asyncio.Future[CommitOutcome]") -> str | None:
+        """Take the outcome; return why the partition must be dropped, None when it may go on."""
+        owned.in_flight = None
+        begun_s, offsets, records = self._pending.pop(owned)
+        outcome = done.result()
+        metrics.TRANSACTION_SECONDS.labels(owned.stage.name).observe(monotonic() - begun_s)
+        metrics.TRANSACTIONS.labels(owned.stage.name, type(outcome).__name__.lower()).inc()
+        match outcome:
+            case Committed():
+                owned.committed = offsets
+                metrics.RECORDS_WRITTEN.labels(owned.stage.name).inc(records)
+                return None
+            case Fenced(reason):
+                return f"another worker owns it ({reason})"
+            case Failed(reason):
+                log.warning("%s/%s: a transaction failed: %s", *owned.name, reason)
+                return f"its transaction failed ({reason})"
+            case _:
+                assert_never(outcome)

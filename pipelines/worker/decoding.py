@@ -1,0 +1,319 @@
+"""From fetched records to accepted interactions: framed Avro of any known writer to columns, the rest rejected."""
+
+import io
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import fastavro
+import numpy as np
+
+from connectors.kafka.dead_letters import Rejected, RejectReason
+from connectors.kafka.records import RecordColumns
+from connectors.registry.client import SchemaRegistry
+from pipelines.index import TextIndex
+from pipelines.interactions import OUTCOMES, UNKNOWN_MS, InteractionBatch, Texts
+from schemas.acceptance import Bounds, refuse_compiled
+from schemas.arrays import Bytes, Int8s, Int32s, Int64s
+from schemas.columnar import Arrays, ColumnarReader
+from schemas.columnar.kernel import INTS, LEFT_OVER, REASONS, TEXTS
+from schemas.columnar.plan import Plan, Simple, StringMap
+from schemas.compiled import compiled
+from schemas.errors import SchemaIncompatible, UnknownSchema
+from schemas.topics import avro_schema
+from schemas.wire import HEADER_BYTES
+
+_TEXT_FIELDS = ("customer_id", "kind", "channel", "touchpoint")
+_FIELDS = (*_TEXT_FIELDS, "occurred_at", "duration_ms", "attributes")
+
+_REFUSED = {
+    1: (RejectReason.BAD_CUSTOMER, "customer_id must have 1 to 512 bytes"),
+    2: (RejectReason.TOO_OLD, "occurred_at is further in the past than acceptance.max_age of the policy allows"),
+    3: (RejectReason.TOO_FAR_AHEAD, "occurred_at is further in the future than acceptance.max_ahead allows"),
+    4: (RejectReason.BAD_DURATION, "duration_ms must be at least 0"),
+}
+
+
+def count_other_keys(
+    records: Bytes, key_start: Int64s, key_length: Int32s, data: Bytes, start: Int64s, length: Int32s
+) -> int:
+    """Count the records whose key is not the text of their customer. All of n; length -1 is a null key."""
+    others = 0
+    for i in range(start.shape[0]):
+        same = key_length[i] == length[i]
+        k = 0
+        while same and k < length[i]:
+            same = records[key_start[i] + k] == data[start[i] + k]
+            k += 1
+        others += not same
+    return others
+
+
+count_other_keys_compiled = compiled(count_other_keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What a fetched batch holds. index: int64[n], the record of each interaction.
+
+    keys_differ: interactions whose record has another key than their customer_id.
+    """
+
+    interactions: InteractionBatch
+    index: Int64s
+    rejected: list[Rejected]
+    keys_differ: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Foreign:
+    """A writer's schema that only fastavro reads."""
+
+    schema: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    """A writer's schema that cannot be read as ours."""
+
+    reason: str
+
+
+_Writer = Plan | _Foreign | _Unreadable
+
+
+class InteractionDecoder:
+    """Reads records of friction.interactions and friction.rekeyed. One thread at a time decodes; any may resolve."""
+
+    def __init__(self, registry: SchemaRegistry, bounds: Bounds) -> None:
+        whole = json.loads(avro_schema("interaction"))
+        whole["fields"] = [f for f in whole["fields"] if f["name"] in _FIELDS]
+        self._schema = json.dumps(whole)
+        self._parsed: Any = fastavro.parse_schema(json.loads(self._schema))
+        self._reader = ColumnarReader(self._schema)
+        own = self._reader.plan(self._schema)
+        assert own is not None, "our own schema is flat"  # noqa: S101 - for mypy; a test reads with it
+        self._own = own
+        self._registry = registry
+        self._bounds = bounds
+        self._writers: dict[int, _Writer] = {}
+        self._outcome_key = TextIndex(["outcome"])
+        self._outcomes = TextIndex(OUTCOMES)
+
+    def unresolved(self, records: RecordColumns) -> list[int]:
+        """Schema ids of the records that have to be asked of the registry first."""
+        framed, ids = _schema_ids(records)
+        return [int(i) for i in np.unique(ids[framed]) if int(i) not in self._writers]
+
+    def know(self, schema_id: int, schema_name: str) -> None:
+        """Take the schema of schemas/avro for an id, without asking."""
+        self._writers[schema_id] = self._reader.plan(avro_schema(schema_name)) or _Unreadable("not flat")
+
+    def resolve(self, schema_id: int) -> None:
+        """Ask the registry for a writer's schema; an unknown one is not remembered. Blocks.
+
+        Raises:
+            StoreUnavailable: the registry is away.
+        """
+        try:
+            text = self._registry.schema(schema_id)
+        except UnknownSchema:
+            return
+        try:
+            plan = self._reader.plan(text)
+        except (SchemaIncompatible, KeyError, TypeError, ValueError) as error:
+            self._writers[schema_id] = _Unreadable(f"schema {schema_id}: {error}")
+            return
+        self._writers[schema_id] = plan or _Foreign(fastavro.parse_schema(json.loads(text)))
+
+    def decode(self, records: RecordColumns) -> Decoded:
+        """Read and judge n records; those whose schema could not be resolved are rejected as unknown."""
+        framed, ids = _schema_ids(records)
+        rejected = [_not_framed(records, int(i)) for i in np.flatnonzero(~framed)]
+        parts: list[tuple[Int64s, InteractionBatch]] = []
+        for schema_id in np.unique(ids[framed]):
+            which = np.flatnonzero(framed & (ids == schema_id))
+            match self._writers.get(int(schema_id)):
+                case None:
+                    message = f"the registry knows no schema {schema_id}"
+                    rejected += [Rejected(int(i), RejectReason.UNKNOWN_SCHEMA, message) for i in which]
+                case _Unreadable(reason):
+                    rejected += [Rejected(int(i), RejectReason.SCHEMA_INCOMPATIBLE, reason) for i in which]
+                case _Foreign(schema):
+                    parts.append(self._read(self._own, *self._translated(records, which, schema, rejected), rejected))
+                case Plan() as plan:
+                    start = records.value_start[which] + HEADER_BYTES
+                    end = records.value_start[which] + records.value_length[which]
+                    parts.append(self._read(plan, records, records.data, which, start, end, rejected))
+        batch, index = _joined(parts)
+        customer = batch.customer
+        keys_differ = count_other_keys_compiled(
+            records.data,
+            records.key_start[index],
+            records.key_length[index],
+            batch.data,
+            customer.start,
+            customer.length,
+        )
+        return Decoded(batch, index, sorted(rejected, key=lambda r: r.index), int(keys_differ))
+
+    def _translated(
+        self, records: RecordColumns, which: Int64s, schema: Any, rejected: list[Rejected]
+    ) -> tuple[RecordColumns, Bytes, Int64s, Int64s, Int64s]:
+        """Read records with fastavro and write them anew in our own schema."""
+        kept: list[int] = []
+        ends: list[int] = []
+        out = io.BytesIO()
+        for i in which:
+            body = io.BytesIO((records.value(int(i)) or b"")[HEADER_BYTES:])
+            try:
+                record = fastavro.schemaless_reader(body, schema, self._parsed)
+                fastavro.schemaless_writer(out, self._parsed, record)
+                problem = REASONS[LEFT_OVER] if body.read(1) else ""
+            except Exception as error:  # noqa: BLE001 - fastavro raises whatever its C code meets
+                problem = f"{type(error).__name__}: {error}"
+            if problem:
+                rejected.append(Rejected(int(i), RejectReason.NOT_AVRO, problem))
+                out.seek(ends[-1] if ends else 0)
+                out.truncate()
+                continue
+            kept.append(int(i))
+            ends.append(out.tell())
+        end = np.array(ends, np.int64)
+        start = np.concatenate([[0], end[:-1]]).astype(np.int64) if ends else end
+        return records, np.frombuffer(out.getvalue(), np.uint8), np.array(kept, np.int64), start, end
+
+    def _read(
+        self,
+        plan: Plan,
+        records: RecordColumns,
+        data: Bytes,
+        which: Int64s,
+        start: Int64s,
+        end: Int64s,
+        rejected: list[Rejected],
+    ) -> tuple[Int64s, InteractionBatch]:
+        arrays = self._reader.arrays(plan, data, start, end)
+        columns = {c.name: c for c in plan.columns}
+        texts = {name: _texts(arrays, columns[name]) for name in _TEXT_FIELDS}
+        occurred_ms = _ints(arrays, columns["occurred_at"], 0)
+        duration_ms = _ints(arrays, columns["duration_ms"], UNKNOWN_MS)
+        told = _told(arrays, columns["duration_ms"])
+        refused = np.zeros(which.shape[0], np.uint8)
+        append_ms = records.timestamp_ms[which]
+        refuse_compiled(
+            texts["customer_id"].length, occurred_ms, append_ms, duration_ms, told, self._bounds.max_age_ms,
+            self._bounds.max_ahead_ms, refused,
+        )  # fmt: skip
+        broken = arrays.problem != 0
+        for i in np.flatnonzero(broken | (refused != 0)):
+            if broken[i]:
+                rejected.append(Rejected(int(which[i]), RejectReason.NOT_AVRO, REASONS[arrays.problem[i]]))
+            else:
+                reason, message = _REFUSED[int(refused[i])]
+                rejected.append(Rejected(int(which[i]), reason, message))
+        batch = InteractionBatch(
+            data=data,
+            offset=records.offset[which],
+            append_ms=append_ms,
+            occurred_ms=occurred_ms,
+            duration_ms=duration_ms,
+            outcome=self._outcome(arrays, columns["attributes"]),
+            customer=texts["customer_id"],
+            kind=texts["kind"],
+            channel=texts["channel"],
+            touchpoint=texts["touchpoint"],
+        )
+        good = ~broken & (refused == 0)
+        return (which, batch) if good.all() else (which[good], batch.take(np.flatnonzero(good)))
+
+    def _outcome(self, arrays: Arrays, column: object) -> Int8s:
+        """int8[n]: the attribute ``outcome`` as an index in OUTCOMES, -1 for none or another one."""
+        outcome = np.full(arrays.n, -1, np.int8)
+        if not isinstance(column, StringMap):
+            return outcome
+        begins = arrays.begins(column)
+        key, value = (arrays.part(c, TEXTS, entry=True) for c in (column.key_column, column.value_column))
+        is_outcome = self._outcome_key.find(arrays.data, arrays.text_start[key], arrays.text_length[key]) >= 0
+        number = self._outcomes.find(
+            arrays.data, arrays.text_start[value], arrays.text_length[value], wanted=is_outcome.view(np.uint8)
+        )
+        record = np.repeat(np.arange(arrays.n), np.diff(begins))
+        outcome[record[is_outcome]] = number[is_outcome]
+        return outcome
+
+
+def _schema_ids(records: RecordColumns) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], Int64s]:
+    """bool[n], whether the value is framed, and int64[n], its schema id."""
+    framed = records.value_length >= HEADER_BYTES
+    at = np.where(framed, records.value_start, 0)
+    if records.data.shape[0] < HEADER_BYTES:
+        return np.zeros(len(records), np.bool_), np.zeros(len(records), np.int64)
+    head = [records.data[at + k].astype(np.int64) for k in range(HEADER_BYTES)]
+    return framed & (head[0] == 0), head[1] << 24 | head[2] << 16 | head[3] << 8 | head[4]
+
+
+def _not_framed(records: RecordColumns, i: int) -> Rejected:
+    if records.value_length[i] < 0:
+        return Rejected(i, RejectReason.NULL_VALUE, "the record has no value")
+    message = "a value must begin with byte 00 and the id of its schema (Confluent wire format)"
+    return Rejected(i, RejectReason.NOT_FRAMED, message)
+
+
+def _texts(arrays: Arrays, column: object) -> Texts:
+    if not isinstance(column, Simple):
+        raise SchemaIncompatible(f"{column} is not a text")
+    at = arrays.part(column.column, TEXTS)
+    return Texts(arrays.text_start[at], arrays.text_length[at])
+
+
+def _told(arrays: Arrays, column: object) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    if not isinstance(column, Simple):
+        return np.zeros(arrays.n, np.bool_)
+    return arrays.is_valid(column)
+
+
+def _ints(arrays: Arrays, column: object, missing: int) -> Int64s:
+    if not isinstance(column, Simple):
+        return np.full(arrays.n, missing, np.int64)
+    values = arrays.ints[arrays.part(column.column, INTS)]
+    return np.where(arrays.is_valid(column), values, missing)
+
+
+def _joined(parts: list[tuple[Int64s, InteractionBatch]]) -> tuple[InteractionBatch, Int64s]:
+    """Bring the parts of a batch, one for each writer, into one in offset order."""
+    if len(parts) == 1:
+        return parts[0][1], parts[0][0]
+    if not parts:
+        none = np.zeros(0, np.int64)
+        texts = Texts(none, none.astype(np.int32))
+        empty = InteractionBatch(np.zeros(0, np.uint8), none, none, none, none, none.astype(np.int8), *[texts] * 4)
+        return empty, none
+    base = np.cumsum([0, *(b.data.shape[0] for _, b in parts)])
+    batches = [b for _, b in parts]
+    index = np.concatenate([i for i, _ in parts])
+
+    def texts_of(name: str) -> Texts:
+        found: list[Texts] = [getattr(b, name) for b in batches]
+        start = np.concatenate([t.start + at for t, at in zip(found, base, strict=False)])
+        return Texts(start, np.concatenate([t.length for t in found]))
+
+    def whole(name: str) -> Any:
+        return np.concatenate([getattr(b, name) for b in batches])
+
+    data = whole("data")
+    data.flags.writeable = False  # as the bytes of a fetch: kernels are compiled for one of both
+    together = InteractionBatch(
+        data=data,
+        offset=whole("offset"),
+        append_ms=whole("append_ms"),
+        occurred_ms=whole("occurred_ms"),
+        duration_ms=whole("duration_ms"),
+        outcome=whole("outcome"),
+        customer=texts_of("customer"),
+        kind=texts_of("kind"),
+        channel=texts_of("channel"),
+        touchpoint=texts_of("touchpoint"),
+    )
+    order = np.argsort(index, kind="stable")
+    return together.take(order), index[order]

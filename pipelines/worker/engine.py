@@ -1,0 +1,376 @@
+"""Exactly once: which partitions are ours, and that what they lead to is written once (docs/engine.md).
+
+The engine is told by Faust of revocations, assignments, positions and batches. It never lets Faust decide about an
+offset: the header in a partition's state says where it goes on, and the transactional id is the fence between owners.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+from typing import Any
+
+from faust.types import TP
+
+from connectors.kafka.connection import KafkaConnection
+from connectors.kafka.restore import Cancelled, LogReader
+from connectors.kafka.transactions import TransactionalProducer
+from connectors.kafka.transport import Consumer, Delivered, FetchSettings
+from pipelines.worker import metrics
+from pipelines.worker.checkpoint import Checkpoints
+from pipelines.worker.ownership import Name, Owned
+from pipelines.worker.stage import Stage
+from schemas.errors import FrictionError, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+FLUSH_S = 4.0  # how long a revocation may wait for transactions; heartbeats run meanwhile
+REGISTRY_RETRY_S = 0.5
+
+
+class Engine:
+    """The partitions that this worker owns, across rebalances and failures."""
+
+    def __init__(
+        self,
+        *,
+        kafka: KafkaConnection,
+        group_id: str,
+        stages: tuple[Stage, ...],
+        fetch: FetchSettings,
+        checkpoints: Checkpoints,
+        transaction_timeout_s: float,
+        stop: Callable[[BaseException], None],
+    ) -> None:
+        self.fetch = fetch
+        self.owned: dict[Name, Owned] = {}
+        self._kafka = kafka
+        self._group_id = group_id
+        self._stages = {s.name: s for s in stages}
+        self._stage_of = {topic: s for s in stages for topic in s.inputs}
+        self._checkpoints = checkpoints
+        self._transaction_timeout_s = transaction_timeout_s
+        self._stop = stop
+        self._consumer: Consumer | None = None
+        self._assigned: frozenset[TP] = frozenset()
+        self._acquiring: dict[Name, object] = {}
+        self._membership: tuple[str, int] | None = None
+        self._rebalancing = False
+        self._threads = ThreadPoolExecutor(16, thread_name_prefix="engine")
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failed = False
+
+    # -- batches ------------------------------------------------------------------------------------------------
+
+    async def process(self, delivered: Delivered) -> None:
+        """Count a batch if it begins where its partition goes on; else ask for the right one."""
+        if self._failed:
+            return  # Faust would go on with the next batch
+        try:
+            await self._process(delivered)
+        except Exception as error:  # noqa: BLE001 - the one catch-all: Faust acknowledges what raised
+            self.fail(error)
+
+    def fail(self, error: BaseException) -> None:
+        """Stop the worker before anything more is processed or committed."""
+        if not self._failed:
+            self._failed = True
+            for owned in list(self.owned.values()):
+                self._drop(owned, "the worker failed")
+            self._stop(error)
+
+    async def _process(self, delivered: Delivered) -> None:
+        batch = delivered.batch
+        stage = self._stage_of[batch.topic]
+        owned = self.owned.get((stage.name, batch.partition))
+        if owned is None or not owned.ready:
+            return
+        position = owned.work.next_offsets[batch.topic]
+        if batch.next_position <= position:
+            return
+        if batch.position > position:
+            self._reseek(owned, batch.topic)
+            return
+        for schema_id in stage.unresolved(batch):
+            await self._resolved(stage, schema_id)
+        if owned.gone:
+            return  # while we asked the registry, the partition was lost
+        if batch.position < position:
+            batch = batch.since(position)
+        owned.work.process(batch)
+        owned.work.next_offsets[batch.topic] = batch.next_position
+        self._checkpoint_if_due(owned)
+        while owned.in_flight is not None and self._checkpoints.behind(owned):
+            await asyncio.wait([owned.in_flight])  # Kafka is slower than we are: no more than can be written
+
+    async def _resolved(self, stage: Stage, schema_id: int) -> None:
+        told = False
+        while True:
+            try:
+                await self._in_thread(stage.resolve, schema_id)
+            except StoreUnavailable as error:
+                if not told:
+                    log.warning("waiting for the schema registry: %s", error)
+                    told = True
+                await asyncio.sleep(REGISTRY_RETRY_S)
+                continue
+            if told:
+                log.warning("the schema registry is back")
+            return
+
+    # -- the group ----------------------------------------------------------------------------------------------
+
+    async def on_revoked(self, revoked: frozenset[TP]) -> None:
+        """The flow has stopped, heartbeats run: write down what we have, for nobody else may do it."""
+        self._rebalancing = True
+        self._acquiring.clear()
+        owned = list(self.owned.values())
+        done = await asyncio.gather(*(self._flush(o, FLUSH_S) for o in owned))
+        for o, whole in zip(owned, done, strict=True):
+            if not whole:
+                self._drop(o, "its last transaction did not come to an end")
+        log.info("revoked %s", _short(revoked))
+
+    def on_assigned(self, assigned: frozenset[TP], consumer: Consumer) -> None:
+        """No heartbeats run in here, so there is no I/O: drop what is lost, or may have been another's."""
+        self._rebalancing = False
+        self._consumer = consumer
+        self._assigned = frozenset(tp for tp in assigned if tp.topic in self._stage_of)
+        before, self._membership = self._membership, consumer.membership
+        succeeds = before is not None and (before[0], before[1] + 1) == self._membership
+        for owned in list(self.owned.values()):
+            if not succeeds:
+                self._drop(owned, "a generation ran without us")
+            elif not self._assigned.issuperset(owned.tps):
+                self._drop(owned, "it is another worker's now")
+        log.info("assigned %s in generation %s", _short(self._assigned), self._membership[1])
+
+    async def on_positions(self, consumer: Consumer, assigned: frozenset[TP]) -> None:
+        """Go on with what we kept, and acquire the rest; heartbeats run, the flow has not resumed."""
+        ours = {tp for tp in assigned if tp.topic in self._stage_of}
+        kept = [o for o in self.owned.values() if ours.issuperset(o.tps)]
+        told = await self._in_thread(self._committed, kept) if kept else {}
+        for owned in kept:
+            if not owned.clean or any(told.get(tp, at) != at for tp, at in _positions(owned, owned.committed).items()):
+                self._drop(owned, "the group's offsets are not ours")
+        kept = [o for o in kept if not o.gone]
+        new = [
+            (stage, n)
+            for stage in self._stages.values()
+            for n in sorted({tp.partition for tp in ours if tp.topic in stage.inputs})
+            if (stage.name, n) not in self.owned and all(TP(t, n) in ours for t in stage.inputs)
+        ]
+        going = {tp for o in kept for tp in o.tps}
+        consumer.pause_partitions(ours - going)
+        if kept:
+            await consumer.seek_wait({tp: at for o in kept for tp, at in _positions(o, o.work.next_offsets).items()})
+        for stage, n in new:
+            self._acquire(stage, n)
+
+    def _committed(self, kept: list[Owned]) -> dict[TP, int]:
+        """What the group has committed for partitions of ours; those without an offset are left out."""
+        with LogReader(self._kafka, self._group_id) as reader:
+            told = reader.committed([(tp.topic, tp.partition) for o in kept for tp in o.tps])
+        return {TP(*tp): at for tp, at in told.items() if at >= 0}
+
+    # -- acquiring and losing -----------------------------------------------------------------------------------
+
+    def _acquire(self, stage: Stage, partition: int, *, after_s: float = 0.0) -> None:
+        token = object()
+        self._acquiring[stage.name, partition] = token
+        self._spawn(self._acquired(stage, partition, token, after_s))
+
+    async def _acquired(self, stage: Stage, partition: int, token: object, after_s: float) -> None:
+        name = (stage.name, partition)
+
+        def void() -> bool:
+            return self._acquiring.get(name) is not token
+
+        await asyncio.sleep(after_s)
+        # whoever was paused beyond the session timeout must not fence the partition's new owner
+        while not void() and not await self._proven():  # noqa: ASYNC110 - the coordinator raises no event
+            await asyncio.sleep(0.5)
+        if void():
+            return
+        begun_s = monotonic()
+        try:
+            owned = await self._in_thread(self._restore, stage, partition, void)
+        except Cancelled:
+            return
+        except StoreUnavailable as error:
+            log.warning("%s/%s cannot be restored yet: %s", *name, error)
+            if not void():
+                self._acquire(stage, partition, after_s=1.0)
+            return
+        except FrictionError as error:
+            self.fail(error)
+            return
+        consumer = self._consumer
+        if consumer is not None and not void():
+            await consumer.seek_wait(_positions(owned, owned.work.next_offsets))
+        if consumer is None or void():
+            self._drop(owned, "it was revoked meanwhile")
+            return
+        del self._acquiring[name]
+        owned.ready = True
+        self.owned[name] = owned
+        consumer.resume_partitions(set(owned.tps))
+        metrics.OWNED.labels(stage.name).inc()
+        metrics.RESTORE_SECONDS.labels(stage.name).set(monotonic() - begun_s)
+        log.info("%s/%s goes on at %s after %.2f s", *name, owned.work.next_offsets, monotonic() - begun_s)
+
+    def _restore(self, stage: Stage, partition: int, void: Callable[[], bool]) -> Owned:
+        if void():
+            raise Cancelled
+        fence = stage.transactional_id(partition)
+        producer = TransactionalProducer(self._kafka, fence, self._group_id, self._transaction_timeout_s)
+        try:
+            producer.start()
+            with LogReader(self._kafka, self._group_id) as reader:
+                work = stage.restore(reader, partition, cancelled=void)
+        except BaseException:
+            producer.close(abort=False)
+            raise
+        return Owned(stage, partition, work, producer, dict(work.next_offsets))
+
+    async def _proven(self) -> bool:
+        """Whether the group's coordinator has just confirmed that we are a member of this generation."""
+        if self._consumer is None or self._rebalancing:
+            return False
+        try:
+            return await self._consumer.prove_membership()
+        except Exception as error:  # noqa: BLE001 - aiokafka raises errors of many kinds here; all mean no
+            log.info("the group's coordinator did not confirm us: %r", error)
+            return False
+
+    def _drop(self, owned: Owned, why: str) -> None:
+        """Forget a partition; what is not committed will be processed again by whoever acquires it."""
+        if owned.gone:
+            return
+        owned.gone, owned.ready = True, False
+        if self.owned.get(owned.name) is owned:
+            del self.owned[owned.name]
+            metrics.OWNED.labels(owned.stage.name).dec()
+        log.info("%s/%s is dropped: %s", *owned.name, why)
+        in_flight = owned.in_flight
+        if in_flight is None:
+            self._threads.submit(owned.producer.close, abort=True)
+        else:  # the producer is in use: close it after
+            in_flight.add_done_callback(lambda _: self._threads.submit(owned.producer.close, abort=True))
+
+    # -- checkpoints --------------------------------------------------------------------------------------------
+
+    def _checkpoint_if_due(self, owned: Owned, *, now: bool = False) -> "asyncio.Future[Any] | None":
+        """Begin a checkpoint if one is due and none is in flight."""
+        if owned.gone or not owned.ready or owned.in_flight is not None or not self._checkpoints.due(owned, now=now):
+            return None
+        in_flight = self._checkpoints.begin(owned, self._threads)
+        in_flight.add_done_callback(lambda done: self._settle(owned, done))
+        return in_flight
+
+    def _settle(self, owned: Owned, done: "asyncio.Future[Any]") -> None:
+        problem = self._checkpoints.settle(owned, done)
+        if problem is None:
+            self._checkpoint_if_due(owned)
+            return
+        self._drop(owned, problem)
+        if not self._rebalancing and self._assigned.issuperset(owned.tps):
+            if self._consumer is not None:
+                self._consumer.pause_partitions(owned.tps)
+            self._acquire(owned.stage, owned.partition, after_s=0.2)
+
+    async def _flush(self, owned: Owned, within_s: float) -> bool:
+        """Finish the transaction in flight and write down the rest; whether all of it is committed."""
+        end_s = monotonic() + within_s
+        while not owned.gone:
+            in_flight = owned.in_flight or self._checkpoint_if_due(owned, now=True)
+            if in_flight is None:
+                return owned.clean
+            await asyncio.wait([in_flight], timeout=max(0.0, end_s - monotonic()))
+            if not in_flight.done():
+                return False
+            await asyncio.sleep(0)
+        return True
+
+    def tick(self) -> None:
+        """Begin the checkpoints that are due. Called every few milliseconds."""
+        for owned in list(self.owned.values()):
+            self._checkpoint_if_due(owned)
+
+    def advance(self) -> None:
+        """Let time pass for partitions that have processed everything that was there when time was read."""
+        if self._consumer is None or self._rebalancing:
+            return
+        answers = self._consumer.fetch_answers()
+        for owned in self.owned.values():
+            if not owned.ready:
+                continue
+            told = [(answers.get(tp), owned.work.next_offsets[tp.topic]) for tp in owned.tps]
+            times = [a.begun_ms for a, position in told if a is not None and position >= a.end]
+            if len(times) == len(told):
+                owned.work.advance(min(times))
+
+    def watch(self) -> None:
+        """Find batches that were lost with nothing behind them: the consumer stands elsewhere, and stays there."""
+        if self._consumer is None or self._rebalancing:
+            return
+        positions = self._consumer.fetch_positions()
+        for owned in self.owned.values():
+            for tp in owned.tps if owned.ready else ():
+                at, next_offset = positions.get(tp), owned.work.next_offsets[tp.topic]
+                if at is None or at == next_offset:
+                    owned.stuck_at.pop(tp.topic, None)
+                elif owned.stuck_at.get(tp.topic) == (both := hash((at, next_offset))):
+                    self._reseek(owned, tp.topic)
+                else:
+                    owned.stuck_at[tp.topic] = both
+
+    def _reseek(self, owned: Owned, topic: str) -> None:
+        if owned.reseeking:
+            return
+        owned.reseeking = True
+        log.info("%s/%s asks for %s again", topic, owned.partition, owned.work.next_offsets[topic])
+        self._spawn(self._reseeked(owned, topic))
+
+    async def _reseeked(self, owned: Owned, topic: str) -> None:
+        try:
+            if not owned.gone and self._consumer is not None:
+                await self._consumer.seek_wait({TP(topic, owned.partition): owned.work.next_offsets[topic]})
+        finally:
+            owned.reseeking = False
+
+    # -- the end ------------------------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Write down what we have and give everything up."""
+        self._acquiring.clear()
+        owned = list(self.owned.values())
+        await asyncio.gather(*(self._flush(o, FLUSH_S) for o in owned))
+        for o in owned:
+            self._drop(o, "the worker stops")
+        await asyncio.get_running_loop().run_in_executor(None, self._threads.shutdown)
+
+    def _in_thread(self, call: Callable[..., Any], *arguments: Any) -> "asyncio.Future[Any]":
+        return asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.fail(error)
+
+
+def _positions(owned: Owned, offsets: dict[str, int]) -> dict[TP, int]:
+    return {TP(topic, owned.partition): at for topic, at in offsets.items()}
+
+
+def _short(tps: frozenset[TP]) -> str:
+    by_topic: dict[str, list[int]] = {}
+    for tp in sorted(tps):
+        by_topic.setdefault(tp.topic, []).append(tp.partition)
+    return ", ".join(f"{topic} {numbers}" for topic, numbers in by_topic.items()) or "nothing"

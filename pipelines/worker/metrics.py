@@ -1,0 +1,21 @@
+"""What a worker counts, for Prometheus. Names carry their unit, counters end in _total."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+INTERACTIONS = Counter("friction_worker_interactions_total", "Interactions counted in the state.")
+DEAD_LETTERS = Counter("friction_worker_dead_letters_total", "Records not accepted, by reason.", ["reason"])
+REKEYED = Counter("friction_worker_rekeyed_total", "Interactions found in another partition than their customer's.")
+KEYS_DIFFER = Counter("friction_worker_keys_differ_total", "Interactions whose key is not their customer_id.")
+UNKNOWN_KINDS = Counter("friction_worker_unknown_kinds_total", "Interactions of a kind that the policy does not know.")
+LATE_WAITS = Counter("friction_worker_late_waits_total", "Waits that came after their window was closed.")
+ALERTS = Counter("friction_worker_alerts_total", "Revisions of alerts raised, by type and status.", ["type", "status"])
+TRANSACTIONS = Counter("friction_worker_transactions_total", "Transactions by outcome.", ["stage", "outcome"])
+TRANSACTION_SECONDS = Histogram(
+    "friction_worker_transaction_seconds",
+    "Time from the snapshot of a partition to its outcome.",
+    ["stage"],
+    buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
+)
+RECORDS_WRITTEN = Counter("friction_worker_records_written_total", "Records in committed transactions.", ["stage"])
+OWNED = Gauge("friction_worker_partitions", "Partitions that are restored and processed here, by stage.", ["stage"])
+RESTORE_SECONDS = Gauge("friction_worker_restore_seconds", "Time of the last restore.", ["stage"])

@@ -1,0 +1,51 @@
+"""One partition of a stage, from its acquisition to its loss.
+
+    acquiring ──restored──> ready ──revoked, fenced, failed──> gone
+        └──────voided (a rebalance, or a failure)──────────────^
+
+A partition that is gone is never used again: it is acquired anew from the log, with a new producer.
+"""
+
+from asyncio import Future
+from dataclasses import dataclass, field
+from time import monotonic
+
+from faust.types import TP
+
+from connectors.kafka.transactions import CommitOutcome, TransactionalProducer
+from pipelines.worker.stage import Stage, Work
+
+Name = tuple[str, int]  # of the stage, number of the partition
+
+
+@dataclass(eq=False, slots=True)
+class Owned:
+    """A restored partition and the producer that is its fence."""
+
+    stage: Stage
+    partition: int
+    work: Work
+    producer: TransactionalProducer
+    committed: dict[str, int]
+    """Next offset of each input topic, as of the last transaction that is known to be complete."""
+    ready: bool = False
+    gone: bool = False
+    reseeking: bool = False
+    in_flight: "Future[CommitOutcome] | None" = None
+    checkpoint_s: float = field(default_factory=monotonic)
+    stuck_at: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def name(self) -> Name:
+        """Stage and number."""
+        return self.stage.name, self.partition
+
+    @property
+    def tps(self) -> tuple[TP, ...]:
+        """Its input partitions."""
+        return tuple(TP(topic, self.partition) for topic in self.stage.inputs)
+
+    @property
+    def clean(self) -> bool:
+        """Whether all that has been processed is committed."""
+        return self.in_flight is None and self.committed == self.work.next_offsets

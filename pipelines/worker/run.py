@@ -1,0 +1,216 @@
+"""A worker from its first look at Kafka to its last transaction."""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from connectors.kafka.connection import KafkaConnection
+from connectors.kafka.transport import FetchSettings
+from connectors.registry.client import SchemaRegistry, register_contract
+from connectors.registry.connection import RegistryConnection
+from pipelines.policy import Policy, parse_policy
+from pipelines.worker.app import build_app
+from pipelines.worker.checkpoint import Checkpoints
+from pipelines.worker.customers import CustomerStage
+from pipelines.worker.decoding import InteractionDecoder
+from pipelines.worker.encoding import Encoder
+from pipelines.worker.engine import Engine
+from pipelines.worker.settings import WorkerOptions
+from pipelines.worker.stage import Stage
+from pipelines.worker.touchpoints import TouchpointStage, partial_reader
+from pipelines.worker.warmup import warm_up
+from schemas.acceptance import Bounds
+from schemas.errors import FrictionError, InvariantBroken, PolicyError, StoreUnavailable, TopicMismatch
+from schemas.topics import (
+    ALERTS,
+    INTERACTIONS,
+    SCORES,
+    TOUCHPOINT_STATE,
+    WAIT_PARTIALS,
+    WAITS,
+    TopicNames,
+    default_partitions,
+    topics,
+)
+
+log = logging.getLogger(__name__)
+
+_QUIET = logging.getLogger("librdkafka")
+
+
+def load_policy(path: Path | None) -> Policy:
+    """Return the policy of a file, or the default one.
+
+    Raises:
+        PolicyError: it cannot be read, or cannot mean what it says.
+    """
+    if path is None:
+        return parse_policy(files("schemas").joinpath("policy", "default.yaml").read_text("utf-8"), "default.yaml")
+    try:
+        return parse_policy(path.read_text("utf-8"), path.name)
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyError(f"the policy {path} cannot be read: {error}") from error
+
+
+def partition_counts(kafka: KafkaConnection, names: TopicNames) -> dict[str, int]:
+    """Partitions of each group of topics, as they are on the cluster.
+
+    Raises:
+        StoreUnavailable: Kafka does not answer.
+        TopicMismatch: a topic is missing, or topics of a group have different counts.
+    """
+    admin = AdminClient(kafka.confluent(), logger=_QUIET)
+    try:
+        on_cluster = admin.list_topics(timeout=10).topics
+    except KafkaException as error:
+        raise StoreUnavailable(f"Kafka at {kafka.bootstrap_servers} does not answer: {error.args[0].str()}") from error
+    counts: dict[str, int] = dict.fromkeys(default_partitions(), 0)
+    for topic in topics().values():
+        name = names.of(topic.name)
+        if name not in on_cluster:
+            raise TopicMismatch(f"topic {name} does not exist; run `friction topics apply`")
+        found = len(on_cluster[name].partitions)
+        if counts[topic.partitions] not in (0, found):
+            raise TopicMismatch(
+                f"topic {name} has {found} partitions, other {topic.partitions} topics have "
+                f"{counts[topic.partitions]}: they must be the same, since a record stays in its source's partition. "
+                "Make the topics anew with the same number (friction topics diff)."
+            )
+        counts[topic.partitions] = found
+    return counts
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    stages: tuple[Stage, ...]
+    decoder: InteractionDecoder
+
+
+def _assemble(
+    kafka: KafkaConnection, registry: RegistryConnection, names: TopicNames, options: WorkerOptions, policy: Policy
+) -> _Parts:
+    client = SchemaRegistry(registry)
+    ids = _patiently("the schema registry", lambda: register_contract(client, names))
+    counts = _patiently("Kafka", lambda: partition_counts(kafka, names))
+    acceptance = policy.file.acceptance
+    decoder = InteractionDecoder(client, Bounds(acceptance.max_age, acceptance.max_ahead))
+    decoder.know(ids[INTERACTIONS], "interaction")
+    first = CustomerStage(
+        app_id=options.app_id,
+        names=names,
+        policy=policy,
+        decoder=decoder,
+        scores=Encoder("score", ids[SCORES]),
+        alerts=Encoder("alert", ids[ALERTS]),
+        partials=Encoder("wait_partial", ids[WAIT_PARTIALS]),
+        partitions=counts[topics()[INTERACTIONS].partitions],
+        touchpoints=counts[topics()[WAIT_PARTIALS].partitions],
+        accept_loss=options.accept_loss,
+        now_ms=lambda: time.time_ns() // 1_000_000,
+    )
+    second = TouchpointStage(
+        app_id=options.app_id,
+        names=names,
+        registry=client,
+        windows=Encoder("wait_window", ids[WAITS]),
+        policy_digest=policy.digest,
+        sources=first.partitions,
+        lateness_ms=policy.file.windows.lateness,
+        accept_loss=options.accept_loss,
+        reader=partial_reader(),
+        writers={},
+    )
+    log.info("topics: %s, state of windows in %s", counts, names.of(TOUCHPOINT_STATE))
+    return _Parts((first, second), decoder)
+
+
+def _patiently(what: str, ask: Callable[[], Any], *, within_s: float = 60.0) -> Any:
+    """Ask again while a store is away, saying so once; give up after ``within_s``."""
+    end_s, told = time.monotonic() + within_s, False
+    while True:
+        try:
+            return ask()
+        except StoreUnavailable as error:
+            if time.monotonic() > end_s:
+                raise
+            if not told:
+                log.warning("waiting for %s: %s", what, error)
+                told = True
+            time.sleep(0.5)
+
+
+def run_worker(
+    kafka: KafkaConnection,
+    registry: RegistryConnection,
+    names: TopicNames,
+    *,
+    options: WorkerOptions,
+    policy_file: Path | None = None,
+) -> None:
+    """Process until SIGTERM or SIGINT. Blocks; call it from the main thread.
+
+    Raises:
+        FrictionError: the worker cannot start, or had to stop; its class says why (schemas/errors.py).
+    """
+    policy = load_policy(policy_file)
+    parts = _assemble(kafka, registry, names, options, policy)
+    warm_up(parts.decoder, policy)
+    failure = asyncio.run(_run(kafka, options, parts))
+    if failure is None:
+        return
+    if isinstance(failure, FrictionError):
+        raise failure
+    raise InvariantBroken(f"the worker stopped before anything wrong was committed: {failure!r}") from failure
+
+
+async def _run(kafka: KafkaConnection, options: WorkerOptions, parts: _Parts) -> BaseException | None:
+    stopped = asyncio.Event()
+    failures: list[BaseException] = []
+
+    def stop(error: BaseException) -> None:
+        failures.append(error)
+        stopped.set()
+
+    fetch = FetchSettings(partition_bytes=options.fetch_max_bytes, total_bytes=options.fetch_max_bytes * 4)
+    engine = Engine(
+        kafka=kafka,
+        group_id=options.app_id,
+        stages=parts.stages,
+        fetch=fetch,
+        checkpoints=Checkpoints(options.checkpoint_interval_s, options.alert_gap_s),
+        transaction_timeout_s=options.transaction_timeout_s,
+        stop=stop,
+    )
+    app = build_app(
+        kafka,
+        app_id=options.app_id,
+        instance_id=options.instance_id,
+        session_timeout_s=options.session_timeout_s,
+        fetch=fetch,
+        engine=engine,
+        stages=parts.stages,
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    await app.start()
+    ended = asyncio.create_task(app.wait_until_stopped())
+    asked = asyncio.create_task(stopped.wait())
+    await asyncio.wait([ended, asked], return_when=asyncio.FIRST_COMPLETED)
+    await engine.close()
+    await app.stop()
+    for task in (ended, asked):
+        task.cancel()
+    if failures:
+        return failures[0]
+    reason: BaseException | None = app.crash_reason
+    return reason

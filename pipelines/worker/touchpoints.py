@@ -1,0 +1,245 @@
+"""The second stage: wait partials of all source partitions to wait windows, exactly once each."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from connectors.kafka.dead_letters import Rejected, RejectReason, dead_letter
+from connectors.kafka.fetched import FetchedBatch
+from connectors.kafka.records import RecordColumns
+from connectors.kafka.restore import LogReader
+from connectors.kafka.transactions import Outgoing, OutgoingBatch, OutgoingRecord
+from connectors.registry.client import SchemaRegistry
+from pipelines.touchpoints import Partial, Place, Told, TouchpointPartition, Window
+from pipelines.windows import WaitCounts
+from pipelines.worker import metrics
+from pipelines.worker.encoding import Encoder
+from pipelines.worker.stage import Start, Urgency
+from schemas.columnar import ColumnarReader
+from schemas.errors import SchemaIncompatible, StateLost, UnknownSchema
+from schemas.topics import DEAD_LETTERS, TOUCHPOINT_STATE, WAIT_PARTIALS, WAITS, TopicNames, avro_schema
+from schemas.wire import HEADER_BYTES, NotFramed, split_frame
+
+WINDOW, HEADER = b"w", b"h"
+
+
+@dataclass(frozen=True, slots=True)
+class TouchpointStage:
+    """What the partitions of the second stage share. ``sources``: partitions of the first."""
+
+    app_id: str
+    names: TopicNames
+    registry: SchemaRegistry
+    windows: Encoder
+    policy_digest: str
+    sources: int
+    lateness_ms: int
+    accept_loss: bool
+    reader: ColumnarReader
+    writers: dict[int, str | None]
+    name: str = "touchpoints"
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the input topics on the cluster."""
+        return (self.names.of(WAIT_PARTIALS),)
+
+    def transactional_id(self, partition: int) -> str:
+        """The fence of a partition."""
+        return f"{self.app_id}.touchpoints.{partition}"
+
+    def unresolved(self, batch: FetchedBatch) -> list[int]:
+        """Schemas that the registry has to be asked for first."""
+        found = {_schema_id(batch.records, i) for i in range(len(batch.records))}
+        return [i for i in found if i is not None and i not in self.writers]
+
+    def resolve(self, schema_id: int) -> None:
+        """Ask for one; blocks."""
+        try:
+            text = self.registry.schema(schema_id)
+        except UnknownSchema:
+            return
+        try:
+            self.writers[schema_id] = text if self.reader.plan(text) else None
+        except SchemaIncompatible:
+            self.writers[schema_id] = None
+
+    def restore(self, log: LogReader, partition: int, *, cancelled: Callable[[], bool]) -> "TouchpointWork":
+        """Read a partition's windows and header back.
+
+        Raises:
+            StateLost: windows without a header, or partials that are gone.
+        """
+        core = TouchpointPartition(self.sources, self.lateness_ms)
+        topic = self.names.of(TOUCHPOINT_STATE)
+        header: dict[str, Any] = {}
+        for key, value in log.read_to_end(topic, partition, cancelled=cancelled):
+            if key == HEADER and value is not None:
+                header = json.loads(value)
+            elif value is None:
+                core.windows.pop(_place(key), None)
+            else:
+                core.windows[_place(key)] = _window(value)
+        if core.windows and not header:
+            raise StateLost(f"{topic}/{partition} has windows but no header: it is not the workers' state")
+        core.watermarks_ms = header.get("watermarks_ms", core.watermarks_ms)
+        if len(core.watermarks_ms) != self.sources:
+            raise StateLost(
+                f"{topic}/{partition} was written for {len(core.watermarks_ms)} source partitions, there are "
+                f"{self.sources} now: partitions cannot be added to topics that hold state"
+            )
+        start = Start({self.names.of(t): o for t, o in header.get("offsets", {}).items()})
+        offsets = start.checked(log, self.inputs, partition, accept_loss=self.accept_loss)
+        return TouchpointWork(self, partition, core, offsets)
+
+
+class TouchpointWork:
+    """A restored partition of the second stage."""
+
+    def __init__(self, stage: TouchpointStage, number: int, core: TouchpointPartition, offsets: dict[str, int]) -> None:
+        self.next_offsets = offsets
+        self._stage = stage
+        self._number = number
+        self._core = core
+        self._records: list[OutgoingRecord] = []
+        self._changed = False
+
+    def process(self, batch: FetchedBatch) -> None:
+        """Merge the partials of a batch."""
+        self._changed = True
+        records = batch.records
+        by_schema: dict[int | None, list[int]] = {}
+        for i in range(len(records)):
+            by_schema.setdefault(_schema_id(records, i), []).append(i)
+        for schema_id, which in by_schema.items():
+            writer = None if schema_id is None else self._stage.writers.get(schema_id)
+            if writer is None:
+                for i in which:
+                    self._reject(batch, i, f"no wait partial: schema {schema_id}")
+                continue
+            at = np.array(which)
+            start, end = records.value_start[at] + HEADER_BYTES, records.value_start[at] + records.value_length[at]
+            columns = self._stage.reader.read(writer, records.data, start, end)
+            for problem in columns.problems:
+                self._reject(batch, which[problem.index], problem.reason)
+            for row in columns.batch.to_pylist():
+                self._merge(row)
+
+    def _merge(self, row: dict[str, Any]) -> None:
+        source = row["source_partition"]
+        if not 0 <= source < self._stage.sources:
+            return
+        if row["window_end"] > row["window_start"]:
+            place = (row["touchpoint"], row["channel"], row["window_start"])
+            ends = row["answered"], row["abandoned"], row["other_ends"]
+            counts = WaitCounts(*ends, row["wait_sum_ms"], row["wait_max_ms"])
+            self._core.merge(place, row["window_end"], source, Partial(row["source_offset"], counts))
+        self._core.move_watermark(source, row["watermark"])
+
+    def _reject(self, batch: FetchedBatch, i: int, reason: str) -> None:
+        records = batch.records
+        self._records.append(
+            dead_letter(
+                to_topic=self._stage.names.of(DEAD_LETTERS),
+                topic=batch.topic,
+                partition=batch.partition % self._stage.sources,
+                offset=int(records.offset[i]),
+                key=records.key(i),
+                value=records.value(i),
+                headers=records.headers(i),
+                rejected=Rejected(i, RejectReason.NOT_AVRO, reason),
+            )
+        )
+        metrics.DEAD_LETTERS.labels(RejectReason.NOT_AVRO.value).inc()
+
+    def advance(self, to_ms: int) -> None:
+        """Time comes with the partials' watermarks."""
+
+    def urgency(self) -> Urgency:
+        """How soon it wants to be written down."""
+        return Urgency.CHANGES if self._changed else Urgency.NOTHING
+
+    def snapshot(self) -> Outgoing:
+        """Copy the windows that changed."""
+        told = self._core.take_changes()
+        of, number = self._stage.names.of, self._number
+        values = self._stage.windows.encode(self._record(t) for t in told)
+        published: list[dict[str, bytes | None]] = [
+            {"key": _key(t.place), "value": v} for t, v in zip(told, values, strict=True)
+        ]
+        state: list[dict[str, bytes | None]] = [
+            {"key": WINDOW + _key(t.place), "value": None if t.final else _stored(self._core.windows[t.place])}
+            for t in told
+        ]
+        header = {
+            "offsets": {WAIT_PARTIALS: self.next_offsets[self._stage.inputs[0]]},
+            "watermarks_ms": self._core.watermarks_ms,
+        }
+        state.append({"key": HEADER, "value": json.dumps(header, separators=(",", ":")).encode()})
+        batches = [OutgoingBatch(of(WAITS), number, published), OutgoingBatch(of(TOUCHPOINT_STATE), number, state)]
+        records, self._records, self._changed = self._records, [], False
+        offsets = {(topic, number): offset for topic, offset in self.next_offsets.items()}
+        return Outgoing([b for b in batches if b.messages], records, offsets)
+
+    def _record(self, told: Told) -> dict[str, Any]:
+        touchpoint, channel, start_ms = told.place
+        counts = told.counts
+        return {
+            "touchpoint": touchpoint,
+            "channel": channel,
+            "window_start": start_ms,
+            "window_end": told.end_ms,
+            "revision": told.revision,
+            "offered": counts.offered,
+            "answered": counts.answered,
+            "abandoned": counts.abandoned,
+            "other_ends": counts.other_ends,
+            "wait_sum_ms": counts.wait_sum_ms,
+            "wait_max_ms": counts.wait_max_ms,
+            "wait_mean_ms": counts.wait_sum_ms / counts.offered if counts.offered else None,
+            "final": told.final,
+            "source_partitions": told.source_partitions,
+            "policy": self._stage.policy_digest,
+        }
+
+
+def partial_reader() -> ColumnarReader:
+    """The reader of wait partials: times as plain milliseconds."""
+    schema = json.loads(avro_schema("wait_partial"))
+    for field in schema["fields"]:
+        if isinstance(field["type"], dict):
+            field["type"] = field["type"]["type"]
+    return ColumnarReader(json.dumps(schema))
+
+
+def _schema_id(records: RecordColumns, i: int) -> int | None:
+    try:
+        return split_frame(records.value(i) or b"")[0]
+    except NotFramed:
+        return None
+
+
+def _key(place: Place) -> bytes:
+    return json.dumps(list(place), ensure_ascii=False).encode()
+
+
+def _place(key: bytes) -> Place:
+    touchpoint, channel, start_ms = json.loads(key[1:])
+    return touchpoint, channel, start_ms
+
+
+def _stored(window: Window) -> bytes:
+    partials = {
+        source: [p.source_offset, *(getattr(p.counts, name) for name in WaitCounts.__slots__)]
+        for source, p in window.partials.items()
+    }
+    return json.dumps([window.end_ms, window.revision, partials], separators=(",", ":")).encode()
+
+
+def _window(value: bytes) -> Window:
+    end_ms, revision, partials = json.loads(value)
+    known = {int(source): Partial(said[0], WaitCounts(*said[1:])) for source, said in partials.items()}
+    return Window(end_ms, revision, known)
