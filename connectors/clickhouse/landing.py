@@ -20,6 +20,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter
 from connectors.clickhouse.blocks import Backlog, BlockLimits
 from connectors.clickhouse.client import connect, mapped_errors
 from connectors.clickhouse.connection import ClickHouseConnection
+from connectors.clickhouse.migrations import migrate
 from connectors.clickhouse.rows import TABLES, RowReader, Rows, row_reader
 from connectors.kafka.connection import KafkaConnection
 from connectors.registry.client import SchemaRegistry
@@ -103,18 +104,20 @@ class Landing:
         return self._report
 
     def run(self, stop: threading.Event) -> None:
-        """Land until ``stop`` is set; then finish what was read, commit, and leave the group.
+        """Migrate the tables and land until ``stop`` is set; then finish what was read, commit, leave the group.
 
         Waits as long as Kafka, the registry or ClickHouse are away.
 
         Raises:
             StatementRejected: ClickHouse refuses a block; nothing of it is committed.
+            SchemaIncompatible: the tables are not those of this version (see ``migrate``).
             InvariantBroken: a topic that only workers write has a record that cannot be read.
             SettingsError: credentials are wrong, or another landing runs with the same instance_id.
         """
         consumer = Consumer(self._consumer_config())
         try:
             consumer.subscribe(list(self._tables), on_revoke=self._lost, on_lost=self._lost)
+            self._patiently(consumer, stop, partial(migrate, self._clickhouse))
             while not stop.is_set():
                 self._read(consumer, _READ_AT_MOST)
                 for topic in self._backlog.due(time.monotonic()):

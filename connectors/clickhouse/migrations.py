@@ -95,32 +95,38 @@ def pending(every: Sequence[Migration], applied: dict[str, str]) -> list[Migrati
 def migrate(connection: ClickHouseConnection) -> list[str]:
     """Create the connection's database and apply what it lacks; return the names of the files applied now.
 
+    A user who may only read and insert can call this when nothing is lacking.
+
     Raises:
         SchemaIncompatible: see ``pending``.
         StoreUnavailable, SettingsError, StatementRejected: see ``connect``.
     """
     every = migrations()
     with mapped_errors(connection):
-        server = connect(connection, database="default")
-        try:
-            server.command(f"CREATE DATABASE IF NOT EXISTS {connection.database}")
-        finally:
-            server.close()
+        _create_database(connection)
         client = connect(connection)
         try:
-            client.command(_HISTORY)
+            if not client.command("EXISTS TABLE schema_migrations"):
+                client.command(_HISTORY)
             missing = pending(every, _applied(client))
             for migration in missing:
                 for statement in migration.statements:
                     client.command(statement)
                 client.insert(
-                    "schema_migrations",
-                    [[migration.name, migration.checksum]],
-                    column_names=["name", "checksum"],
+                    "schema_migrations", [[migration.name, migration.checksum]], column_names=["name", "checksum"]
                 )
         finally:
             client.close()
     return [migration.name for migration in missing]
+
+
+def _create_database(connection: ClickHouseConnection) -> None:
+    client = connect(connection, database="default")
+    try:
+        if not client.command(f"EXISTS DATABASE {connection.database}"):
+            client.command(f"CREATE DATABASE IF NOT EXISTS {connection.database}")
+    finally:
+        client.close()
 
 
 def _applied(client: Client) -> dict[str, str]:

@@ -1,9 +1,11 @@
 """The tables as the engine has them: migrated once, exact under repeated inserts, scores as of now."""
 
+import re
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from math import exp
+from pathlib import Path
 
 import pytest
 from clickhouse_connect.driver.client import Client
@@ -76,14 +78,14 @@ def test_the_last_published_score_stands_however_often_and_in_whatever_order_it_
 def test_scores_as_of_now_decay_each_heat_with_its_own_half_life_and_cap(client: Client) -> None:
     heats = [("wait", 40.0, 3600.0, 15.0), ("form", 8.0, 1800.0, 100.0), ("relief", -2.0, 3600.0, 100.0)]
     score(client, 1, seconds_ago=3600, heats=heats)
-    [(now, heat, contributions)] = client.query(
-        "SELECT score_now, heat_now, heats_now FROM customer_friction_now"
+    [(now, heat, contributions, age_s)] = client.query(
+        "SELECT score_now, heat_now, heats_now, age_s FROM customer_friction_now"
     ).result_rows
-    expected = {"wait": 15.0, "form": 2.0, "relief": -1.0}  # 20 is above its cap; two half-lives; one
-    told = {each["signal"]: each["heat"] for each in contributions}
-    assert told == pytest.approx(expected, rel=0.02)
-    assert heat == pytest.approx(16.0, rel=0.02)
-    assert now == pytest.approx(100 * (1 - exp(-heat / 20)), rel=1e-9)
+    assert 3600 <= age_s < 3600 + 300
+    expected = {"wait": 15.0, "form": 8 * 2 ** (-age_s / 1800), "relief": -2 * 2 ** (-age_s / 3600)}
+    assert {each["signal"]: each["heat"] for each in contributions} == pytest.approx(expected)
+    assert heat == pytest.approx(sum(expected.values()))
+    assert now == pytest.approx(100 * (1 - exp(-heat / 20)))
 
 
 def test_relief_alone_is_no_negative_score(client: Client) -> None:
@@ -112,3 +114,11 @@ def test_every_revision_of_an_alert_is_kept_and_the_standing_ones_are_seen(clien
     ]
     assert client.query("SELECT alert_id, status FROM friction_alerts_standing").result_rows == [("b", "escalated")]
     assert client.query("SELECT alert_id FROM friction_alerts_latest WHERE status = 'opened'").result_rows == []
+
+
+def test_every_query_of_the_documentation_runs(client: Client) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "clickhouse.md").read_text("utf-8")
+    queries = re.findall(r"```sql\n(.*?);\n```", text, re.DOTALL)
+    assert len(queries) >= 4
+    for query in queries:
+        assert client.query(query).result_rows == []

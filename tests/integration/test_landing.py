@@ -28,7 +28,7 @@ from connectors.clickhouse.migrations import migrate
 from connectors.kafka.connection import KafkaConnection
 from connectors.registry.client import SchemaRegistry, register_contract
 from connectors.registry.connection import RegistryConnection
-from schemas.errors import InvariantBroken, StatementRejected
+from schemas.errors import InvariantBroken, SettingsError, StatementRejected
 from schemas.topics import ALERTS, DEAD_LETTERS, INTERACTIONS, SCORES, WAITS, TopicNames, avro_schema, topics
 from schemas.wire import frame_header
 from tests.polling import wait_until
@@ -268,11 +268,13 @@ def test_clickhouse_away_is_waited_for_and_nothing_is_lost(
 ) -> None:
     engine = EmbeddedClickHouse(tmp_path)
     connection = engine.start()
-    migrate(connection)
+    engine.stop()
     landing = make_landing(connection)
+    talk.say(INTERACTIONS, interaction(0))
+    talk.flush()
     with running(landing) as done:
-        talk.say(INTERACTIONS, interaction(0))
-        talk.flush()
+        wait_until(lambda: landing.report.retries >= 1)  # away when we begin
+        engine.start()
         wait_until(lambda: landing.report.rows.get("interactions") == 1)
         engine.stop()
         talk.say(INTERACTIONS, *(interaction(i) for i in range(1, 400)))
@@ -286,7 +288,7 @@ def test_clickhouse_away_is_waited_for_and_nothing_is_lost(
     finally:
         engine.stop()
     waits = [record.message for record in caplog.records if "The landing waits" in record.message]
-    assert len(waits) == 1
+    assert len(waits) == 2  # once for each outage, however often it was tried
 
 
 def test_the_registry_away_is_waited_for(
@@ -343,3 +345,18 @@ def test_two_landings_share_the_partitions_and_one_leaves(
         talk.flush()
         wait_until(lambda: counted(client, "interactions") == 1500)
     assert client.query("SELECT count(), uniqExact(event_id) FROM interactions FINAL").result_rows == [(1500, 1500)]
+
+
+def test_a_second_landing_with_the_same_instance_id_puts_the_first_out_and_it_says_so(
+    talk: Talk, make_landing: MakeLanding
+) -> None:
+    talk.say(INTERACTIONS, interaction(1))
+    talk.flush()
+    first, second = make_landing(instance_id="one"), make_landing(instance_id="one")
+    with ThreadPoolExecutor(1) as thread:
+        put_out = thread.submit(first.run, threading.Event())
+        wait_until(lambda: first.report.blocks)
+        with running(second):
+            error = put_out.exception(60)
+    assert isinstance(error, SettingsError)
+    assert "same instance id" in str(error)
