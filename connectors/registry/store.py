@@ -22,6 +22,8 @@ Record = tuple[bytes, bytes | None]
 _TIMEOUT_S = 10.0
 _OPEN_TIMEOUT_S = 30.0  # the broker may just have started, and its transaction coordinator with it
 _FENCED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)  # noqa: SLF001 - librdkafka's own codes begin with an underscore, this one is public
+# a topic that has just been created is not known to every part of the broker at once
+_NOT_KNOWN_YET = (KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART)  # noqa: SLF001 - as above
 
 
 class SchemaStore:
@@ -72,13 +74,21 @@ class SchemaStore:
     def catch_up(self) -> None:
         """Read on to the present end of the topic: afterwards, what is not known does not exist."""
         with self._lock:
+            self._read_to(self._end())
+
+    def _end(self) -> int:
+        give_up_s = time.monotonic() + _TIMEOUT_S
+        while True:
             try:
                 _, end = self._reader().get_watermark_offsets(
                     TopicPartition(self._topic, 0), timeout=_TIMEOUT_S, cached=False
                 )
             except KafkaException as err:
+                if err.args[0].code() in _NOT_KNOWN_YET and time.monotonic() < give_up_s:
+                    time.sleep(0.05)
+                    continue
                 raise self._unavailable(err.args[0]) from err
-            self._read_to(end)
+            return int(end)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
