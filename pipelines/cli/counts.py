@@ -1,6 +1,5 @@
 """What is produced, processed and landed: end offsets, committed offsets and rows, never our own counters."""
 
-import logging
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,7 +18,7 @@ from schemas.topics import ALERTS, DEAD_LETTERS, INTERACTIONS, TopicNames
 
 TIMEOUT_S = 5.0
 _BATCH = 10_000
-_QUIET = logging.getLogger("kafka.client")
+_QUIET = {"log_level": 0}  # what goes wrong is raised
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +74,12 @@ class Probe:
     def __init__(
         self, kafka: KafkaConnection, clickhouse: ClickHouseConnection, names: TopicNames, *, app_id: str
     ) -> None:
-        quiet = {"logger": _QUIET}
         self._kafka = kafka
         self._clickhouse_at = clickhouse
         self._names = names
         self._clickhouse: Any = None
-        self._admin = AdminClient(kafka.confluent(), **quiet)
-        self._group = Consumer(kafka.confluent(group_id=app_id, enable_auto_commit=False), **quiet)
+        self._admin = AdminClient({**kafka.confluent(), **_QUIET})
+        self._group = Consumer({**kafka.confluent(group_id=app_id, enable_auto_commit=False), **_QUIET})
         self._alerts = _ReadableRecords(kafka, names.of(ALERTS))
         self._dead_letters = _ReadableRecords(kafka, names.of(DEAD_LETTERS))
 
@@ -177,17 +175,15 @@ class _ReadableRecords:
         self._topic = topic
         self._count = 0
         self._next: dict[int, int] = {}
-        self._consumer = Consumer(
-            kafka.confluent(
-                group_id="friction-status",  # never joined, nothing is committed
-                enable_auto_commit=False,
-                enable_partition_eof=True,
-                isolation_level="read_committed",
-                auto_offset_reset="earliest",
-                fetch_wait_max_ms=20,  # the end of a partition is told with the answer to a fetch
-            ),
-            logger=_QUIET,
+        config = kafka.confluent(
+            group_id="friction-status",  # never joined, nothing is committed
+            enable_auto_commit=False,
+            enable_partition_eof=True,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            fetch_wait_max_ms=20,  # the end of a partition is told with the answer to a fetch
         )
+        self._consumer = Consumer({**config, **_QUIET})
 
     def count(self) -> int:
         """Read on to the end, and return how many there are so far."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -35,10 +36,15 @@ class Up:
         assert self.process.poll() is None, self.output.read_text("utf-8")
         return "\nRunning" in self.output.read_text("utf-8")
 
-    def child(self, name: str) -> int | None:
-        """Process id of a child, known by the log that it writes."""
-        log = str(self.directory / "logs" / f"{name}.log")
-        return next((pid for pid, files in open_files().items() if log in files), None)
+    def has_said(self, line: str) -> bool:
+        assert self.process.poll() is None, self.output.read_text("utf-8")
+        return line in self.output.read_text("utf-8").splitlines()
+
+    def kill(self, log: str) -> None:
+        """Kill the child that writes a log file, named from the directory on."""
+        path = str(self.directory / log)
+        (pid,) = (pid for pid, files in open_files().items() if path in files)
+        os.kill(pid, signal.SIGKILL)
 
 
 def open_files() -> dict[int, set[str]]:
@@ -104,11 +110,8 @@ def test_everything_produced_is_processed_and_landed_though_the_worker_is_killed
     assert second.returncode == ExitCode.UNAVAILABLE
     assert f"held by the friction up with pid {up.process.pid}" in " ".join(second.stderr.split())
 
-    wait_until(lambda: status(directory)["processed"] > 0, 60.0)
-    worker = up.child("worker-1")
-    assert worker is not None
-    os.kill(worker, signal.SIGKILL)
-
+    wait_until(lambda: re.search(r"processed [1-9]", up.output.read_text("utf-8")), 90.0)
+    up.kill("logs/worker-1.log")
     code = up.process.wait(150.0)
     output = up.output.read_text("utf-8")
     assert code == ExitCode.DONE, output
@@ -122,12 +125,19 @@ def test_everything_produced_is_processed_and_landed_though_the_worker_is_killed
     assert holders(directory) == set()
 
 
-def test_a_second_start_goes_on_where_the_first_stopped_and_ctrl_c_stops_it_in_order(
+def test_a_second_start_goes_on_and_revives_killed_stores_and_ctrl_c_stops_it_in_order(
     start: Any, directory: Path
 ) -> None:
     before = json.loads((directory / "summary.json").read_text("utf-8"))
     up = start("--no-page")
     wait_until(up.is_running, START_S)
+    running = status(directory)
+    assert running["running"]
+    assert running["produced"] == before["produced"]
+    up.kill("kafka/broker.log")
+    wait_until(lambda: up.has_said("broker is running again"), 60.0)
+    up.kill("clickhouse/bridge.log")
+    wait_until(lambda: up.has_said("clickhouse is running again"), 60.0)
     doctor = friction("doctor", "--data", str(directory))
     assert doctor.returncode == ExitCode.DONE, doctor.stdout
     up.process.send_signal(signal.SIGINT)

@@ -16,6 +16,7 @@ LONGEST_WAIT_S = 15.0
 ATTEMPTS = 6
 _DO_NOT_START = 2  # exit code of a command whose settings are wrong: the same again fails again
 _LAST_LINES = 6
+_LOG_BYTES = 10 * 1024 * 1024
 
 
 class Process(Protocol):
@@ -63,6 +64,8 @@ class ChildProcess:
 
     def start(self) -> None:
         """Start it; call from the main thread, whose death the kernel watches for the child."""
+        if self._log.exists() and self._log.stat().st_size > _LOG_BYTES:
+            self._log.replace(self._log.with_suffix(".log.old"))
         self._child = self._spawn(self._argv, log=self._log, env=self._env)
 
     def stop(self) -> None:

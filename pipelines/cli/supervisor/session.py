@@ -18,6 +18,7 @@ from pipelines.cli.supervisor.directory import DataDirectory, RunRecord, write_w
 from pipelines.cli.supervisor.pulse import Pulse
 from pipelines.cli.supervisor.screen import Screen
 from pipelines.cli.supervisor.system import Simulation, System
+from pipelines.worker.logs import configure_logs
 from schemas.errors import FrictionError, StoreUnavailable
 from schemas.topics import TopicNames
 
@@ -69,6 +70,7 @@ class Session:
 
     def _work(self, record: RunRecord) -> None:
         with ExitStack() as stops:
+            stops.enter_context(self._logs())
             system = System(self._loaded, self._directory, record, stops=stops, say=self._screen.say)
             system.start_stores()
             settings = system.loaded.settings
@@ -86,6 +88,17 @@ class Session:
                 pass
             system.stop_simulator()
             self._drain(system, pulse, probe)
+
+    @contextmanager
+    def _logs(self) -> Iterator[None]:
+        """Send what the parts in this process log to a file like those of the children."""
+        self._directory.logs.mkdir(exist_ok=True)
+        with (self._directory.logs / "up.log").open("a", encoding="utf-8") as file:
+            configure_logs(self._loaded.settings.log, stream=file)
+            try:
+                yield
+            finally:
+                configure_logs(self._loaded.settings.log)
 
     def _seconds(self, system: System, pulse: Pulse, *, ends_s: float) -> Iterator[None]:
         """Look after the parts until ``ends_s``; yield after each line of a second."""

@@ -94,7 +94,15 @@ class System:
         self._say(f"ClickHouse answers on {settings.clickhouse.url}")
 
     def start_children(self, *, workers: int, page: bool, simulation: Simulation | None) -> None:
-        """Start the page (if it is installed), the landing, the workers and the simulator."""
+        """Start landing, workers, simulator, and the page if it is installed; that one is in no hurry."""
+        self._child("landing", (*_COMMAND, "land"), metrics=True, FRICTION_LANDING__INSTANCE_ID="landing")
+        for number in range(1, workers + 1):
+            instance = f"{self.loaded.settings.worker.app_id}-{number}"
+            self._child(f"worker-{number}", (*_COMMAND, "worker"), metrics=True, FRICTION_WORKER__INSTANCE_ID=instance)
+        if simulation is not None:
+            numbers = {"rate": simulation.rate, "customers": simulation.customers, "seed": simulation.seed}
+            said = [word for name, number in numbers.items() for word in (f"--{name}", str(number))]
+            self._simulator = self._child("simulator", (*_COMMAND, "simulate", *said), needed=False)
         if page and importlib.util.find_spec("nicegui") is None:
             self._say("No page: nicegui is not installed (pip install 'friction-signals[embedded]')")
         elif page:
@@ -102,25 +110,6 @@ class System:
             argv = (*_PYTHON, "-m", "pipelines.page", "--host", _LOOPBACK, "--port", str(port))
             self._child("page", argv, needed=False)
             self._tell(page=f"http://{_LOOPBACK}:{port}")
-        self._child("landing", (*_COMMAND, "land"), metrics=True, FRICTION_LANDING__INSTANCE_ID="landing")
-        app_id = self.loaded.settings.worker.app_id
-        for number in range(1, workers + 1):
-            self._child(
-                f"worker-{number}",
-                (*_COMMAND, "worker"),
-                metrics=True,
-                FRICTION_WORKER__INSTANCE_ID=f"{app_id}-{number}",
-            )
-        if simulation is not None:
-            numbers = (
-                "--rate",
-                f"{simulation.rate:g}",
-                "--customers",
-                str(simulation.customers),
-                "--seed",
-                str(simulation.seed),
-            )
-            self._simulator = self._child("simulator", (*_COMMAND, "simulate", *numbers), needed=False)
 
     def watch(self) -> None:
         """Look after every part once; those that died are started again after a while.
