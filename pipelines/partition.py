@@ -16,8 +16,6 @@ from pipelines.state import CustomerRows
 from pipelines.windows import NO_TIME, WaitWindows, WindowState
 from schemas.arrays import Bytes, Int64s
 
-IDLE_MS = 60_000  # after so long without a record, time itself moves the watermark
-
 _CROSSINGS = 4096  # room for crossings in one call of a kernel; more calls follow when it is full
 
 
@@ -58,7 +56,6 @@ class CustomerPartition:
         self.rows = CustomerRows(policy.signal_names)
         self.windows = WaitWindows(policy.file.windows.length, policy.file.windows.lateness)
         self.advanced_ms = NO_TIME
-        self._newest_append_ms = NO_TIME
         self._vocabulary = Vocabulary(policy)
         self._cooled: dict[int, int] = {}  # row -> when time alone changed its band
 
@@ -90,21 +87,18 @@ class CustomerPartition:
             alerts.extend(band_alerts(crossed, count, batch, rows, policy))
         late = self.windows.late
         self.windows.add(batch, self._vocabulary.waits(kind))
-        if len(batch):
-            self._newest_append_ms = max(self._newest_append_ms, int(batch.append_ms.max()))
         return Applied(alerts, misrouted, int((kind < 0).sum()), self.windows.late - late)
 
     def advance(self, to_ms: int) -> list[Alert]:
         """Let time pass to ``to_ms``: nothing that was appended before it is still to come.
 
-        Bands that decay has ended are left, at the millisecond at which it did; the watermark of a partition that
-        has been idle moves on.
+        Bands that decay has ended are left, at the millisecond at which it did. The watermark follows ``to_ms`` at
+        the distance of the lateness: without newer interactions a window closes when its end is twice that old.
         """
         if to_ms <= self.advanced_ms:
             return []
         self.advanced_ms = to_ms
-        if to_ms - self._newest_append_ms >= IDLE_MS:
-            self.windows.advance(to_ms)
+        self.windows.advance(to_ms - self.windows.lateness_ms)
         alerts: list[Alert] = []
         policy, rows = self.policy, self.rows
         banded = np.flatnonzero(rows.band[: len(rows)]).astype(np.int32)
@@ -149,4 +143,3 @@ class CustomerPartition:
         """Take watermark and time back from the partition's header."""
         self.windows.watermark_ms = watermark_ms
         self.advanced_ms = advanced_ms
-        self._newest_append_ms = advanced_ms
