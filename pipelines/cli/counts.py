@@ -14,10 +14,11 @@ from connectors.clickhouse.client import connect, mapped_errors
 from connectors.clickhouse.connection import ClickHouseConnection
 from connectors.kafka.connection import KafkaConnection
 from schemas.errors import StoreUnavailable, TopicMismatch
-from schemas.topics import ALERTS, DEAD_LETTERS, INTERACTIONS, TopicNames
+from schemas.topics import ALERTS, DEAD_LETTERS, INTERACTIONS, SCORES, WAITS, TopicNames
 
 TIMEOUT_S = 5.0
 _BATCH = 10_000
+_TOLD = {"friction_scores": SCORES, "wait_windows": WAITS, "friction_alerts": ALERTS, "dead_letters": DEAD_LETTERS}
 _QUIET = {"log_level": 0}  # what goes wrong is raised
 
 
@@ -128,15 +129,16 @@ class Probe:
         return Pace(produced, processed, landed, alerts)
 
     def _landed(self) -> dict[str, int]:
-        return {
+        landed = {
             "interactions": self._ask(
                 "SELECT uniqExact(_partition, _offset) FROM interactions WHERE _topic = {topic:String}"
-            ),
-            "friction_scores": self._ask("SELECT count() FROM friction_scores FINAL"),
-            "wait_windows": self._ask("SELECT count() FROM wait_windows FINAL"),
-            "friction_alerts": self._ask("SELECT count() FROM friction_alerts FINAL"),
-            "dead_letters": self._ask("SELECT count() FROM dead_letters FINAL"),
+            )
         }
+        for table, topic in _TOLD.items():
+            landed[table] = self._ask(
+                "SELECT count() FROM {table:Identifier} FINAL WHERE _topic = {topic:String}", topic, table
+            )
+        return landed
 
     def _refused(self) -> int:
         return self._ask(
@@ -145,11 +147,13 @@ class Probe:
             "NOT IN (SELECT _partition, _offset FROM interactions WHERE _topic = {topic:String})"
         )
 
-    def _ask(self, statement: str) -> int:
+    def _ask(self, statement: str, topic: str = INTERACTIONS, table: str = "interactions") -> int:
         if self._clickhouse is None:
             self._clickhouse = connect(self._clickhouse_at)
         with mapped_errors(self._clickhouse_at):
-            rows = self._clickhouse.query(statement, parameters={"topic": self._names.of(INTERACTIONS)}).result_rows
+            rows = self._clickhouse.query(
+                statement, parameters={"topic": self._names.of(topic), "table": table}
+            ).result_rows
         return int(rows[0][0])
 
     def _offsets(self) -> tuple[int, int]:

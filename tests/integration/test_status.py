@@ -92,9 +92,11 @@ def test_produced_processed_and_landed_are_counted_where_they_are(
     rows = [interaction_row(created_topics, p, offset) for p, offset in [(0, 0), (0, 1), (2, 0)]]
     land(tables, "interactions", [*rows, rows[0]])  # a row that landed twice is one interaction
     land(tables, "interactions", [{**rows[0], "_topic": "another", "_offset": 77}])
+    land(tables, "dead_letters", [{**dead_letter_row(created_topics, 0, 0, 0), "_topic": "another"}])
     counts = probe.counts()
     assert (counts.produced, counts.processed, counts.lag) == (8, 4, 4)
     assert counts.landed["interactions"] == 3
+    assert counts.landed["dead_letters"] == 0
     assert counts.landing_lag == 5
     assert not counts.complete
 

@@ -6,8 +6,11 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +98,14 @@ def friction(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=60)
 
 
+def serves_metrics(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5.0) as answer:  # noqa: S310 - http, from our own run.json
+            return b"\nfriction_" in answer.read()
+    except urllib.error.URLError:
+        return False  # not yet
+
+
 def status(directory: Path) -> dict[str, Any]:
     ended = friction("status", "--json", "--data", str(directory))
     assert ended.returncode == ExitCode.DONE, ended.stderr
@@ -134,6 +145,8 @@ def test_a_second_start_goes_on_and_revives_killed_stores_and_ctrl_c_stops_it_in
     running = status(directory)
     assert running["running"]
     assert running["produced"] == before["produced"]
+    for url in up.record()["metrics"].values():
+        wait_until(partial(serves_metrics, url), 60.0)
     up.kill("kafka/broker.log")
     wait_until(lambda: up.has_said("broker is running again"), 60.0)
     up.kill("clickhouse/bridge.log")
@@ -155,7 +168,7 @@ def test_a_second_start_goes_on_and_revives_killed_stores_and_ctrl_c_stops_it_in
 def test_a_kill_leaves_nobody_who_holds_the_directory(start: Any, directory: Path) -> None:
     up = start("--no-page")
     wait_until(up.is_running, START_S)
-    assert len(holders(directory)) >= 5  # itself, broker, engine, landing, worker
+    wait_until(lambda: len(holders(directory)) >= 5, 15.0)  # itself, broker, engine, landing, worker
     up.process.kill()
     up.process.wait()
     wait_until(lambda: not holders(directory), 15.0)

@@ -1,6 +1,7 @@
 """The command: help for everything, exit codes, errors of one paragraph, a quick start."""
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from pipelines.cli.exits import ExitCode, code_of
 from pipelines.cli.main import exit_code
 from pipelines.cli.options import seconds
+from pipelines.worker.exporter import start_exporter
+from pipelines.worker.settings import MetricsOptions
 from schemas import errors
 from schemas.errors import FrictionError
 
@@ -154,3 +157,12 @@ def test_help_needs_no_heavy_library() -> None:
     modules = subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True).stdout.split()
     assert "typer" in modules
     assert not set(heavy) & set(modules)
+
+
+def test_a_metrics_port_that_is_taken_is_a_wrong_setting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        options = MetricsOptions(port=taken.getsockname()[1])
+        with pytest.raises(
+            errors.SettingsError, match=r"metrics cannot be served at 127\.0\.0\.1:\d+: .*in use; choose"
+        ):
+            start_exporter(options)
