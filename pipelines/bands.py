@@ -61,13 +61,15 @@ def band_alerts(
         row, before, after = int(crossings.row[k]), int(crossings.before[k]), int(crossings.after[k])
         episode = rows.episode(row)
         at_ms = int(crossings.at_ms[k])
-        if after >= lowest > before:
+        rises = after >= lowest and after > before
+        # not whether ``before`` alerts: the policy may have been another one when the row came to it
+        if rises and not episode.stands:
             goes_on = episode.opened_ms != 0 and at_ms - episode.closed_ms <= policy.file.bands.cooldown
             episode = episode.reopened() if goes_on else episode.opened(at_ms)
             status: Status = "opened"
-        elif after >= lowest and after > before:
+        elif rises:
             episode, status = episode.revised(), "escalated"
-        elif before >= lowest > after:
+        elif episode.stands and after < lowest:
             episode, status = episode.closed(at_ms), "resolved"
         else:
             continue

@@ -53,7 +53,7 @@ class CustomerPartition:
         self.number = number
         self.partitions = partitions
         self.policy = policy
-        self.rows = CustomerRows(policy.signal_names)
+        self.rows = CustomerRows(policy.signal_names, len(policy.band_names))
         self.windows = WaitWindows(policy.file.windows.length, policy.file.windows.lateness)
         self.advanced_ms = NO_TIME
         self._vocabulary = Vocabulary(policy)

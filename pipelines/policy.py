@@ -1,30 +1,36 @@
 """The policy: what interactions mean. Read from YAML, checked, compiled once, frozen.
 
-Errors are PolicyError and name file, line and key: ``default.yaml:14 signals.wait.half_life must be > 0, got 0s``.
+Errors are PolicyError and name file, line and key: ``default.yaml:14 signals.wait.half_life: must be > 0, got 0s``.
 """
 
 import hashlib
 import json
 import math
+import reprlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from pipelines.durations import duration_ms
+from pipelines.durations import DURATION_FORM, duration_ms
 from schemas.arrays import Float64s
 from schemas.errors import PolicyError
 
-DurationMs = Annotated[int, BeforeValidator(duration_ms, json_schema_input_type=str)]
-Points = Annotated[float, Field(gt=0, lt=math.inf)]
-Kinds = Annotated[tuple[str, ...], Field(min_length=1)]
+DurationText = Annotated[str, Field(pattern=f"^{DURATION_FORM}$", examples=["500ms", "30s", "2m", "1h", "7d"])]
+DurationMs = Annotated[int, BeforeValidator(duration_ms, json_schema_input_type=DurationText)]
+Points = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]  # strict: neither "12" nor yes is a number
+ScoreValue = Annotated[float, Field(gt=0, lt=100, strict=True)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Text = Annotated[str, Field(min_length=1)]
+Kinds = Annotated[tuple[Text, ...], Field(min_length=1)]
 
 
 class _Said(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Signal(_Said):
@@ -53,11 +59,11 @@ class Score(_Said):
 class Level(_Said):
     """A band above calm."""
 
-    name: str
-    enter: float = Field(gt=0, lt=100)
-    leave: float = Field(gt=0, lt=100)
-    priority: int = Field(default=3, ge=1, le=5)
-    action: str | None = None
+    name: Name
+    enter: ScoreValue
+    leave: ScoreValue
+    priority: int = Field(default=3, ge=1, le=5, strict=True)
+    action: Text | None = None
 
     @model_validator(mode="after")
     def _hysteresis(self) -> "Level":
@@ -74,6 +80,10 @@ class Bands(_Said):
 
     @model_validator(mode="after")
     def _upwards(self) -> "Bands":
+        names = ["calm", *(level.name for level in self.levels)]
+        for n, name in enumerate(names):
+            if name in names[:n]:
+                raise ValueError(f"levels must have different names, and calm is the one below them: {name} is taken")
         for low, high in zip(self.levels, self.levels[1:], strict=False):
             if high.enter <= low.enter or high.leave <= low.leave:
                 raise ValueError(f"levels must rise, but {high.name} is not above {low.name}")
@@ -100,20 +110,21 @@ class PolicyFile(_Said):
 
     version: Literal[1]
     score: Score
-    signals: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Signal] = Field(min_length=1, max_length=64)
+    signals: dict[Name, Signal] = Field(min_length=1, max_length=64)
     bands: Bands
     windows: Windows
     acceptance: Acceptance
 
-    @model_validator(mode="after")
-    def _a_kind_feeds_one_signal(self) -> "PolicyFile":
+    @field_validator("signals")
+    @classmethod
+    def _a_kind_feeds_one_signal(cls, signals: dict[str, Signal]) -> dict[str, Signal]:
         fed: dict[str, str] = {}
-        for name, signal in self.signals.items():
+        for name, signal in signals.items():
             for kind in signal.kinds:
                 if kind in fed:
                     raise ValueError(f"kind {kind} feeds both {fed[kind]} and {name}")
                 fed[kind] = name
-        return self
+        return signals
 
 
 @dataclass(frozen=True)
@@ -167,21 +178,36 @@ class Policy:
         return -100.0 * math.expm1(-heat / self.file.score.scale)
 
 
+class _Loader(yaml.SafeLoader):
+    """Tells where a value stands that looks like a number or a date and is none."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:
+            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
+
+
 def parse_policy(text: str, name: str) -> Policy:
     """Compile the text of a policy file called ``name``.
 
     Raises:
-        PolicyError: it is no YAML, a key is unknown or missing, a value cannot be; the first five are told.
+        PolicyError: it is no YAML, a key is unknown, missing or written twice, a value cannot be; the first five are
+            told, a line each.
     """
     try:
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        said = yaml.safe_load(text)
+        loader = _Loader(text)
+        tree = loader.get_single_node()
+        if tree is None:
+            raise PolicyError(f"{name} is empty; schemas/policy/default.yaml shows what belongs there")
+        twice = [f"{name}:{line} {key}: is written twice" for line, key in _written_twice(tree, "", set())]
+        if twice:
+            raise PolicyError("\n".join(twice[:5]))
+        said = loader.construct_document(tree)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{name}:{mark.line + 1}" if mark else name
         raise PolicyError(f"{where} is no YAML: {getattr(error, 'problem', error)}") from error
-    if tree is None:
-        raise PolicyError(f"{name} is empty; schemas/policy/default.yaml shows what belongs there")
     try:
         file = PolicyFile.model_validate(said)
     except ValidationError as error:
@@ -190,31 +216,62 @@ def parse_policy(text: str, name: str) -> Policy:
     return Policy(file, hashlib.sha256(canonical.encode()).hexdigest()[:12])
 
 
+_RULES = {
+    "missing": "is missing",
+    "extra_forbidden": "is unknown",
+    "invalid_key": "must be a text",
+    "too_short": "must have an entry",
+    "string_too_short": "must not be empty",
+    "string_pattern_mismatch": "must be small letters, digits and _, a letter first",
+    "model_type": "must be keys with values",
+    "dict_type": "must be keys with values",
+    "tuple_type": "must be a list",
+}
+
+
 def _told(name: str, tree: yaml.Node, error: Any) -> str:
     path = [part for part in error["loc"] if part != "[key]"]
-    key = ".".join(str(part) for part in path)
-    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-    if error["type"] == "missing":
-        message = "is missing"
-    elif error["type"] == "extra_forbidden":
-        message = "is unknown"
-    elif "should" in str(error["msg"]):
-        message = f"must be {message}, got {error['input']!r}"
-    return f"{name}:{_line(tree, path)} {key or 'the policy'}: {message}"
+    key = ".".join(str(part) for part in path) or "the policy"
+    kind, message = error["type"], str(error["msg"])
+    if kind == "value_error":
+        rule = message.removeprefix("Value error, ")
+    else:
+        rule = _RULES.get(kind) or message.replace("Input should be", "must be").replace(" should have", " must have")
+        if kind not in {"missing", "extra_forbidden", "too_short", "too_long"}:
+            rule += f", got {reprlib.repr(error['input'])}"
+    return f"{name}:{_line(tree, path)} {key}: {rule}"
 
 
 def _line(node: yaml.Node, path: list[Any]) -> int:
-    """Line of the node at ``path``, or of the nearest one above it that exists."""
+    """Line of the key or entry at ``path``, or of the nearest one above it that exists."""
+    line = node.start_mark.line
     for part in path:
         if isinstance(node, yaml.MappingNode):
             found = next(((k, v) for k, v in node.value if k.value == str(part)), None)
             if found is None:
                 break
             key, node = found
-            if part == path[-1]:
-                return int(key.start_mark.line) + 1
+            line = key.start_mark.line
         elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
             node = node.value[part]
-        else:
-            break
-    return int(node.start_mark.line) + 1
+            line = node.start_mark.line
+    return int(line) + 1
+
+
+def _written_twice(node: yaml.Node, path: str, seen: set[int]) -> Iterator[tuple[int, str]]:
+    """Lines and keys that are there already: YAML's loader would take the last one and say nothing."""
+    if id(node) in seen:
+        return  # an alias may lead to what holds it
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        for n, entry in enumerate(node.value):
+            yield from _written_twice(entry, f"{path}{n}.", seen)
+    elif isinstance(node, yaml.MappingNode):
+        known = set()
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # the loader refuses it
+            if key.value in known:
+                yield int(key.start_mark.line) + 1, f"{path}{key.value}"
+            known.add(key.value)
+            yield from _written_twice(value, f"{path}{key.value}.", seen)

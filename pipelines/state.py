@@ -48,6 +48,11 @@ class Episode:
     closed_ms: int
     revision: int
 
+    @property
+    def stands(self) -> bool:
+        """Whether its alert has been opened and not resolved."""
+        return self.opened_ms != 0 and self.closed_ms == 0
+
     def opened(self, at_ms: int) -> "Episode":
         """A new one."""
         return Episode(at_ms, 0, 1)
@@ -71,9 +76,10 @@ class CustomerRows:
     ``band`` and ``dirty`` are apart, for they are searched: uint8[m]. The others are views into the rows.
     """
 
-    def __init__(self, signal_names: Sequence[str]) -> None:
+    def __init__(self, signal_names: Sequence[str], bands: int) -> None:
         self.customers = TextIndex()
         self.signal_names = tuple(signal_names)
+        self._bands = bands
         self._rows = np.zeros(64, row_dtype(len(self.signal_names)))
         self.band: Bytes = np.zeros(64, np.uint8)
         self.dirty: Bytes = np.zeros(64, np.uint8)
@@ -138,7 +144,7 @@ class CustomerRows:
         width = self._prefix.shape[0]
         stored = np.empty((numbers.shape[0], width + rows.dtype.itemsize), np.uint8)
         stored[:, :width] = self._prefix
-        stored[:, width:] = rows.view(np.uint8).reshape(numbers.shape[0], -1)
+        stored[:, width:] = rows.view(np.uint8).reshape(numbers.shape[0], rows.dtype.itemsize)
         return stored
 
     def restore(self, customers: Sequence[bytes], values: Sequence[bytes], signal_sets: dict[int, list[str]]) -> None:
@@ -160,7 +166,7 @@ class CustomerRows:
             at = numbers[which]
             for field in ("updated_ms", "interactions", "opened_ms", "closed_ms", "revision"):
                 self._rows[field][at] = rows[field]
-            self.band[at] = rows["band"]
+            self.band[at] = np.minimum(rows["band"], self._bands - 1)  # the policy may have had more of them
             for column, name in enumerate(self.signal_names):
                 if name in names:
                     self._rows["heat"][at, column] = rows["heat"][:, names.index(name)]

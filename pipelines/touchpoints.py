@@ -56,7 +56,9 @@ class TouchpointPartition:
         self._changed: set[Place] = set()
 
     def merge(self, place: Place, end_ms: int, source: int, partial: Partial) -> None:
-        """Take a partial; an older one than is known changes nothing."""
+        """Take a partial; an older one than is known, or one of a window that was final, changes nothing."""
+        if place not in self.windows and self._is_final(end_ms):
+            return
         window = self.windows.setdefault(place, Window(end_ms))
         known = window.partials.get(source)
         if known is None or partial.source_offset > known.source_offset:
@@ -67,15 +69,17 @@ class TouchpointPartition:
         """Source partition ``source`` has seen everything up to ``watermark_ms``."""
         self.watermarks_ms[source] = max(self.watermarks_ms[source], watermark_ms)
 
+    def _is_final(self, end_ms: int) -> bool:
+        return end_ms + self._lateness_ms <= min(self.watermarks_ms, default=NO_TIME)
+
     def take_changes(self) -> list[Told]:
         """Windows that changed or became final since the last call, in order; final ones are forgotten."""
         return list(self._take_changes())
 
     def _take_changes(self) -> Iterator[Told]:
-        everywhere_ms = min(self.watermarks_ms, default=NO_TIME)
         for place in sorted(self.windows):
             window = self.windows[place]
-            final = window.end_ms + self._lateness_ms <= everywhere_ms
+            final = self._is_final(window.end_ms)
             if not final and place not in self._changed:
                 continue
             window.revision += 1

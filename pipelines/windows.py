@@ -91,7 +91,7 @@ def add_waits(
         if start_ms + length_ms + lateness_ms <= watermark_ms:
             late += 1
             continue
-        slot = (place[i] * 1_000_003 + start_ms // length_ms) & mask
+        slot = (np.int64(place[i]) * 1_000_003 + start_ms // length_ms) & mask
         while slot_key[slot, 0] >= 0 and (slot_key[slot, 0] != place[i] or slot_key[slot, 1] != start_ms):
             slot = (slot + 1) & mask
         slot_key[slot, 0] = place[i]

@@ -6,6 +6,7 @@ from schemas.arrays import Bools, Bytes, Int32s, Int64s
 from schemas.compiled import compiled
 
 MAX_CUSTOMER_BYTES = 512
+MAX_DURATION_MS = 10 * 365 * 86_400_000  # 10 years: the sum of a window's waits stays far below 2 ** 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ def refuse(
     """Write why each interaction is refused: uint8[n], 0 accepted, 1 customer, 2 too old, 3 too far ahead, 4 duration.
 
     customer_length: int32[n], bytes of the customer id. occurred_ms, append_ms, duration_ms: int64[n].
+    has_duration: bool[n]. refused: all 0 when called.
     """
     for i in range(occurred_ms.shape[0]):
         if customer_length[i] < 1 or customer_length[i] > MAX_CUSTOMER_BYTES:
@@ -37,7 +39,7 @@ def refuse(
             refused[i] = 2
         elif occurred_ms[i] > append_ms[i] + max_ahead_ms:
             refused[i] = 3
-        elif has_duration[i] and duration_ms[i] < 0:
+        elif has_duration[i] and (duration_ms[i] < 0 or duration_ms[i] > MAX_DURATION_MS):
             refused[i] = 4
 
 

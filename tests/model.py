@@ -18,7 +18,6 @@ Place = tuple[str, str, int]  # touchpoint, channel, start of the window in ms
 
 MAX_CUSTOMER_BYTES = 512
 MAX_DURATION_MS = 10 * 365 * 86_400_000
-IDLE_MS = 60_000
 _UNITS = {"ms": 1, "s": 1000, "m": 60 * 1000, "h": 3600 * 1000, "d": 24 * 3600 * 1000}
 _ALERTS = uuid.UUID("5c0b7a52-4a53-5e0f-9a0c-6f1d2c8e7b11")
 
@@ -93,7 +92,6 @@ class Model:
         self.unknown_kinds = 0
         self.watermark_ms: int | None = None
         self.advanced_ms: int | None = None
-        self._newest_append_ms: int | None = None
         self._signals: dict[str, dict[str, Any]] = said["signals"]
         self._signal_of = {kind: name for name, signal in self._signals.items() for kind in signal["kinds"]}
         self._half_life_ms = {name: milliseconds(s["half_life"]) for name, s in self._signals.items()}
@@ -119,15 +117,14 @@ class Model:
             self.unknown_kinds += 1
         self._count(record)
         self._wait(record, append_ms)
-        self._newest_append_ms = max(append_ms, self._newest_append_ms or append_ms)
 
     def advance(self, to_ms: int) -> None:
         """Let time pass: nothing that was appended before ``to_ms`` is still to come."""
         if self.advanced_ms is not None and to_ms <= self.advanced_ms:
             return
         self.advanced_ms = to_ms
-        if self._newest_append_ms is None or to_ms >= self._newest_append_ms + IDLE_MS:
-            self.watermark_ms = max(to_ms, self.watermark_ms or to_ms)
+        seen_ms = to_ms - self._lateness_ms
+        self.watermark_ms = seen_ms if self.watermark_ms is None else max(seen_ms, self.watermark_ms)
         for name, customer in self.customers.items():
             self._cool(name, customer, to_ms)
 

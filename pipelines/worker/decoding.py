@@ -30,7 +30,7 @@ _REFUSED = {
     1: (RejectReason.BAD_CUSTOMER, "customer_id must have 1 to 512 bytes"),
     2: (RejectReason.TOO_OLD, "occurred_at is further in the past than acceptance.max_age of the policy allows"),
     3: (RejectReason.TOO_FAR_AHEAD, "occurred_at is further in the future than acceptance.max_ahead allows"),
-    4: (RejectReason.BAD_DURATION, "duration_ms must be at least 0"),
+    4: (RejectReason.BAD_DURATION, "duration_ms must be at least 0, and at most 10 years"),
 }
 
 
@@ -120,11 +120,11 @@ class InteractionDecoder:
         except UnknownSchema:
             return
         try:
-            plan = self._reader.plan(text)
-        except (SchemaIncompatible, KeyError, TypeError, ValueError) as error:
+            self._writers[schema_id] = self._reader.plan(text) or _Foreign(fastavro.parse_schema(json.loads(text)))
+        except SchemaIncompatible as error:
             self._writers[schema_id] = _Unreadable(f"schema {schema_id}: {error}")
-            return
-        self._writers[schema_id] = plan or _Foreign(fastavro.parse_schema(json.loads(text)))
+        except Exception as error:  # noqa: BLE001 - a registry keeps other schemas than Avro too, and parsers raise anything
+            self._writers[schema_id] = _Unreadable(f"schema {schema_id} is no Avro: {type(error).__name__} {error}")
 
     def decode(self, records: RecordColumns) -> Decoded:
         """Read and judge n records; those whose schema could not be resolved are rejected as unknown."""
@@ -166,14 +166,17 @@ class InteractionDecoder:
         out = io.BytesIO()
         for i in which:
             body = io.BytesIO((records.value(int(i)) or b"")[HEADER_BYTES:])
+            reason = RejectReason.NOT_AVRO
             try:
                 record = fastavro.schemaless_reader(body, schema, self._parsed)
                 fastavro.schemaless_writer(out, self._parsed, record)
                 problem = REASONS[LEFT_OVER] if body.read(1) else ""
+            except fastavro.read.SchemaResolutionError as error:
+                reason, problem = RejectReason.SCHEMA_INCOMPATIBLE, str(error)
             except Exception as error:  # noqa: BLE001 - fastavro raises whatever its C code meets
                 problem = f"{type(error).__name__}: {error}"
             if problem:
-                rejected.append(Rejected(int(i), RejectReason.NOT_AVRO, problem))
+                rejected.append(Rejected(int(i), reason, problem))
                 out.seek(ends[-1] if ends else 0)
                 out.truncate()
                 continue
@@ -287,7 +290,8 @@ def _joined(parts: list[tuple[Int64s, InteractionBatch]]) -> tuple[InteractionBa
     if not parts:
         none = np.zeros(0, np.int64)
         texts = Texts(none, none.astype(np.int32))
-        empty = InteractionBatch(np.zeros(0, np.uint8), none, none, none, none, none.astype(np.int8), *[texts] * 4)
+        data = np.frombuffer(b"", np.uint8)  # not writable, as the bytes of a fetch: kernels are compiled for that
+        empty = InteractionBatch(data, none, none, none, none, none.astype(np.int8), *[texts] * 4)
         return empty, none
     base = np.cumsum([0, *(b.data.shape[0] for _, b in parts)])
     batches = [b for _, b in parts]
@@ -302,7 +306,7 @@ def _joined(parts: list[tuple[Int64s, InteractionBatch]]) -> tuple[InteractionBa
         return np.concatenate([getattr(b, name) for b in batches])
 
     data = whole("data")
-    data.flags.writeable = False  # as the bytes of a fetch: kernels are compiled for one of both
+    data.flags.writeable = False  # as above
     together = InteractionBatch(
         data=data,
         offset=whole("offset"),
