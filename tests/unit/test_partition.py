@@ -1,0 +1,324 @@
+"""A partition of customers gives what the model gives, however its interactions are cut and whenever it restarts."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pytest
+from aiokafka.partitioner import murmur2
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines import index, partition, scoring, signals, windows
+from pipelines.alerts import Alert
+from pipelines.partition import CustomerPartition
+from pipelines.policy import Policy, parse_policy
+from pipelines.state import signals_id
+from pipelines.windows import NO_TIME, WindowState
+from tests.batches import BEGIN_MS, MINUTE_MS, POLICY, POLICY_TEXT, Event, Step, Tick, batch_of, event, journeys
+from tests.model import BandAlert, Model, Place, Waits
+
+Cut = Literal["", "batch", "checkpoint", "restart"]
+CUTS = st.lists(st.sampled_from(["", "", "batch", "checkpoint", "restart"]), max_size=40)
+
+Row = tuple[int, int, int, bytes]  # time, interactions, band, heat bit by bit
+
+
+@dataclass
+class Log:
+    """A worker's part: what it would write down at a checkpoint, and what it reads when it starts again."""
+
+    policy: Policy = POLICY
+    partition: CustomerPartition = field(init=False)
+    rows: dict[bytes, bytes] = field(default_factory=dict)
+    open: dict[Place, WindowState] = field(default_factory=dict)
+    told: dict[Place, WindowState] = field(default_factory=dict)
+    alerts: list[Alert] = field(default_factory=list)
+    watermark_ms: int = NO_TIME
+    advanced_ms: int = NO_TIME
+    late: int = 0
+    unknown_kinds: int = 0
+
+    def __post_init__(self) -> None:
+        self.partition = CustomerPartition(0, 1, self.policy)
+
+    def apply(self, events: Sequence[Event]) -> None:
+        applied = self.partition.apply(batch_of(events))
+        self.alerts += applied.alerts
+        self.late += applied.late
+        self.unknown_kinds += applied.unknown_kinds
+
+    def checkpoint(self) -> None:
+        changes = self.partition.take_changes()
+        for customer, stored in zip(changes.scores.customers, changes.stored, strict=True):
+            self.rows[customer] = stored.tobytes()
+        for window in changes.windows:
+            place = window.touchpoint, window.channel, window.start_ms
+            assert place not in self.told or not self.told[place].closed, "a closed window was told again"
+            self.told[place] = self.open[place] = window
+            if window.closed:
+                del self.open[place]
+        self.watermark_ms, self.advanced_ms = changes.watermark_ms, changes.advanced_ms
+
+    def restart(self, policy: Policy | None = None) -> None:
+        self.checkpoint()
+        before = self.policy
+        self.policy = policy or self.policy
+        self.partition = CustomerPartition(0, 1, self.policy)
+        names = list(before.signal_names)
+        self.partition.rows.restore(list(self.rows), list(self.rows.values()), {signals_id(names): names})
+        self.partition.windows.restore(list(self.open.values()))
+        self.partition.restore_times(watermark_ms=self.watermark_ms, advanced_ms=self.advanced_ms)
+
+    def run(self, steps: Sequence[Step], cuts: Sequence[str] = ()) -> "Log":
+        """Take the steps; after step n cut what comes together, or more, as ``cuts[n]`` says."""
+        together: list[Event] = []
+        for n, step in enumerate(steps):
+            cut = cuts[n] if n < len(cuts) else ""
+            if isinstance(step, Event):
+                together.append(step)
+            if cut or isinstance(step, Tick):
+                self.apply(together)
+                together = []
+            if isinstance(step, Tick):
+                self.alerts += self.partition.advance(step.to_ms)
+            if cut == "checkpoint":
+                self.checkpoint()
+            if cut == "restart":
+                self.restart()
+        self.apply(together)
+        self.checkpoint()
+        return self
+
+    def customers(self) -> dict[str, Row]:
+        rows = self.partition.rows
+        return {
+            rows.customers.text(r): (
+                int(rows.updated_ms[r]),
+                int(rows.interactions[r]),
+                int(rows.band[r]),
+                rows.heat[r].tobytes(),
+            )
+            for r in range(len(rows))
+        }
+
+    def heat(self, customer: str) -> dict[str, float]:
+        heats = np.frombuffer(self.customers()[customer][3], np.float64)
+        return dict(zip(self.policy.signal_names, heats.tolist(), strict=True))
+
+    def waits(self) -> dict[Place, Waits]:
+        return {place: Waits(*(getattr(w.counts, name) for name in Waits._fields)) for place, w in self.told.items()}
+
+
+def modelled(steps: Sequence[Step]) -> Model:
+    model = Model(POLICY_TEXT)
+    for step in steps:
+        if isinstance(step, Tick):
+            model.advance(step.to_ms)
+        else:
+            model.feed(step.record, step.append_ms)
+    assert not model.rejected
+    return model
+
+
+def in_short(alerts: Sequence[Alert]) -> list[BandAlert]:
+    return [BandAlert(a.alert_id, a.revision, a.status, str(a.customer_id), str(a.band), a.raised_ms) for a in alerts]
+
+
+def by_customer(alerts: Sequence[Alert]) -> dict[str | None, list[Alert]]:
+    """Time passes for customers in the order of their rows, and a restart may change that."""
+    return {c: [a for a in alerts if a.customer_id == c] for c in sorted({str(a.customer_id) for a in alerts})}
+
+
+@settings(max_examples=300, deadline=None)
+@given(journeys())
+def test_a_partition_gives_what_the_model_gives(steps: list[Step]) -> None:
+    log, model = Log().run(steps), modelled(steps)
+    assert log.customers().keys() == model.customers.keys()
+    for name, (updated_ms, interactions, band, _) in log.customers().items():
+        wanted = model.customers[name]
+        assert (updated_ms, interactions) == (wanted.updated_ms, wanted.interactions)
+        assert POLICY.band_names[band] == wanted.band
+        nothing = dict.fromkeys(POLICY.signal_names, 0.0)
+        assert log.heat(name) == pytest.approx({**nothing, **wanted.heat}, rel=1e-9, abs=1e-9)
+    assert in_short(log.alerts) == model.alerts
+    assert log.waits() == model.windows
+    assert (log.late, log.unknown_kinds) == (model.late, model.unknown_kinds)
+    assert log.partition.windows.watermark_ms == (NO_TIME if model.watermark_ms is None else model.watermark_ms)
+
+
+@settings(max_examples=200, deadline=None)
+@given(journeys(), CUTS)
+def test_batches_checkpoints_and_restarts_do_not_change_a_bit(steps: list[Step], cuts: list[str]) -> None:
+    whole, cut = Log().run(steps), Log().run(steps, cuts)
+    assert cut.customers() == whole.customers()
+    assert by_customer(cut.alerts) == by_customer(whole.alerts)
+    assert cut.waits() == whole.waits()
+    assert (cut.late, cut.unknown_kinds) == (whole.late, whole.unknown_kinds)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data(), journeys(ticks=False))
+def test_the_order_of_arrival_does_not_change_heat(data: st.DataObject, steps: list[Step]) -> None:
+    straight, mixed = Log().run(steps), Log().run(data.draw(st.permutations(steps)))
+    assert straight.customers().keys() == mixed.customers().keys()
+    for name, (updated_ms, interactions, *_) in straight.customers().items():
+        assert mixed.customers()[name][:2] == (updated_ms, interactions)
+        assert mixed.heat(name) == pytest.approx(straight.heat(name), rel=1e-9, abs=1e-9)
+
+
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """Run every kernel of the core as plain Python."""
+    with pytest.MonkeyPatch.context() as patch, np.errstate(over="ignore"):
+        patch.setattr(partition, "score_interactions_compiled", scoring.score_interactions)
+        patch.setattr(partition, "cool_rows_compiled", scoring.cool_rows)
+        patch.setattr(signals, "weigh_compiled", signals.weigh)
+        patch.setattr(windows, "add_waits_compiled", windows.add_waits)
+        patch.setattr(windows, "join_names_compiled", windows.join_names)
+        patch.setattr(index, "number_texts_compiled", index.number_texts)
+        patch.setattr(index, "refill_compiled", index.refill)
+        yield
+
+
+@settings(max_examples=50, deadline=None)
+@given(journeys(most=25), CUTS)
+def test_kernels_give_the_same_bits_compiled_and_not(steps: list[Step], cuts: list[str]) -> None:
+    fast = Log().run(steps, cuts)
+    with uncompiled():
+        plain = Log().run(steps, cuts)
+    assert plain.rows == fast.rows
+    assert plain.told == fast.told
+    assert plain.alerts == fast.alerts
+    assert (plain.late, plain.unknown_kinds) == (fast.late, fast.unknown_kinds)
+
+
+@settings(max_examples=100, deadline=None)
+@given(journeys(), st.integers(5, 7))
+def test_crossings_that_do_not_fit_are_made_in_more_calls(steps: list[Step], room: int) -> None:
+    wide = Log().run(steps)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(partition, "_CROSSINGS", room)  # the four bands of a customer, and one
+        narrow = Log().run(steps)
+    assert narrow.alerts == wide.alerts
+    assert narrow.customers() == wide.customers()
+
+
+def test_many_customers_cool_down_in_more_calls_than_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partition, "_CROSSINGS", 5)
+    log = Log()
+    log.apply([event("return.requested", BEGIN_MS, customer_id=f"c{n % 40}") for n in range(200)])
+    log.alerts.clear()
+    log.run([Tick(BEGIN_MS + 86_400_000)])
+    assert [a.status for a in log.alerts] == ["resolved"] * 40
+    assert {row[2] for row in log.customers().values()} == {0}
+
+
+def test_nothing_at_all_is_a_batch_and_a_checkpoint_too() -> None:
+    log = Log()
+    log.run([])
+    changes = log.partition.take_changes()
+    assert not changes
+    assert changes.stored.shape[0] == 0
+    log.restart()
+    assert log.customers() == {}
+
+
+def test_a_batch_that_is_given_back_unchanged_leaves_nothing_to_write() -> None:
+    log = Log().run([event("form.failed", BEGIN_MS)])
+    assert not log.partition.take_changes()
+
+
+def test_a_customer_of_another_partition_is_left_out_and_told() -> None:
+    names = [f"müşteri-{n}" for n in range(30)]
+    core = CustomerPartition(1, 3, POLICY)
+    applied = core.apply(batch_of([event("wait.measured", BEGIN_MS, customer_id=n, duration_ms=60_000) for n in names]))
+    elsewhere = [i for i, n in enumerate(names) if (murmur2(n.encode()) & 0x7FFFFFFF) % 3 != 1]
+    assert applied.misrouted.tolist() == elsewhere
+    changes = core.take_changes()
+    assert {c.decode() for c in changes.scores.customers} == {n for i, n in enumerate(names) if i not in elsewhere}
+    assert sum(w.counts.answered + w.counts.other_ends for w in changes.windows) == 30 - len(elsewhere)
+
+
+def test_a_score_is_published_as_of_the_newest_event_or_of_the_cooling_that_changed_its_band() -> None:
+    log = Log()
+    log.apply([event("return.requested", BEGIN_MS + n) for n in range(3)])
+    before = log.partition.take_changes().scores
+    assert before.scored_ms.tolist() == [BEGIN_MS + 2]
+    (resolved,) = log.partition.advance(BEGIN_MS + 20 * 3_600_000)
+    after = log.partition.take_changes().scores
+    assert resolved.status == "resolved"
+    assert after.scored_ms[0] > resolved.raised_ms  # it has cooled to calm since
+    assert after.heat[0, 2] < before.heat[0, 2] / 2
+    (record,) = after.avro_records(POLICY)
+    assert record["band"] == "calm"
+    assert record["score"] == pytest.approx(15, abs=0.01)  # where warm is left
+
+
+def test_time_does_not_go_back() -> None:
+    log = Log()
+    log.apply([event("return.requested", BEGIN_MS + n) for n in range(4)])
+    log.alerts += log.partition.advance(BEGIN_MS + 86_400_000)
+    rows = log.customers()
+    assert log.partition.advance(BEGIN_MS) == []
+    assert log.partition.advance(BEGIN_MS + 86_400_000) == []
+    assert log.customers() == rows
+    assert log.partition.advanced_ms == BEGIN_MS + 86_400_000
+
+
+def test_a_quiet_partition_closes_its_windows_at_twice_the_lateness() -> None:
+    log = Log()
+    start_ms = BEGIN_MS // MINUTE_MS * MINUTE_MS
+    log.apply([event("wait.measured", BEGIN_MS, duration_ms=1)])
+    end_ms = start_ms + MINUTE_MS
+    log.run([Tick(end_ms + 6 * MINUTE_MS - 1)])
+    assert not log.partition.windows.closing()
+    log.partition.advance(end_ms + 6 * MINUTE_MS)
+    assert log.partition.windows.closing()
+    log.checkpoint()
+    assert [w.closed for w in log.told.values()] == [True]
+
+
+FEWER_BANDS = POLICY_TEXT.replace(
+    "    - {name: breaking, enter: 75, leave: 60, priority: 1, action: Call the customer now.}\n", ""
+)
+WARM_ALERTS = POLICY_TEXT.replace("leave: 15}", "leave: 15, action: Look.}")
+
+
+def test_a_row_in_a_band_that_the_policy_no_longer_has_comes_to_the_highest_that_it_has() -> None:
+    log = Log()
+    log.apply([event("return.requested", BEGIN_MS + n) for n in range(4)])
+    log.restart(parse_policy(FEWER_BANDS, "fewer.yaml"))
+    assert log.customers()["ana"][2] == 2
+    log.alerts.clear()
+    log.run([Tick(BEGIN_MS + 86_400_000)])
+    assert [(a.status, a.revision) for a in log.alerts] == [("resolved", 3)]
+
+
+def test_a_policy_that_begins_to_alert_in_a_band_resolves_nothing_that_was_never_opened() -> None:
+    log = Log()
+    log.apply([event("return.requested", BEGIN_MS)])
+    assert log.customers()["ana"][2] == 1
+    log.restart(parse_policy(WARM_ALERTS, "warm.yaml"))
+    log.run([Tick(BEGIN_MS + 86_400_000)])
+    assert log.alerts == []
+
+
+def test_a_customer_who_rises_after_such_a_change_has_an_alert_that_is_opened() -> None:
+    log = Log()
+    log.apply([event("return.requested", BEGIN_MS)])
+    log.restart(parse_policy(WARM_ALERTS, "warm.yaml"))
+    log.run([event("return.requested", BEGIN_MS + 1)])
+    assert [(a.status, a.revision, a.band) for a in log.alerts] == [("opened", 1, "hot")]
+
+
+def test_a_signal_that_the_policy_gains_or_loses_leaves_the_others_as_they_were() -> None:
+    log = Log().run([event("return.requested", BEGIN_MS), event("form.failed", BEGIN_MS)])
+    before = log.heat("ana")
+    text = POLICY_TEXT.replace(
+        "  form_failure:", "  late: {kinds: [delivery.late], weight: 1, half_life: 1h, cap: 9}\n  gone:"
+    )
+    log.restart(parse_policy(text, "other.yaml"))
+    assert log.heat("ana") == {"wait": 0.0, "late": 0.0, "gone": 0.0, "return": before["return"]}
