@@ -1,0 +1,179 @@
+"""Whatever happens to workers, every interaction counts exactly once."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+
+from connectors.kafka.connection import KafkaConnection
+from connectors.kafka.producing import Sender
+from connectors.registry.client import SchemaRegistry, register_contract
+from connectors.registry.connection import RegistryConnection
+from connectors.simulator.producer import simulate
+from connectors.simulator.simulation import crowd_interactions
+from schemas.interactions import InteractionEncoder
+from schemas.topics import INTERACTIONS, REKEYED, TopicNames
+from tests.integration.outcome import assert_exactly_once, models, outcome
+from tests.integration.workers import WorkerProcess, lag, wait_until_processed
+from tests.polling import wait_until
+from tests.reading import read_topic
+
+POLICY = files("schemas").joinpath("policy", "default.yaml").read_text("utf-8")
+SLOWLY = {"FRICTION_WORKER__FETCH_MAX_BYTES": "65536", "FRICTION_WORKER__CHECKPOINT_INTERVAL_S": "0.2"}
+
+NewWorker = Callable[..., WorkerProcess]
+
+
+@pytest.fixture
+def new_worker(
+    kafka: KafkaConnection, registry: RegistryConnection, created_topics: TopicNames, tmp_path: Path
+) -> Iterator[NewWorker]:
+    workers: list[WorkerProcess] = []
+
+    def new(**options: object) -> WorkerProcess:
+        app_id = f"{created_topics.prefix}app"
+        workers.append(WorkerProcess(kafka, registry, created_topics, tmp_path, app_id=app_id, **options))  # type: ignore[arg-type]  # passed on as they are
+        return workers[-1]
+
+    yield new
+    for worker in workers:
+        worker.kill()
+
+
+@contextmanager
+def live(
+    kafka: KafkaConnection, registry: RegistryConnection, names: TopicNames, *, seed: int, seconds: float
+) -> Iterator[None]:
+    """2,000 interactions a second while the block runs, and to the end of ``seconds``."""
+    stop = threading.Event()
+    settings = {"seed": seed, "rate": 2_000, "seconds": seconds, "customers": 2_000, "stop": stop}
+    sending = threading.Thread(target=simulate, args=(kafka, SchemaRegistry(registry), names), kwargs=settings)
+    sending.start()
+    try:
+        yield
+    except BaseException:
+        stop.set()
+        raise
+    finally:
+        sending.join()
+
+
+def produce(
+    kafka: KafkaConnection, registry: RegistryConnection, names: TopicNames, count: int, **settings: str
+) -> None:
+    """Send the first ``count`` interactions of a crowd, told within the last half hour."""
+
+    schema_id = register_contract(SchemaRegistry(registry), names)[INTERACTIONS]
+    encoder, topic = InteractionEncoder(schema_id), names.of(INTERACTIONS)
+    start_ms = int(time.time() * 1000) - 1_800_000
+    crowd = crowd_interactions(seed=7, start_ms=start_ms, rate=count / 1800, total=count, customers=5_000)
+    if settings:
+        plain = Producer({**kafka.confluent(**settings), "linger.ms": 20})
+        for i in crowd:
+            plain.produce(topic, encoder.encode(i), i.customer_id.encode())
+            plain.poll(0)
+        assert plain.flush(60) == 0
+        return
+    sender = Sender(kafka)
+    for i in crowd:
+        sender.send(topic, i.customer_id.encode(), encoder.encode(i))
+    assert sender.flush().produced == count
+
+
+def unprocessed(kafka: KafkaConnection, names: TopicNames) -> int:
+    return sum(
+        n for (topic, _), n in lag(kafka, names, f"{names.prefix}app").items() if topic == names.of(INTERACTIONS)
+    )
+
+
+def fewer_unprocessed(kafka: KafkaConnection, names: TopicNames, than: int) -> bool:
+    return unprocessed(kafka, names) < than
+
+
+def test_a_worker_killed_in_the_middle_of_200_000_interactions_loses_and_doubles_nothing(
+    kafka: KafkaConnection, registry: RegistryConnection, created_topics: TopicNames, new_worker: NewWorker
+) -> None:
+    names = created_topics
+    produce(kafka, registry, names, 200_000)
+    worker = new_worker(instance="only", env=SLOWLY)
+    for most in (150_000, 80_000):
+        worker.start()
+        wait_until(partial(fewer_unprocessed, kafka, names, most), 60.0)
+        worker.kill()
+        assert unprocessed(kafka, names) > 0, "it was killed too late to prove anything"
+    worker.start()
+    wait_until_processed(kafka, names, f"{names.prefix}app", 120.0)
+    assert worker.stop() == 0
+    found = outcome(kafka, names)
+    assert found.interactions == 200_000
+    want = models(kafka, names, POLICY)
+    for partition, model in want.items():
+        model.advance(found.advanced_ms[partition])
+    assert_exactly_once(found, want)
+
+
+def partitions_of(*workers: WorkerProcess) -> list[float]:
+    return [w.metric("friction_worker_partitions", stage="customers") for w in workers]
+
+
+def test_two_workers_share_three_partitions_and_one_leaves(
+    kafka: KafkaConnection, registry: RegistryConnection, created_topics: TopicNames, new_worker: NewWorker
+) -> None:
+    names = created_topics
+    first, second = new_worker(instance="first"), new_worker(instance="second")
+    first.start()
+    with live(kafka, registry, names, seed=3, seconds=16.0):
+        second.start()
+        wait_until(lambda: sorted(partitions_of(first, second)) == [1.0, 2.0], 30.0)
+        assert second.stop() == 0
+        wait_until(lambda: partitions_of(first) == [3.0], 30.0)
+    wait_until_processed(kafka, names, f"{names.prefix}app")
+    assert first.stop() == 0
+    assert_exactly_once(outcome(kafka, names), models(kafka, names, POLICY))
+
+
+def test_a_frozen_worker_that_wakes_up_harms_nothing(
+    kafka: KafkaConnection, registry: RegistryConnection, created_topics: TopicNames, new_worker: NewWorker
+) -> None:
+    names = created_topics
+    frozen, other = new_worker(), new_worker()
+    frozen.start()
+    with live(kafka, registry, names, seed=4, seconds=20.0):
+        wait_until(lambda: frozen.metric("friction_worker_interactions_total") > 2_000, 30.0)
+        frozen.freeze()
+        other.start()  # gets the partitions when the group notices
+        wait_until(lambda: other.metric("friction_worker_interactions_total") > 5_000, 30.0)
+        frozen.thaw()
+    wait_until_processed(kafka, names, f"{names.prefix}app")
+    for worker in (frozen, other):
+        assert worker.stop() == 0
+    assert_exactly_once(outcome(kafka, names), models(kafka, names, POLICY))
+
+
+def test_interactions_in_the_wrong_partition_are_sent_on_and_count_once(
+    kafka: KafkaConnection, registry: RegistryConnection, created_topics: TopicNames, new_worker: NewWorker
+) -> None:
+    """A librdkafka producer with its default partitioner puts two of three customers elsewhere."""
+    names = created_topics
+    produce(kafka, registry, names, 20_000, partitioner="consistent_random")
+    worker = new_worker()
+    worker.start()
+    wait_until_processed(kafka, names, f"{names.prefix}app")
+    assert worker.metric("friction_worker_interactions_total") == 20_000
+    sent_on = worker.metric("friction_worker_rekeyed_total")
+    assert worker.stop() == 0
+    rekeyed = read_topic(kafka, names.of(REKEYED))
+    assert 8_000 < len(rekeyed) == sent_on < 18_000
+    found = outcome(kafka, names)
+    assert found.interactions == 20_000
+    want: dict[str, int] = {}
+    for model in models(kafka, names, POLICY).values():
+        for name, customer in model.customers.items():
+            want[name] = want.get(name, 0) + customer.interactions
+    assert {name: row.interactions for name, row in found.rows.items()} == want
