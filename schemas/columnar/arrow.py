@@ -75,7 +75,7 @@ def to_arrow(column: Column, kind: pa.DataType, arrays: Arrays, kept: Int64s) ->
         case Simple():
             return _simple(column, kind, arrays, slice(None) if len(kept) == arrays.n else kept, entry=False)
         case Absent():
-            return pa.array([column.default] * len(kept), kind)
+            return _repeated(column.default, len(kept), kind)
         case StringMap() | RecordList():
             return _list(column, kind, arrays, kept)
         case _:
@@ -91,12 +91,18 @@ def _simple(column: Simple, kind: pa.DataType, arrays: Arrays, rows: Int64s | sl
         values: Any = arrays.floats[arrays.part(column.column, FLOATS, entry=entry)][rows]
     else:
         values = arrays.ints[arrays.part(column.column, INTS, entry=entry)][rows]
-    mask = None if valid is None else ~valid
-    if pa.types.is_timestamp(kind):
-        return pa.array(values, pa.int64(), mask=mask).view(kind)
+    bitmap = None if valid is None else _bitmap(valid)
     if pa.types.is_boolean(kind):
-        return pa.array(values.astype(np.bool_), kind, mask=mask)
-    return pa.array(values.astype(kind.to_pandas_dtype(), copy=False), kind, mask=mask)
+        return pa.Array.from_buffers(kind, len(values), [bitmap, _bitmap(values.astype(np.bool_))])
+    width = np.dtype(f"{'f' if pa.types.is_floating(kind) else 'i'}{kind.bit_width // 8}")
+    return pa.Array.from_buffers(kind, len(values), [bitmap, pa.py_buffer(np.ascontiguousarray(values, width))])
+
+
+def _repeated(default: Any, n: int, kind: pa.DataType) -> pa.Array:
+    # pa.array would import pandas, which takes a second of the first batch
+    if default is None:
+        return pa.nulls(n, kind)
+    return pa.repeat(pa.scalar([] if default == {} else default, kind), n)
 
 
 def _list(column: StringMap | RecordList, kind: pa.DataType, arrays: Arrays, kept: Int64s) -> pa.Array:
