@@ -42,7 +42,8 @@ class FetchedBatch:
 class Answer:
     """The last answer of a broker about a partition.
 
-    begun_ms: wall clock before the broker was asked. end: offset at which committed records ended then.
+    begun_ms: wall clock before the broker was asked. end: offset at which the partition ended then, with the records
+    of transactions that were still open: they bear the time at which they were appended, and become visible later.
     """
 
     begun_ms: int
@@ -87,11 +88,11 @@ class _AnswerKeeper:
         begun_ms = time.time_ns() // 1_000_000
         answer = await self._client.send(node_id, request, **options)
         for topic, partitions in getattr(answer, "topics", ()) if _is_fetch(request) else ():
-            for partition, error, _high, last_stable_offset, *_, record_set in partitions:
+            for partition, error, high, *_, record_set in partitions:
                 tp = TopicPartition(topic, partition)
                 if error == 0:
                     self.record_sets[tp] = record_set
-                    self.answers[tp] = Answer(begun_ms, last_stable_offset)
+                    self.answers[tp] = Answer(begun_ms, high)
         return answer
 
 

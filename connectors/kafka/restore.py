@@ -89,9 +89,9 @@ class LogReader:
             if not messages and monotonic() - progress_s > _TIMEOUT_S:
                 raise StoreUnavailable(f"Kafka gave nothing of {topic}/{partition} for {_TIMEOUT_S:.0f} s")
             for message in messages:
-                progress_s = monotonic()
                 error = message.error()
                 if error is None:
+                    progress_s = monotonic()
                     yield message.key(), message.value()
                 elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
                     done = True

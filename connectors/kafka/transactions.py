@@ -5,18 +5,24 @@ transaction is ever seen by a read_committed reader.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from connectors.kafka.connection import KafkaConnection
-from schemas.errors import StoreUnavailable
+from connectors.kafka.restore import Cancelled
+from schemas.errors import SettingsError, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
+MAX_MESSAGE_BYTES = 2_097_152  # the largest that a topic of ours takes (friction.dead_letters), before compression
+
 _BATCH = 5_000  # messages handed to the client in one call
+_LOOK_S = 0.5  # how often to look whether a partition is still wanted
+_ABORT_S = 3.0
 _QUIET = logging.getLogger("librdkafka")
 
 
@@ -73,13 +79,30 @@ class Failed:
     reason: str
 
 
-CommitOutcome = Committed | Fenced | Failed
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Kafka refuses the records, or us: the same again is refused again. Nothing of it will ever be seen."""
+
+    reason: str
+
+
+CommitOutcome = Committed | Fenced | Failed | Refused
 
 _FENCED = {
     KafkaError._FENCED,  # noqa: SLF001 - its public name
     KafkaError.INVALID_PRODUCER_EPOCH,
     90,  # PRODUCER_FENCED, for which the library has no name
     KafkaError.INVALID_PRODUCER_ID_MAPPING,
+}
+_REFUSED = {
+    KafkaError.MSG_SIZE_TOO_LARGE,
+    KafkaError.RECORD_LIST_TOO_LARGE,
+    KafkaError.INVALID_RECORD,
+    KafkaError.POLICY_VIOLATION,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
 }
 
 
@@ -93,86 +116,109 @@ class TransactionalProducer:
     timeout_s: float
     _producer: Any = field(init=False, default=None)
     _group: Any = field(init=False, default=None)
+    _undelivered: KafkaError | None = field(init=False, default=None)
 
-    def start(self) -> None:
+    def start(self, *, cancelled: Callable[[], bool] = lambda: False) -> None:
         """Fence the previous owner; wait until what it left open is complete or aborted.
 
+        ``cancelled`` is asked again and again, so that nobody is fenced for a partition that is not wanted any more.
+
         Raises:
+            Cancelled: the partition is not wanted any more.
             StoreUnavailable: Kafka did not answer in time.
+            SettingsError: Kafka does not let us write transactions, or not such long ones.
         """
-        self._producer = Producer(
-            self.kafka.confluent(
-                transactional_id=self.transactional_id,
-                transaction_timeout_ms=int(self.timeout_s * 1000),
-                linger_ms=2,
-                compression_type="lz4",
-                queue_buffering_max_messages=2_000_000,
-                queue_buffering_max_kbytes=1_048_576,
-                # a delivery may not outlive its transaction
-                delivery_timeout_ms=int(self.timeout_s * 1000),
-            ),
-            logger=_QUIET,
+        settings = self.kafka.confluent(
+            transactional_id=self.transactional_id,
+            transaction_timeout_ms=int(self.timeout_s * 1000),
+            linger_ms=2,
+            compression_type="lz4",
+            message_max_bytes=MAX_MESSAGE_BYTES,
+            queue_buffering_max_messages=2_000_000,
+            queue_buffering_max_kbytes=1_048_576,
+            # a delivery may not outlive its transaction
+            delivery_timeout_ms=int(self.timeout_s * 1000),
+            delivery_report_only_error=True,
         )
+        producer = Producer({**settings, "on_delivery": self._note}, logger=_QUIET)
         # the group's metadata of a consumer that never joins: the transactional id is the fence
         group = Consumer(self.kafka.confluent(group_id=self.group_id), logger=_QUIET)
         self._group = group.consumer_group_metadata()
         group.close()
-        try:
-            self._producer.init_transactions(self.timeout_s * 3)
-        except KafkaException as error:
-            raise StoreUnavailable(f"{self.transactional_id} cannot begin to write: {_said(error)}") from error
+        end_s = monotonic() + self.timeout_s * 3
+        while not cancelled():
+            try:
+                producer.init_transactions(_LOOK_S)
+            except KafkaException as error:
+                reason: KafkaError = error.args[0]
+                if reason.retriable() and monotonic() < end_s:
+                    continue  # the client goes on where it was
+                said = f"{self.transactional_id} cannot begin to write: {_said(reason)}"
+                if reason.fatal() and reason.code() not in _FENCED:
+                    raise SettingsError(said) from error
+                raise StoreUnavailable(said) from error
+            self._producer = producer
+            return
+        raise Cancelled
 
     def commit(self, outgoing: Outgoing) -> CommitOutcome:
-        """Write it all in one transaction, or nothing."""
-        producer = self._producer
+        """Write it all in one transaction, or nothing. Takes little more than ``timeout_s``, even if Kafka is away."""
+        producer, end_s = self._producer, monotonic() + self.timeout_s
+        self._undelivered = None
         try:
             producer.begin_transaction()
             for batch in outgoing.batches:
                 for at in range(0, len(batch.messages), _BATCH):
                     part = batch.messages[at : at + _BATCH]
                     if producer.produce_batch(batch.topic, part, partition=batch.partition) != len(part):
-                        return Failed(f"the queue of {self.transactional_id} did not take all records")
+                        return self._not_taken(batch.topic, part)
             for r in outgoing.records:
                 producer.produce(r.topic, r.value, r.key, partition=r.partition, headers=r.headers)
             positions = [TopicPartition(t, p, offset) for (t, p), offset in outgoing.offsets.items()]
             producer.send_offsets_to_transaction(positions, self._group, self.timeout_s)
-            return self._end()
+            return self._end(end_s)
         except KafkaException as error:
-            return _outcome(error)
+            return self._outcome(error.args[0])
         except BufferError as error:
             return Failed(str(error))
 
-    def _end(self) -> CommitOutcome:
+    def _end(self, end_s: float) -> CommitOutcome:
         while True:
             try:
-                self._producer.commit_transaction(self.timeout_s)
+                self._producer.commit_transaction(max(end_s - monotonic(), _LOOK_S))
             except KafkaException as error:
-                if error.args[0].retriable():
+                if error.args[0].retriable() and monotonic() < end_s:
                     continue
-                return _outcome(error)
+                return self._outcome(error.args[0])
             return Committed()
 
-    def close(self, *, abort: bool) -> None:
-        """Give the producer up; a transaction that is open is aborted if ``abort``, else left to its time-out."""
+    def _note(self, error: KafkaError | None, _message: Message) -> None:
+        """Remember why a record was not delivered: the transaction's own error does not say it."""
+        self._undelivered = self._undelivered or error
+
+    def _not_taken(self, topic: str, part: list[dict[str, Any]]) -> CommitOutcome:
+        first: KafkaError = next(m["_error"] for m in part if "_error" in m)
+        outcome = self._outcome(first)
+        return type(outcome)(f"a record for {topic} was not taken: {_said(first)}")
+
+    def _outcome(self, error: KafkaError) -> Fenced | Failed | Refused:
+        causes = [error] if self._undelivered is None else [error, self._undelivered]
+        said = "; ".join(_said(cause) for cause in causes)
+        if any(cause.code() in _FENCED for cause in causes) or error.fatal():
+            return Fenced(said)
+        return Refused(said) if any(cause.code() in _REFUSED for cause in causes) else Failed(said)
+
+    def close(self) -> None:
+        """Give the producer up, and abort a transaction that is open."""
         producer, self._producer = self._producer, None
         if producer is None:
             return
-        if abort:
-            try:
-                producer.abort_transaction(3)
-            except KafkaException as error:  # fenced, or away: the next owner, or the time-out, aborts it
-                log.debug("%s: %s", self.transactional_id, _said(error))
+        try:
+            producer.abort_transaction(_ABORT_S)
+        except KafkaException as error:  # there is none; or fenced, or away: the next owner, or the time-out, aborts it
+            log.debug("%s: %s", self.transactional_id, _said(error.args[0]))
         producer.purge()
-        producer.close()
 
 
-def _said(error: KafkaException) -> str:
-    reason: KafkaError = error.args[0]
-    return f"{reason.name()}: {reason.str()}"
-
-
-def _outcome(error: KafkaException) -> CommitOutcome:
-    reason: KafkaError = error.args[0]
-    if reason.code() in _FENCED or reason.fatal():
-        return Fenced(_said(error))
-    return Failed(_said(error))
+def _said(error: KafkaError) -> str:
+    return f"{error.name()}: {error.str()}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Protocol
 
+from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
@@ -155,9 +156,22 @@ class Consumer(driver.Consumer):
         alive: bool = await self._thread.call_thread(self._thread._consumer._coordinator._do_heartbeat)
         return alive
 
+    async def go_on_at(self, positions: Mapping[TP, int]) -> bool:
+        """Fetch from these positions on; False when one is not assigned: a rebalance has begun."""
+        try:
+            await self.seek_wait(positions)
+        except (
+            IllegalStateError,
+            AssertionError,
+            TimeoutError,
+        ) as error:  # aiokafka asserts that there is an assignment
+            self.log.info("cannot go on at %r: %r", positions, error)
+            return False
+        return True
+
     def fetch_answers(self) -> dict[TP, Answer]:
         """The brokers' last answers, by partition."""
-        return {TP(tp.topic, tp.partition): answer for tp, answer in list(self._thread.answers.items())}
+        return {TP(tp.topic, tp.partition): answer for tp, answer in self._thread.answers.copy().items()}
 
     def fetch_positions(self) -> dict[TP, int]:
         """Where the consumer would fetch next, by partition; empty during a rebalance."""

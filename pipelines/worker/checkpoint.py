@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import assert_never
 
-from connectors.kafka.transactions import CommitOutcome, Committed, Failed, Fenced
+from connectors.kafka.transactions import CommitOutcome, Committed, Failed, Fenced, Refused
 from pipelines.worker import metrics
 from pipelines.worker.ownership import Owned
 from pipelines.worker.stage import Urgency
+from schemas.errors import SettingsError
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,11 @@ class Checkpoints:
         return in_flight
 
     def settle(self, owned: Owned, done: "asyncio.Future[CommitOutcome]") -> str | None:
-        """Take the outcome; return why the partition must be dropped, None when it may go on."""
+        """Take the outcome; return why the partition must be dropped, None when it may go on.
+
+        Raises:
+            SettingsError: Kafka refuses what we write, and would refuse it again.
+        """
         owned.in_flight = None
         begun_s, offsets, records = self._pending.pop(owned)
         outcome = done.result()
@@ -69,5 +74,11 @@ class Checkpoints:
             case Failed(reason):
                 log.warning("%s/%s: a transaction failed: %s", *owned.name, reason)
                 return f"its transaction failed ({reason})"
+            case Refused(reason):
+                raise SettingsError(
+                    f"Kafka refuses what partition {owned.partition} of {owned.stage.name} leads to, and would refuse "
+                    f"it again ({reason}). Nothing of it was written. `friction topics diff` compares the topics with "
+                    "what they should be; otherwise look at what this user may do."
+                )
             case _:
                 assert_never(outcome)

@@ -21,12 +21,17 @@ from pipelines.worker import metrics
 from pipelines.worker.checkpoint import Checkpoints
 from pipelines.worker.ownership import Name, Owned
 from pipelines.worker.stage import Stage
-from schemas.errors import FrictionError, StoreUnavailable
+from schemas.errors import FrictionError, StoreUnavailable, TopicMismatch
 
 log = logging.getLogger(__name__)
 
 FLUSH_S = 4.0  # how long a revocation may wait for transactions; heartbeats run meanwhile
 REGISTRY_RETRY_S = 0.5
+
+_APART = (
+    "partition {1} of {0} is not assigned to one worker: the topics have different numbers of partitions now. They "
+    "must be the same (friction topics diff), and stay what they were when the first state was written."
+)
 
 
 class Engine:
@@ -54,28 +59,34 @@ class Engine:
         self._stop = stop
         self._consumer: Consumer | None = None
         self._assigned: frozenset[TP] = frozenset()
+        self._epoch = 0  # of the assignment: what began in another one is void
         self._acquiring: dict[Name, object] = {}
         self._membership: tuple[str, int] | None = None
-        self._rebalancing = False
+        self._rebalancing = True  # until the first assignment has its positions
+        self._busy = 0  # batches that agents work on, or wait with
         self._threads = ThreadPoolExecutor(16, thread_name_prefix="engine")
         self._tasks: set[asyncio.Task[None]] = set()
+        self._in_flight: set[asyncio.Future[Any]] = set()
         self._failed = False
+        self._closing = False
 
     # -- batches ------------------------------------------------------------------------------------------------
 
     async def process(self, delivered: Delivered) -> None:
         """Count a batch if it begins where its partition goes on; else ask for the right one."""
-        if self._failed:
-            return  # Faust would go on with the next batch
+        self._busy += 1
         try:
             await self._process(delivered)
         except Exception as error:  # noqa: BLE001 - the one catch-all: Faust acknowledges what raised
             self.fail(error)
+        finally:
+            self._busy -= 1
 
     def fail(self, error: BaseException) -> None:
         """Stop the worker before anything more is processed or committed."""
         if not self._failed:
             self._failed = True
+            self._acquiring.clear()
             for owned in list(self.owned.values()):
                 self._drop(owned, "the worker failed")
             self._stop(error)
@@ -84,7 +95,7 @@ class Engine:
         batch = delivered.batch
         stage = self._stage_of[batch.topic]
         owned = self.owned.get((stage.name, batch.partition))
-        if owned is None or not owned.ready:
+        if owned is None or not self._works_on(owned):
             return
         position = owned.work.next_offsets[batch.topic]
         if batch.next_position <= position:
@@ -93,8 +104,8 @@ class Engine:
             self._reseek(owned, batch.topic)
             return
         for schema_id in stage.unresolved(batch):
-            await self._resolved(stage, schema_id)
-        if owned.gone:
+            await self._resolved(owned, schema_id)
+        if not self._works_on(owned):
             return  # while we asked the registry, the partition was lost
         if batch.position < position:
             batch = batch.since(position)
@@ -104,11 +115,15 @@ class Engine:
         while owned.in_flight is not None and self._checkpoints.behind(owned):
             await asyncio.wait([owned.in_flight])  # Kafka is slower than we are: no more than can be written
 
-    async def _resolved(self, stage: Stage, schema_id: int) -> None:
+    def _works_on(self, owned: Owned) -> bool:
+        """Whether batches of a partition are counted; what is not counted now comes again."""
+        return owned.ready and not (self._rebalancing or self._closing or self._failed)
+
+    async def _resolved(self, owned: Owned, schema_id: int) -> None:
         told = False
-        while True:
+        while self._works_on(owned):
             try:
-                await self._in_thread(stage.resolve, schema_id)
+                await self._in_thread(owned.stage.resolve, schema_id)
             except StoreUnavailable as error:
                 if not told:
                     log.warning("waiting for the schema registry: %s", error)
@@ -124,6 +139,7 @@ class Engine:
     async def on_revoked(self, revoked: frozenset[TP]) -> None:
         """The flow has stopped, heartbeats run: write down what we have, for nobody else may do it."""
         self._rebalancing = True
+        self._epoch += 1
         self._acquiring.clear()
         owned = list(self.owned.values())
         done = await asyncio.gather(*(self._flush(o, FLUSH_S) for o in owned))
@@ -134,7 +150,7 @@ class Engine:
 
     def on_assigned(self, assigned: frozenset[TP], consumer: Consumer) -> None:
         """No heartbeats run in here, so there is no I/O: drop what is lost, or may have been another's."""
-        self._rebalancing = False
+        self._epoch += 1
         self._consumer = consumer
         self._assigned = frozenset(tp for tp in assigned if tp.topic in self._stage_of)
         before, self._membership = self._membership, consumer.membership
@@ -147,26 +163,43 @@ class Engine:
         log.info("assigned %s in generation %s", _short(self._assigned), self._membership[1])
 
     async def on_positions(self, consumer: Consumer, assigned: frozenset[TP]) -> None:
-        """Go on with what we kept, and acquire the rest; heartbeats run, the flow has not resumed."""
+        """Go on with what we kept, and acquire the rest; heartbeats run, the flow has not resumed.
+
+        The next rebalance may begin while we wait: then nothing of this assignment goes on.
+        """
+        epoch = self._epoch
         ours = {tp for tp in assigned if tp.topic in self._stage_of}
+        consumer.pause_partitions(ours)
         kept = [o for o in self.owned.values() if ours.issuperset(o.tps)]
-        told = await self._in_thread(self._committed, kept) if kept else {}
+        if kept:
+            await self._drop_moved(kept)
+            kept = [o for o in kept if not o.gone]
+            positions = {tp: at for o in kept for tp, at in _positions(o, o.work.next_offsets).items()}
+            if epoch == self._epoch and not await consumer.go_on_at(positions):
+                for owned in kept:
+                    self._drop(owned, "it is not assigned")
+        if epoch != self._epoch or self._closing or self._failed:
+            return
+        self._rebalancing = False
+        consumer.resume_partitions({tp for o in kept for tp in o.tps if not o.gone})
+        for stage in self._stages.values():
+            for n in sorted({tp.partition for tp in ours if tp.topic in stage.inputs}):
+                if not all(TP(topic, n) in ours for topic in stage.inputs):
+                    self.fail(TopicMismatch(_APART.format(" and ".join(stage.inputs), n)))
+                elif (stage.name, n) not in self.owned:
+                    self._acquire(stage, n)
+
+    async def _drop_moved(self, kept: list[Owned]) -> None:
+        """Drop those of ``kept`` that have not come to an end, or whose offsets in the group are not ours."""
+        try:
+            told = await self._in_thread(self._committed, kept)
+        except StoreUnavailable as error:
+            for owned in kept:
+                self._drop(owned, str(error))
+            return
         for owned in kept:
             if not owned.clean or any(told.get(tp, at) != at for tp, at in _positions(owned, owned.committed).items()):
                 self._drop(owned, "the group's offsets are not ours")
-        kept = [o for o in kept if not o.gone]
-        new = [
-            (stage, n)
-            for stage in self._stages.values()
-            for n in sorted({tp.partition for tp in ours if tp.topic in stage.inputs})
-            if (stage.name, n) not in self.owned and all(TP(t, n) in ours for t in stage.inputs)
-        ]
-        going = {tp for o in kept for tp in o.tps}
-        consumer.pause_partitions(ours - going)
-        if kept:
-            await consumer.seek_wait({tp: at for o in kept for tp, at in _positions(o, o.work.next_offsets).items()})
-        for stage, n in new:
-            self._acquire(stage, n)
 
     def _committed(self, kept: list[Owned]) -> dict[TP, int]:
         """What the group has committed for partitions of ours; those without an offset are left out."""
@@ -204,13 +237,18 @@ class Engine:
                 self._acquire(stage, partition, after_s=1.0)
             return
         except FrictionError as error:
-            self.fail(error)
+            if not void():
+                self.fail(error)
             return
         consumer = self._consumer
-        if consumer is not None and not void():
-            await consumer.seek_wait(_positions(owned, owned.work.next_offsets))
         if consumer is None or void():
             self._drop(owned, "it was revoked meanwhile")
+            return
+        there = await consumer.go_on_at(_positions(owned, owned.work.next_offsets))
+        if not there or void():
+            self._drop(owned, "it was revoked meanwhile")
+            if not void():
+                self._acquire(stage, partition, after_s=1.0)
             return
         del self._acquiring[name]
         owned.ready = True
@@ -226,11 +264,11 @@ class Engine:
         fence = stage.transactional_id(partition)
         producer = TransactionalProducer(self._kafka, fence, self._group_id, self._transaction_timeout_s)
         try:
-            producer.start()
+            producer.start(cancelled=void)
             with LogReader(self._kafka, self._group_id) as reader:
                 work = stage.restore(reader, partition, cancelled=void)
         except BaseException:
-            producer.close(abort=False)
+            producer.close()
             raise
         return Owned(stage, partition, work, producer, dict(work.next_offsets))
 
@@ -255,9 +293,9 @@ class Engine:
         log.info("%s/%s is dropped: %s", *owned.name, why)
         in_flight = owned.in_flight
         if in_flight is None:
-            self._threads.submit(owned.producer.close, abort=True)
+            self._threads.submit(owned.producer.close)
         else:  # the producer is in use: close it after
-            in_flight.add_done_callback(lambda _: self._threads.submit(owned.producer.close, abort=True))
+            in_flight.add_done_callback(lambda _: self._threads.submit(owned.producer.close))
 
     # -- checkpoints --------------------------------------------------------------------------------------------
 
@@ -265,19 +303,35 @@ class Engine:
         """Begin a checkpoint if one is due and none is in flight."""
         if owned.gone or not owned.ready or owned.in_flight is not None or not self._checkpoints.due(owned, now=now):
             return None
-        in_flight = self._checkpoints.begin(owned, self._threads)
+        try:
+            in_flight = self._checkpoints.begin(owned, self._threads)
+        except Exception as error:  # noqa: BLE001 - half of the changes may have been taken: nothing must follow them
+            self.fail(error)
+            return None
+        self._in_flight.add(in_flight)
         in_flight.add_done_callback(lambda done: self._settle(owned, done))
         return in_flight
 
     def _settle(self, owned: Owned, done: "asyncio.Future[Any]") -> None:
-        problem = self._checkpoints.settle(owned, done)
+        self._in_flight.discard(done)
+        try:
+            problem = self._checkpoints.settle(owned, done)
+        except Exception as error:  # noqa: BLE001 - the event loop would only log it, and the changes are lost
+            self.fail(error)
+            return
         if problem is None:
             self._checkpoint_if_due(owned)
+        else:
+            self._acquire_again(owned, problem)
+
+    def _acquire_again(self, owned: Owned, why: str) -> None:
+        """Drop a partition; if it is still ours, bring it back from the log."""
+        was_gone = owned.gone
+        self._drop(owned, why)
+        if was_gone or self._rebalancing or self._closing or self._failed or self._consumer is None:
             return
-        self._drop(owned, problem)
-        if not self._rebalancing and self._assigned.issuperset(owned.tps):
-            if self._consumer is not None:
-                self._consumer.pause_partitions(owned.tps)
+        if self._assigned.issuperset(owned.tps):
+            self._consumer.pause_partitions(owned.tps)
             self._acquire(owned.stage, owned.partition, after_s=0.2)
 
     async def _flush(self, owned: Owned, within_s: float) -> bool:
@@ -312,19 +366,26 @@ class Engine:
                 owned.work.advance(min(times))
 
     def watch(self) -> None:
-        """Find batches that were lost with nothing behind them: the consumer stands elsewhere, and stays there."""
+        """Find batches that were lost with nothing behind them: the consumer stands elsewhere, and stays there.
+
+        While an agent waits, for the registry or for Kafka, batches stand before it and nothing is lost.
+        """
         if self._consumer is None or self._rebalancing:
             return
+        if self._busy:
+            for owned in self.owned.values():
+                owned.stuck_at.clear()
+            return
         positions = self._consumer.fetch_positions()
-        for owned in self.owned.values():
+        for owned in list(self.owned.values()):
             for tp in owned.tps if owned.ready else ():
                 at, next_offset = positions.get(tp), owned.work.next_offsets[tp.topic]
                 if at is None or at == next_offset:
                     owned.stuck_at.pop(tp.topic, None)
-                elif owned.stuck_at.get(tp.topic) == (both := hash((at, next_offset))):
+                elif owned.stuck_at.get(tp.topic) == (at, next_offset):
                     self._reseek(owned, tp.topic)
                 else:
-                    owned.stuck_at[tp.topic] = both
+                    owned.stuck_at[tp.topic] = at, next_offset
 
     def _reseek(self, owned: Owned, topic: str) -> None:
         if owned.reseeking:
@@ -334,21 +395,41 @@ class Engine:
         self._spawn(self._reseeked(owned, topic))
 
     async def _reseeked(self, owned: Owned, topic: str) -> None:
+        tp = TP(topic, owned.partition)
         try:
-            if not owned.gone and self._consumer is not None:
-                await self._consumer.seek_wait({TP(topic, owned.partition): owned.work.next_offsets[topic]})
+            low, high = await self._in_thread(self._bounds, tp)
+            if owned.gone or self._consumer is None:
+                return
+            if low <= owned.work.next_offsets[topic] <= high:
+                await self._consumer.go_on_at({tp: owned.work.next_offsets[topic]})
+            else:  # deleted before it was processed: whoever acquires it says what is to be done
+                self._acquire_again(owned, f"{topic} has only {low} to {high}")
+        except StoreUnavailable as error:  # the watch asks again
+            log.warning("%s/%s: %s", topic, owned.partition, error)
         finally:
             owned.reseeking = False
+
+    def _bounds(self, tp: TP) -> tuple[int, int]:
+        with LogReader(self._kafka, self._group_id) as reader:
+            return reader.bounds(tp.topic, tp.partition)
 
     # -- the end ------------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
-        """Write down what we have and give everything up."""
+        """Write down what we have and give everything up. Takes little more than a transaction may."""
+        self._closing = True
         self._acquiring.clear()
         owned = list(self.owned.values())
         await asyncio.gather(*(self._flush(o, FLUSH_S) for o in owned))
         for o in owned:
             self._drop(o, "the worker stops")
+        # what still runs in threads ends by itself: transactions, and acquisitions that are void now
+        running: set[asyncio.Future[Any]] = {*self._in_flight, *self._tasks}
+        if running:
+            await asyncio.wait(running, timeout=self._transaction_timeout_s)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.sleep(0)  # what waits for the end of a transaction hears of it
         await asyncio.get_running_loop().run_in_executor(None, self._threads.shutdown)
 
     def _in_thread(self, call: Callable[..., Any], *arguments: Any) -> "asyncio.Future[Any]":

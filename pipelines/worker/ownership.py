@@ -33,7 +33,8 @@ class Owned:
     reseeking: bool = False
     in_flight: "Future[CommitOutcome] | None" = None
     checkpoint_s: float = field(default_factory=monotonic)
-    stuck_at: dict[str, int] = field(default_factory=dict)
+    stuck_at: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """By topic where the consumer stood and where we go on, when they last differed."""
 
     @property
     def name(self) -> Name:
