@@ -216,6 +216,12 @@ def parse_policy(text: str, name: str) -> Policy:
     return Policy(file, hashlib.sha256(canonical.encode()).hexdigest()[:12])
 
 
+def schema_for_editors() -> str:
+    """Text of schemas/policy/policy.schema.json: the policy as a JSON Schema."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **PolicyFile.model_json_schema()}
+    return json.dumps(schema, indent=2) + "\n"
+
+
 _RULES = {
     "missing": "is missing",
     "extra_forbidden": "is unknown",
