@@ -11,6 +11,7 @@ FrictionError
     UnknownSchema        dead letter         a schema id that the registry says it does not have
     StatementRejected    do not repeat       ClickHouse understood a statement and refused it
     StateLost            do not start        records or state that were needed are gone from Kafka
+    TooManyDeadLetters   stop the worker     more records cannot be accepted than worker.dead_letter_limit allows
     InvariantBroken      stop the worker     a bug: an offset went back, a merge lost a row
 """
 
@@ -57,6 +58,10 @@ class StatementRejected(FrictionError):
 
 class StateLost(FrictionError):
     """Records that were never processed, or the state itself, are gone from Kafka; the text says how to go on."""
+
+
+class TooManyDeadLetters(FrictionError):
+    """More records of a partition cannot be accepted than the limit allows; none past it has been put aside."""
 
 
 class InvariantBroken(FrictionError):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from connectors.kafka.dead_letters import Rejected, RejectReason, dead_letter
+from connectors.kafka.dead_letters import Rejected, RejectReason, dead_letter, record_bytes
 from connectors.kafka.fetched import FetchedBatch
 from connectors.kafka.restore import LogReader
 from connectors.kafka.transactions import Outgoing, OutgoingBatch, OutgoingRecord
@@ -22,18 +22,23 @@ from pipelines.worker import metrics
 from pipelines.worker.decoding import Decoded, InteractionDecoder
 from pipelines.worker.encoding import Encoder
 from pipelines.worker.stage import Start, Urgency
-from schemas.errors import InvariantBroken, StateLost
+from schemas.errors import InvariantBroken, StateLost, TooManyDeadLetters, TopicMismatch
 from schemas.topics import ALERTS, DEAD_LETTERS, INTERACTIONS, REKEYED, SCORES, STATE, WAIT_PARTIALS, TopicNames
 
 CUSTOMER, WINDOW, HEADER = b"c", b"w", b"h"
 MANY_ROWS = 50_000
+MAX_REKEYED_BYTES = 1_000_000  # Kafka's default for the largest record, less what we and the protocol add
 
 _WINDOW = struct.Struct("<5q")
 
 
 @dataclass(frozen=True, slots=True)
 class CustomerStage:
-    """What the partitions of the first stage share. ``partitions``: of the source; ``touchpoints``: of the partials."""
+    """What the partitions of the first stage share.
+
+    partitions: of the source. touchpoints: of the partials. dead_letter_limit: most dead letters of a source partition,
+    counted in its state from its first record on.
+    """
 
     app_id: str
     names: TopicNames
@@ -45,6 +50,7 @@ class CustomerStage:
     partitions: int
     touchpoints: int
     accept_loss: bool
+    dead_letter_limit: int | None
     now_ms: Callable[[], int]
     name: str = "customers"
 
@@ -70,6 +76,7 @@ class CustomerStage:
 
         Raises:
             StateLost: rows without a header, or source records that are gone.
+            TopicMismatch: the topics had another number of partitions when the state was written.
         """
         state_topic = self.names.of(STATE)
         rows: dict[bytes, bytes] = {}
@@ -82,6 +89,13 @@ class CustomerStage:
         if raw is None and rows:
             raise StateLost(f"{state_topic}/{partition} has rows but no header: it is not the workers' state")
         header: dict[str, Any] = {} if raw is None else json.loads(raw)
+        partitions = header.get("partitions", self.partitions)
+        if partitions != self.partitions:
+            raise TopicMismatch(
+                f"{state_topic}/{partition} was written when there were {partitions} partitions, now there are "
+                f"{self.partitions}: customers would be in other partitions than their state. Partitions cannot be "
+                "added to topics that hold state; make new topics, with another prefix, and send interactions there."
+            )
         core = CustomerPartition(partition, self.partitions, self.policy)
         customers = [k for k in rows if k[:1] == CUSTOMER]
         signal_sets = {int(i): list(names) for i, names in header.get("signal_sets", {}).items()}
@@ -95,14 +109,19 @@ class CustomerStage:
         )
         start = Start({self.names.of(t): o for t, o in header.get("offsets", {}).items()})
         offsets = start.checked(log, self.inputs, partition, accept_loss=self.accept_loss)
-        return CustomerWork(self, core, offsets, signal_sets)
+        return CustomerWork(self, core, offsets, signal_sets, header.get("dead_letters", 0))
 
 
 class CustomerWork:
     """A restored partition of the first stage."""
 
     def __init__(
-        self, stage: CustomerStage, core: CustomerPartition, offsets: dict[str, int], signal_sets: dict[int, list[str]]
+        self,
+        stage: CustomerStage,
+        core: CustomerPartition,
+        offsets: dict[str, int],
+        signal_sets: dict[int, list[str]],
+        dead_letters: int,
     ) -> None:
         self.next_offsets = offsets
         self._stage = stage
@@ -112,10 +131,15 @@ class CustomerWork:
         self._records: list[OutgoingRecord] = []
         self._changed = False
         self._events = 0
+        self._dead_letters = dead_letters
         self._told_window = NO_TIME
 
     def process(self, batch: FetchedBatch) -> None:
-        """Count a batch that begins where the topic goes on."""
+        """Count a batch that begins where the topic goes on.
+
+        Raises:
+            TooManyDeadLetters: the limit is passed. What it has counted since the last checkpoint must not be written.
+        """
         decoded = self._stage.decoder.decode(batch.records)
         applied = self._core.apply(decoded.interactions)
         for rejected in decoded.rejected:
@@ -177,7 +201,15 @@ class CustomerWork:
             metrics.ALERTS.labels(alert.type, alert.status).inc()
 
     def _reject(self, batch: FetchedBatch, rejected: Rejected) -> None:
-        records, i = batch.records, rejected.index
+        records, i, limit = batch.records, rejected.index, self._stage.dead_letter_limit
+        self._dead_letters += 1
+        if limit is not None and self._dead_letters > limit:
+            raise TooManyDeadLetters(
+                f"record {records.offset[i]} of {batch.topic}/{batch.partition} cannot be accepted "
+                f"({rejected.reason.value}: {rejected.message[:200]}), and worker.dead_letter_limit allows {limit} "
+                "dead letters of a partition. It has not been put aside, nor anything after it processed. Repair what "
+                "sends such records, and start with a higher limit, or `off`, if these shall be put aside."
+            )
         self._records.append(
             dead_letter(
                 to_topic=self._stage.names.of(DEAD_LETTERS),
@@ -210,6 +242,10 @@ class CustomerWork:
             ("friction.origin.offset", str(batch.records.offset[i]).encode()),
         ]
         headers = [*batch.records.headers(i), *origin]
+        if record_bytes(key.tobytes(), batch.records.value(i), headers) > MAX_REKEYED_BYTES:
+            message = "it is in another partition than its customer's, and too large to be sent on"
+            self._reject(batch, Rejected(i, RejectReason.TOO_LARGE, message))
+            return
         topic = self._stage.names.of(REKEYED)
         self._records.append(OutgoingRecord(topic, to, key.tobytes(), batch.records.value(i), headers))
         metrics.REKEYED.inc()
@@ -266,6 +302,8 @@ class CustomerWork:
             "watermark_ms": changes.watermark_ms,
             "advanced_ms": changes.advanced_ms,
             "signal_sets": self._signal_sets,
+            "partitions": self._core.partitions,
+            "dead_letters": self._dead_letters,
             "policy": self._stage.policy.digest,
         }
         return json.dumps(header, separators=(",", ":")).encode()

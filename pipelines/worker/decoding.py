@@ -26,11 +26,14 @@ from schemas.wire import HEADER_BYTES
 _TEXT_FIELDS = ("customer_id", "kind", "channel", "touchpoint")
 _FIELDS = (*_TEXT_FIELDS, "occurred_at", "duration_ms", "attributes")
 
+MAX_PLACE_BYTES = 512  # they are in the keys of state and windows, which have to fit into a record
+
 _REFUSED = {
     1: (RejectReason.BAD_CUSTOMER, "customer_id must have 1 to 512 bytes"),
     2: (RejectReason.TOO_OLD, "occurred_at is further in the past than acceptance.max_age of the policy allows"),
     3: (RejectReason.TOO_FAR_AHEAD, "occurred_at is further in the future than acceptance.max_ahead allows"),
     4: (RejectReason.BAD_DURATION, "duration_ms must be at least 0, and at most 10 years"),
+    5: (RejectReason.BAD_PLACE, f"touchpoint and channel must have at most {MAX_PLACE_BYTES} bytes each"),
 }
 
 
@@ -208,6 +211,8 @@ class InteractionDecoder:
             texts["customer_id"].length, occurred_ms, append_ms, duration_ms, told, self._bounds.max_age_ms,
             self._bounds.max_ahead_ms, refused,
         )  # fmt: skip
+        place_bytes = np.maximum(texts["touchpoint"].length, texts["channel"].length)
+        refused[(refused == 0) & (place_bytes > MAX_PLACE_BYTES)] = 5
         broken = arrays.problem != 0
         for i in np.flatnonzero(broken | (refused != 0)):
             if broken[i]:

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from aiokafka.errors import KafkaError
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
@@ -115,6 +116,7 @@ def _assemble(
         partitions=counts[topics()[INTERACTIONS].partitions],
         touchpoints=counts[topics()[WAIT_PARTIALS].partitions],
         accept_loss=options.accept_loss,
+        dead_letter_limit=options.dead_letter_limit,
         now_ms=lambda: time.time_ns() // 1_000_000,
     )
     second = TouchpointStage(
@@ -169,6 +171,8 @@ def run_worker(
         return
     if isinstance(failure, FrictionError):
         raise failure
+    if isinstance(failure, KafkaError) and failure.retriable:
+        raise StoreUnavailable(f"Kafka at {kafka.bootstrap_servers} does not answer: {failure!r}") from failure
     raise InvariantBroken(f"the worker stopped before anything wrong was committed: {failure!r}") from failure
 
 
@@ -202,7 +206,12 @@ async def _run(kafka: KafkaConnection, options: WorkerOptions, parts: _Parts) ->
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    await app.start()
+    try:
+        await app.start()
+    except KafkaError as error:  # Kafka was there a moment ago
+        await engine.close()
+        failures.append(error)
+        return failures[0]
     ended = asyncio.create_task(app.wait_until_stopped())
     asked = asyncio.create_task(stopped.wait())
     await asyncio.wait([ended, asked], return_when=asyncio.FIRST_COMPLETED)

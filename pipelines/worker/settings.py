@@ -48,7 +48,7 @@ class WorkerOptions(_Part):
     accept_loss: bool = False
     """Go on although records between the committed offset and the topic's begin are gone."""
     dead_letter_limit: CountOrOff = None
-    """Stop after so many dead letters; ``off`` for no limit."""
+    """Stop when a source partition has had so many dead letters; ``off`` for no limit."""
 
 
 class LandingOptions(_Part):

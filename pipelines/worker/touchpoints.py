@@ -1,6 +1,7 @@
 """The second stage: wait partials of all source partitions to wait windows, exactly once each."""
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,14 +17,19 @@ from connectors.registry.client import SchemaRegistry
 from pipelines.touchpoints import Partial, Place, Told, TouchpointPartition, Window
 from pipelines.windows import WaitCounts
 from pipelines.worker import metrics
+from pipelines.worker.decoding import MAX_PLACE_BYTES
 from pipelines.worker.encoding import Encoder
 from pipelines.worker.stage import Start, Urgency
 from schemas.columnar import ColumnarReader
-from schemas.errors import SchemaIncompatible, StateLost, UnknownSchema
+from schemas.errors import StateLost, UnknownSchema
 from schemas.topics import DEAD_LETTERS, TOUCHPOINT_STATE, WAIT_PARTIALS, WAITS, TopicNames, avro_schema
 from schemas.wire import HEADER_BYTES, NotFramed, split_frame
 
+log = logging.getLogger(__name__)
+
 WINDOW, HEADER = b"w", b"h"
+
+_MOST = 2**53  # those of all source partitions are added
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,8 @@ class TouchpointStage:
             return
         try:
             self.writers[schema_id] = text if self.reader.plan(text) else None
-        except SchemaIncompatible:
+        except Exception as error:  # noqa: BLE001 - a registry keeps other schemas than Avro too, parsers raise anything
+            log.warning("schema %s is not that of a wait partial: %s", schema_id, error)
             self.writers[schema_id] = None
 
     def restore(self, log: LogReader, partition: int, *, cancelled: Callable[[], bool]) -> "TouchpointWork":
@@ -125,13 +132,22 @@ class TouchpointWork:
             columns = self._stage.reader.read(writer, records.data, start, end)
             for problem in columns.problems:
                 self._reject(batch, which[problem.index], problem.reason)
-            for row in columns.batch.to_pylist():
-                self._merge(row)
+            for row, kept in zip(columns.batch.to_pylist(), columns.kept, strict=True):
+                if self._plausible(row):
+                    self._merge(row)
+                else:
+                    self._reject(batch, which[kept], "no wait partial of ours: a number is out of its range")
+
+    def _plausible(self, row: dict[str, Any]) -> bool:
+        counts = (row[name] for name in WaitCounts.__slots__)
+        return (
+            0 <= row["source_partition"] < self._stage.sources
+            and all(0 <= n < _MOST for n in counts)
+            and max(len(row[name].encode()) for name in ("touchpoint", "channel")) <= MAX_PLACE_BYTES
+        )
 
     def _merge(self, row: dict[str, Any]) -> None:
         source = row["source_partition"]
-        if not 0 <= source < self._stage.sources:
-            return
         if row["window_end"] > row["window_start"]:
             place = (row["touchpoint"], row["channel"], row["window_start"])
             ends = row["answered"], row["abandoned"], row["other_ends"]
