@@ -133,7 +133,7 @@ def plan(writer_schema: str, reader_schema: str) -> Plan:
         SchemaIncompatible: the writer lacks a field that the reader needs, or has another type for it.
     """
     writer, reader = json.loads(writer_schema), json.loads(reader_schema)
-    if not (_is_record(writer) and _is_record(reader)):
+    if not (is_record(writer) and is_record(reader)):
         raise Unplanned("not a record")
     return _Planner(reader).run(writer)
 
@@ -157,24 +157,24 @@ class _Planner:
         return Plan(rows, columns, self.level, self.items, self.lists)
 
     def _field(self, written: Json, target: Json) -> Column | None:
-        null_branch, written = _branches(written)
+        null_branch, written = branches(written)
         nullable, wanted = (False, None) if target is None else _reader_type(target["type"])
         if target is not None and null_branch >= 0 and not nullable:
             raise Unplanned("a null may meet a reader that has none")
         name = "" if target is None else target["name"]
-        kind = _kind(written)
-        if kind == "map" and _kind(written["values"]) == "string" and (wanted is None or _kind(wanted) == "map"):
-            if wanted is not None and _kind(wanted["values"]) != "string":
+        kind = kind_of(written)
+        if kind == "map" and kind_of(written["values"]) == "string" and (wanted is None or kind_of(wanted) == "map"):
+            if wanted is not None and kind_of(wanted["values"]) != "string":
                 raise Unplanned("a map of something else")
             return self._map(name, null_branch, nullable)
-        if kind == "array" and _is_record(written["items"]) and (wanted is None or _kind(wanted) == "array"):
+        if kind == "array" and is_record(written["items"]) and (wanted is None or kind_of(wanted) == "array"):
             return self._list(name, null_branch, nullable, written["items"], wanted)
         return self._simple(name, null_branch, written, wanted, nullable, self.level)
 
     def _simple(
         self, name: str, null_branch: int, written: Json, wanted: Json, nullable: bool, level: Columns
     ) -> Simple | None:
-        kind, width = _kind(written), 0
+        kind, width = kind_of(written), 0
         op = _SIMPLE.get(kind)
         if op is None and wanted is None and kind == "fixed":
             op, width = k.FIXED, int(written["size"])
@@ -185,7 +185,7 @@ class _Planner:
         if wanted is None:
             self.rows.append((op, null_branch, k.SKIP, 0, 0, width, 0))
             return None
-        want = _kind(wanted)
+        want = kind_of(wanted)
         if want not in _STORE_OF_READER:
             raise Unplanned(want)
         if kind != want and (kind, want) not in _PROMOTED:
@@ -207,14 +207,14 @@ class _Planner:
 
     def _list(self, name: str, null_branch: int, nullable: bool, item: Json, wanted: Json) -> RecordList:
         valid, number = self.level.take_valid(), self._take_list()
-        if wanted is not None and not _is_record(wanted["items"]):
+        if wanted is not None and not is_record(wanted["items"]):
             raise Unplanned("an array of something else")
         known = {} if wanted is None else _readers_fields(wanted["items"])
         at = len(self.rows)
         self.rows.append((k.LIST, null_branch, k.TEXTS, number, valid, len(item["fields"]), 0))
         found: dict[str, Simple] = {}
         for field_ in item["fields"]:
-            branch, written = _branches(field_["type"])
+            branch, written = branches(field_["type"])
             target = known.get(field_["name"])
             nullable_item, want = (False, None) if target is None else _reader_type(target["type"])
             if target is not None and branch >= 0 and not nullable_item:
@@ -234,22 +234,40 @@ class _Planner:
         return self.lists - 1
 
 
-def _is_record(schema: Json) -> bool:
+def is_record(schema: Json) -> bool:
+    """Whether an Avro type is a record."""
     return isinstance(schema, dict) and schema.get("type") == "record"
 
 
-def _kind(schema: Json) -> str:
+def kind_of(schema: Json) -> str:
+    """Name of an Avro type without its logical type; union for a union."""
     if isinstance(schema, list):
         return "union"
     kind = schema["type"] if isinstance(schema, dict) else schema
-    return kind if isinstance(kind, str) else _kind(kind)
+    return kind if isinstance(kind, str) else kind_of(kind)
 
 
-def _branches(schema: Json) -> tuple[int, Json]:
-    """Split a union of null and one other type; (-1, schema) for no union."""
+def simple_op(schema: Json) -> int:
+    """Return the kernel's op of a simple type.
+
+    Raises:
+        Unplanned: it is none.
+    """
+    op = _SIMPLE.get(kind_of(schema))
+    if op is None:
+        raise Unplanned(kind_of(schema))
+    return op
+
+
+def branches(schema: Json) -> tuple[int, Json]:
+    """Split a union of null and one other type; (-1, schema) for no union.
+
+    Raises:
+        Unplanned: a union of more.
+    """
     if not isinstance(schema, list):
         return -1, schema
-    kinds = [_kind(s) for s in schema]
+    kinds = [kind_of(s) for s in schema]
     if len(schema) != 2 or kinds.count("null") != 1:
         raise Unplanned("a union of other types")
     null = kinds.index("null")
@@ -257,7 +275,7 @@ def _branches(schema: Json) -> tuple[int, Json]:
 
 
 def _reader_type(schema: Json) -> tuple[bool, Json]:
-    null, other = _branches(schema)
+    null, other = branches(schema)
     return null >= 0, other
 
 

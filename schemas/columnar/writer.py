@@ -1,0 +1,162 @@
+"""Columns to framed Avro records, by the hundred thousand."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from schemas.arrays import Bools, Bytes, Float64s, Int32s, Int64s
+from schemas.columnar.kernel import FLOATS, INTS, LIST, TEXTS
+from schemas.columnar.plan import Json, branches, is_record, kind_of, simple_op
+from schemas.columnar.write_kernel import write_records_compiled
+from schemas.wire import frame_header
+
+_STORE = {"boolean": INTS, "int": INTS, "long": INTS, "double": FLOATS, "string": TEXTS, "bytes": TEXTS}
+_MOST_BYTES = {INTS: 10, FLOATS: 8, TEXTS: 5}  # without the text itself
+
+
+@dataclass(frozen=True, slots=True)
+class TextColumn:
+    """n texts in ``data`` (uint8[b]): start int64[n], length int32[n]."""
+
+    data: Bytes
+    start: Int64s
+    length: Int32s
+
+    @classmethod
+    def chosen(cls, texts: Sequence[str], choice: Int64s) -> "TextColumn":
+        """For each of n values (int64[n]) the text of that number."""
+        raw = [t.encode() for t in texts]
+        length = np.array([len(r) for r in raw], np.int32)
+        start = (np.cumsum(length) - length).astype(np.int64)
+        return cls(np.frombuffer(b"".join(raw), np.uint8), start[choice], length[choice])
+
+
+@dataclass(frozen=True, slots=True)
+class ListColumn:
+    """n lists of records: begin int32[n + 1], the columns of all entries by field."""
+
+    begin: Int32s
+    entries: Mapping[str, "ValueColumn"]
+
+
+ValueColumn = Int64s | Float64s | TextColumn
+Column = ValueColumn | ListColumn | None  # None: null in every record
+
+
+class ColumnarWriter:
+    """Writes records of a flat schema (Avro JSON text), or one with arrays of flat records, with one schema id."""
+
+    def __init__(self, schema: str, schema_id: int) -> None:
+        self._fields: list[Json] = json.loads(schema)["fields"]
+        self._header: Bytes = np.frombuffer(frame_header(schema_id), np.uint8)
+
+    def write(self, n: int, columns: Mapping[str, Column]) -> list[bytes]:
+        """Return the framed bytes of n records. columns: by field name, one for each field of the schema.
+
+        Raises:
+            TypeError: a column is of another kind than its field.
+        """
+        layout = _Layout(n)
+        for field in self._fields:
+            layout.add(field, columns[field["name"]])
+        out, end = layout.write(self._header)
+        whole = out.tobytes()
+        ends = end.tolist()
+        return [whole[a:b] for a, b in zip([0, *ends[:-1]], ends, strict=True)] if n else []
+
+
+class _Layout:
+    """The arrays that the kernel takes, put together column by column."""
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+        self._rows: list[tuple[int, int, int, int, int, int]] = []
+        self._parts: dict[int, list[np.ndarray]] = {INTS: [], FLOATS: [], TEXTS: []}
+        self._lengths: list[Int32s] = []
+        self._data: list[Bytes] = []
+        self._begins: list[Int32s] = []
+        self._valid: list[Bytes] = []
+        self._size = [0, 0, 0, 0]
+        self._data_bytes = 0
+        self._room = n * 16
+        self._known: dict[int, int] = {}
+
+    def add(self, field: Json, column: Column) -> None:
+        null_branch, schema = branches(field["type"])
+        name = field["name"]
+        if column is None:
+            if null_branch < 0:
+                raise TypeError(f"{name} cannot be null")
+            self._rows.append((simple_op(schema), null_branch, 0, 0, self._flags(np.zeros(self._n, np.bool_)), 0))
+            self._room += self._n
+        elif isinstance(column, ListColumn):
+            if kind_of(schema) != "array" or not is_record(schema["items"]):
+                raise TypeError(f"{name} is no array of records")
+            fields = schema["items"]["fields"]
+            base = sum(len(b) for b in self._begins)
+            self._begins.append(column.begin)
+            self._rows.append((LIST, null_branch, TEXTS, base, self._there(null_branch, self._n), len(fields)))
+            self._room += 12 * self._n
+            for inner in fields:
+                branch, inner_schema = branches(inner["type"])
+                self._value(inner["name"], branch, inner_schema, column.entries[inner["name"]])
+        else:
+            self._value(name, null_branch, schema, column)
+
+    def _value(self, name: str, null_branch: int, schema: Json, column: ValueColumn) -> None:
+        store = _STORE.get(kind_of(schema))
+        count = len(column.start) if isinstance(column, TextColumn) else len(column)
+        if store is None or isinstance(column, TextColumn) != (store == TEXTS):
+            raise TypeError(f"a column of {name} cannot be a {kind_of(schema)}")
+        self._rows.append(
+            (simple_op(schema), null_branch, store, self._size[store], self._there(null_branch, count), 0)
+        )
+        self._size[store] += count
+        self._room += count * (_MOST_BYTES[store] + 1)
+        if isinstance(column, TextColumn):
+            self._parts[TEXTS].append(column.start + self._where(column.data))
+            self._lengths.append(column.length)
+            self._room += int(column.length.sum())
+        else:
+            self._parts[store].append(column)
+
+    def _there(self, null_branch: int, count: int) -> int:
+        return -1 if null_branch < 0 else self._flags(np.ones(count, np.bool_))
+
+    def _flags(self, valid: Bools) -> int:
+        first = sum(len(v) for v in self._valid)
+        self._valid.append(valid.view(np.uint8))
+        return first
+
+    def _where(self, data: Bytes) -> int:
+        """Where ``data`` lies among the texts; the same array is taken once."""
+        if id(data) not in self._known:
+            self._known[id(data)] = self._data_bytes
+            self._data.append(data)
+            self._data_bytes += len(data)
+        return self._known[id(data)]
+
+    def write(self, header: Bytes) -> tuple[Bytes, Int64s]:
+        out = np.empty(self._room + self._n * len(header), np.uint8)
+        end = np.empty(self._n, np.int64)
+        write_records_compiled(
+            np.array(self._rows, np.int64).reshape(-1, 6),
+            self._n,
+            header,
+            _joined(self._data, np.uint8),
+            _joined(self._parts[INTS], np.int64),
+            _joined(self._parts[FLOATS], np.float64),
+            _joined(self._parts[TEXTS], np.int64),
+            _joined(self._lengths, np.int32),
+            _joined(self._valid, np.uint8),
+            _joined(self._begins, np.int32),
+            out,
+            end,
+        )
+        return out[: int(end[-1]) if self._n else 0], end
+
+
+def _joined(parts: Sequence[np.ndarray], dtype: type[np.generic]) -> np.ndarray:
+    return np.concatenate([p.astype(dtype, copy=False) for p in parts]) if parts else np.zeros(0, dtype)
