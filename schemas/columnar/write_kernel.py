@@ -3,7 +3,7 @@
     op, null_branch, store, base, valid, width
 
 op, null_branch, base and width mean what they mean there; ``valid`` is the index of the column's first flag, or -1
-for a column without nulls. A LIST is written as one block of its entries ``begin[base + i]`` ... ``begin[base + i + 1] - 1``.
+for a column without nulls. A LIST is one block of its entries ``begin[base + i]`` ... ``begin[base + i + 1] - 1``.
 """
 
 import numpy as np
