@@ -11,20 +11,18 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 
+from connectors.kafka.maven import MavenRepositories, in_words
 from schemas.errors import EmbeddedUnavailable
 
 KAFKA = "org.apache.kafka:kafka_2.13:4.1.1"
 _LOGGING = "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3"  # without it Kafka logs nothing at all
 
 _CONNECTIONS = 4
-_ATTEMPTS = 3
-_SILENCE_S = 15  # of the other side, before one request is given up
 
 Progress = Callable[[str], None]
 
@@ -135,17 +133,13 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-class _Abandoned(Exception):
-    """Another jar has failed, or the time is over: this one is not wanted any more."""
-
-
 def _downloaded(
     wanted: Sequence[LockedJar], staging: Path, progress: Progress, timeout_s: float
 ) -> Iterator[tuple[LockedJar, Path]]:
     """Yield each jar when it has arrived and is the locked one.
 
-    jgo waits as long as a server tells it to, so its threads are daemons that nobody joins: after
-    ``timeout_s`` we go on without them.
+    A server that sends a byte now and then is never silent, so the threads are daemons that nobody joins:
+    after ``timeout_s`` we go on without them.
     """
     todo: queue.SimpleQueue[LockedJar] = queue.SimpleQueue()
     for jar in wanted:
@@ -162,7 +156,7 @@ def _downloaded(
             except queue.Empty:
                 raise _refused(f"not finished after {timeout_s:g} s ({count - 1} of {len(wanted)} jars)") from None
             if isinstance(outcome, Exception):
-                raise _refused(f"{jar.name}: {_in_words(outcome)}") from outcome
+                raise _refused(f"{jar.name}: {in_words(outcome)}") from outcome
             if _sha256(outcome) != jar.sha256:
                 raise _refused(f"{jar.name} is not the jar that kafka-jars.sha256 names")
             if count % 10 == 0 or count == len(wanted):
@@ -178,59 +172,18 @@ def _fetch_all(
     staging: Path,
     abandon: threading.Event,
 ) -> None:
+    repositories: MavenRepositories | None = None
     while not abandon.is_set():
         try:
             jar = todo.get_nowait()
         except queue.Empty:
             return
         try:
-            done.put((jar, _fetch(jar, staging, abandon)))
-        except Exception as error:  # noqa: BLE001 - jgo raises what it likes; who waits for the jar decides
+            repositories = repositories or MavenRepositories()
+            repositories.fetch(jar.path, staging / jar.name, abandon)
+            done.put((jar, staging / jar.name))
+        except Exception as error:  # noqa: BLE001 - libraries raise what they like; who waits for the jar decides
             done.put((jar, error))
-
-
-def _fetch(jar: LockedJar, staging: Path, abandon: threading.Event) -> Path:
-    import requests  # noqa: PLC0415 - comes with jgo, which is in the extra `embedded` only
-    from jgo.maven import MavenContext, PythonResolver  # noqa: PLC0415 - as above
-
-    @contextmanager
-    def watch(_name: str, _size: int) -> Iterator[Callable[[int], None]]:
-        def arrived(_bytes: int) -> None:
-            if abandon.is_set():
-                raise _Abandoned
-
-        yield arrived
-
-    context = MavenContext(
-        resolver=PythonResolver(progress_callback=watch),
-        repo_cache=staging,
-        local_repos=[],
-        remote_repos=_repositories(),
-        timeout=_SILENCE_S,
-    )
-    target = staging / jar.path
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            return Path(context.create_dependency(jar.coordinate).artifact.resolve())
-        except requests.RequestException:
-            target.unlink(missing_ok=True)  # jgo takes half a file for a whole one
-            if attempt == _ATTEMPTS or abandon.wait(attempt):
-                raise
-    raise AssertionError  # the last attempt returned or raised
-
-
-def _repositories() -> Mapping[str, str]:
-    """Maven Central, unless the user's jgo configuration names another place for ``central``."""
-    from jgo.config import GlobalSettings  # noqa: PLC0415 - in the extra `embedded` only
-    from jgo.constants import MAVEN_CENTRAL_URL  # noqa: PLC0415 - as above
-
-    return {"central": MAVEN_CENTRAL_URL, **GlobalSettings.load().repositories}
-
-
-def _in_words(error: Exception) -> str:
-    if isinstance(error, ModuleNotFoundError):
-        return f"{error.name} is not installed (pip install 'friction-signals[embedded]')"
-    return f"{type(error).__name__}: {error}"
 
 
 def _refused(reason: str) -> EmbeddedUnavailable:

@@ -1,7 +1,10 @@
 """Kafka's jars are run only when each is the locked one, wherever they come from."""
 
+import base64
 import hashlib
+import ssl
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +16,7 @@ import pytest
 from connectors.kafka import jars
 from connectors.kafka.jars import KAFKA, jar_cache, kafka_jars, locked_jars
 from schemas.errors import EmbeddedUnavailable
+from tests.authority import Authority
 
 CONTENT = {f"org/example/part{n}/1.{n}/part{n}-1.{n}.jar": b"jar %d " % n * 5000 for n in range(12)}
 LOCK = "".join(f"{hashlib.sha256(content).hexdigest()}  {path}\n" for path, content in CONTENT.items())
@@ -24,7 +28,8 @@ def small_lock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(jars, "_lock_text", lambda: LOCK)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("M2_REPO", raising=False)
+    for name in ("M2_REPO", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
@@ -47,7 +52,14 @@ def whole(request: BaseHTTPRequestHandler, content: bytes) -> None:
 
 
 @contextmanager
-def mirror(answer: Answer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]]:
+def mirror(
+    answer: Answer,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    *,
+    tls: ssl.SSLContext | None = None,
+    user: str = "",
+) -> Iterator[list[str]]:
     """A Maven repository that jgo asks instead of the public one; yields the paths that were asked for."""
     asked: list[str] = []
 
@@ -64,10 +76,13 @@ def mirror(answer: Answer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> I
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    scheme = "http"
+    if tls is not None:
+        scheme, server.socket = "https", tls.wrap_socket(server.socket, server_side=True)
     configuration = tmp_path / "jgo.conf"
-    configuration.write_text(f"[repositories]\ncentral = http://127.0.0.1:{server.server_port}\n", "utf-8")
+    configuration.write_text(f"[repositories]\ncentral = {scheme}://{user}127.0.0.1:{server.server_port}\n", "utf-8")
     monkeypatch.setenv("JGO_CONFIG_FILE", str(configuration))
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     try:
         yield asked
     finally:
@@ -182,6 +197,38 @@ def test_a_refused_download_says_how_to_go_without_one(
         pytest.raises(EmbeddedUnavailable, match=r"could not be downloaded.*copy the folder .* setting `jars`"),
     ):
         kafka_jars()
+
+
+def test_the_certificates_that_the_system_trusts_are_enough(
+    small_lock: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    company = Authority(tmp_path / "company")
+    before = ssl.SSLContext
+    with mirror(whole, monkeypatch, tmp_path, tls=company.sign("mirror").server_context()) as asked:
+        with pytest.raises(EmbeddedUnavailable, match=r"certificate of 127\.0\.0\.1.*update-ca-certificates"):
+            kafka_jars()
+        monkeypatch.setenv("SSL_CERT_FILE", str(company.file))
+        assert len(kafka_jars()) == len(CONTENT)
+        assert set(asked) == set(CONTENT)
+    assert ssl.SSLContext is before, "nothing is left changed for the rest of the process"
+
+
+def test_the_password_of_a_mirror_is_used_and_not_shown(
+    small_lock: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given: set[str] = set()
+
+    def asks_for_the_user(request: BaseHTTPRequestHandler, content: bytes) -> None:
+        given.add(request.headers.get("Authorization", ""))
+        request.send_error(403)
+
+    with (
+        mirror(asks_for_the_user, monkeypatch, tmp_path, user="ana:geheim@"),
+        pytest.raises(EmbeddedUnavailable, match="403") as caught,
+    ):
+        kafka_jars()
+    assert given == {f"Basic {base64.b64encode(b'ana:geheim').decode()}"}
+    assert "geheim" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_server_that_never_answers_is_left_in_time(
