@@ -151,7 +151,7 @@ class CustomerRows:
         """Take stored rows, each customer once. ``signal_sets``: the header's signal names by their id.
 
         Raises:
-            ValueError: a row has a layout, or signals, that we do not know.
+            ValueError: a row has a layout, signals or a length that we do not know.
         """
         data, lengths = np.frombuffer(b"".join(customers), np.uint8), np.array([len(c) for c in customers], np.int32)
         numbers = self.customers.add(data, (np.cumsum(lengths) - lengths).astype(np.int64), lengths)
@@ -161,8 +161,11 @@ class CustomerRows:
             by_form.setdefault(value[: _PREFIX.itemsize], []).append(i)
         for form, which in by_form.items():
             names = self._signals_of(form, signal_sets)
-            raw = b"".join(values[i][_PREFIX.itemsize :] for i in which)
-            rows = np.frombuffer(raw, row_dtype(len(names)))
+            dtype = row_dtype(len(names))
+            for i in which:
+                if len(values[i]) != _PREFIX.itemsize + dtype.itemsize:
+                    raise ValueError(f"a stored row of {len(names)} signals has {len(values[i])} bytes")
+            rows = np.frombuffer(b"".join(values[i][_PREFIX.itemsize :] for i in which), dtype)
             at = numbers[which]
             for field in ("updated_ms", "interactions", "opened_ms", "closed_ms", "revision"):
                 self._rows[field][at] = rows[field]
@@ -172,6 +175,8 @@ class CustomerRows:
                     self._rows["heat"][at, column] = rows["heat"][:, names.index(name)]
 
     def _signals_of(self, form: bytes, signal_sets: dict[int, list[str]]) -> list[str]:
+        if len(form) != _PREFIX.itemsize:
+            raise ValueError(f"a stored row has only {len(form)} bytes")
         layout, signals = np.frombuffer(form, _PREFIX)[0]
         if layout != LAYOUT:
             raise ValueError(f"a stored row has layout {layout}, this version reads {LAYOUT}")

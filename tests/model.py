@@ -16,7 +16,7 @@ import yaml
 
 Place = tuple[str, str, int]  # touchpoint, channel, start of the window in ms
 
-MAX_CUSTOMER_BYTES = 512
+MAX_TEXT_BYTES = 512  # of customer_id, touchpoint and channel
 MAX_DURATION_MS = 10 * 365 * 86_400_000
 _UNITS = {"ms": 1, "s": 1000, "m": 60 * 1000, "h": 3600 * 1000, "d": 24 * 3600 * 1000}
 _ALERTS = uuid.UUID("5c0b7a52-4a53-5e0f-9a0c-6f1d2c8e7b11")
@@ -136,7 +136,7 @@ class Model:
 
     def _refusal(self, record: Mapping[str, Any], append_ms: int) -> str | None:
         duration_ms = record.get("duration_ms")
-        if not 1 <= len(record["customer_id"].encode()) <= MAX_CUSTOMER_BYTES:
+        if not 1 <= len(record["customer_id"].encode()) <= MAX_TEXT_BYTES:
             return "BadCustomer"
         if record["occurred_at"] < append_ms - self._max_age_ms:
             return "TooOld"
@@ -144,6 +144,8 @@ class Model:
             return "TooFarAhead"
         if duration_ms is not None and not 0 <= duration_ms <= MAX_DURATION_MS:
             return "BadDuration"
+        if max(len(record[name].encode()) for name in ("touchpoint", "channel")) > MAX_TEXT_BYTES:
+            return "BadPlace"
         return None
 
     def _points(self, name: str, duration_ms: int | None) -> float:
