@@ -6,27 +6,29 @@ offset: the header in a partition's state says where it goes on, and the transac
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
 from faust.types import TP
 
 from connectors.kafka.connection import KafkaConnection
-from connectors.kafka.restore import Cancelled, LogReader
-from connectors.kafka.transactions import TransactionalProducer
+from connectors.kafka.restore import LogReader
 from connectors.kafka.transport import Consumer, Delivered, FetchSettings
 from pipelines.worker import metrics
+from pipelines.worker.acquisition import Acquisitions
+from pipelines.worker.background import Background
 from pipelines.worker.checkpoint import Checkpoints
+from pipelines.worker.lookout import Lookout
 from pipelines.worker.ownership import Name, Owned
 from pipelines.worker.stage import Stage
-from schemas.errors import FrictionError, StoreUnavailable, TopicMismatch
+from schemas.errors import StoreUnavailable, TopicMismatch
 
 log = logging.getLogger(__name__)
 
 FLUSH_S = 4.0  # how long a revocation may wait for transactions; heartbeats run meanwhile
 REGISTRY_RETRY_S = 0.5
+REACQUIRE_S = 0.2
 
 _APART = (
     "partition {1} of {0} is not assigned to one worker: the topics have different numbers of partitions now. They "
@@ -55,17 +57,24 @@ class Engine:
         self._stages = {s.name: s for s in stages}
         self._stage_of = {topic: s for s in stages for topic in s.inputs}
         self._checkpoints = checkpoints
-        self._transaction_timeout_s = transaction_timeout_s
+        self._transaction_timeout_s = transaction_timeout_s  # longest that a commit takes
         self._stop = stop
         self._consumer: Consumer | None = None
         self._assigned: frozenset[TP] = frozenset()
         self._epoch = 0  # of the assignment: what began in another one is void
-        self._acquiring: dict[Name, object] = {}
         self._membership: tuple[str, int] | None = None
         self._rebalancing = True  # until the first assignment has its positions
         self._busy = 0  # batches that agents work on, or wait with
-        self._threads = ThreadPoolExecutor(16, thread_name_prefix="engine")
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background(self.fail)
+        self._acquisitions = Acquisitions(
+            kafka=kafka,
+            group_id=group_id,
+            transaction_timeout_s=transaction_timeout_s,
+            background=self._background,
+            acquired=self._take,
+            fail=self.fail,
+        )
+        self._lookout = Lookout(kafka=kafka, group_id=group_id, background=self._background, renew=self._acquire_again)
         self._in_flight: set[asyncio.Future[Any]] = set()
         self._failed = False
         self._closing = False
@@ -86,7 +95,7 @@ class Engine:
         """Stop the worker before anything more is processed or committed."""
         if not self._failed:
             self._failed = True
-            self._acquiring.clear()
+            self._acquisitions.void()
             for owned in list(self.owned.values()):
                 self._drop(owned, "the worker failed")
             self._stop(error)
@@ -101,7 +110,8 @@ class Engine:
         if batch.next_position <= position:
             return
         if batch.position > position:
-            self._reseek(owned, batch.topic)
+            if self._consumer is not None:
+                self._lookout.ask_again(self._consumer, owned, batch.topic)
             return
         for schema_id in stage.unresolved(batch):
             await self._resolved(owned, schema_id)
@@ -123,7 +133,7 @@ class Engine:
         told = False
         while self._works_on(owned):
             try:
-                await self._in_thread(owned.stage.resolve, schema_id)
+                await self._background.in_thread(owned.stage.resolve, schema_id)
             except StoreUnavailable as error:
                 if not told:
                     log.warning("waiting for the schema registry: %s", error)
@@ -140,7 +150,7 @@ class Engine:
         """The flow has stopped, heartbeats run: write down what we have, for nobody else may do it."""
         self._rebalancing = True
         self._epoch += 1
-        self._acquiring.clear()
+        self._acquisitions.void()
         owned = list(self.owned.values())
         done = await asyncio.gather(*(self._flush(o, FLUSH_S) for o in owned))
         for o, whole in zip(owned, done, strict=True):
@@ -174,7 +184,7 @@ class Engine:
         if kept:
             await self._drop_moved(kept)
             kept = [o for o in kept if not o.gone]
-            positions = {tp: at for o in kept for tp, at in _positions(o, o.work.next_offsets).items()}
+            positions = {tp: at for o in kept for tp, at in o.positions.items()}
             if epoch == self._epoch and not await consumer.go_on_at(positions):
                 for owned in kept:
                     self._drop(owned, "it is not assigned")
@@ -187,18 +197,20 @@ class Engine:
                 if not all(TP(topic, n) in ours for topic in stage.inputs):
                     self.fail(TopicMismatch(_APART.format(" and ".join(stage.inputs), n)))
                 elif (stage.name, n) not in self.owned:
-                    self._acquire(stage, n)
+                    self._acquisitions.begin(consumer, stage, n)
 
     async def _drop_moved(self, kept: list[Owned]) -> None:
         """Drop those of ``kept`` that have not come to an end, or whose offsets in the group are not ours."""
         try:
-            told = await self._in_thread(self._committed, kept)
+            told = await self._background.in_thread(self._committed, kept)
         except StoreUnavailable as error:
             for owned in kept:
                 self._drop(owned, str(error))
             return
         for owned in kept:
-            if not owned.clean or any(told.get(tp, at) != at for tp, at in _positions(owned, owned.committed).items()):
+            if not owned.clean or any(
+                told.get(TP(topic, owned.partition), at) != at for topic, at in owned.committed.items()
+            ):
                 self._drop(owned, "the group's offsets are not ours")
 
     def _committed(self, kept: list[Owned]) -> dict[TP, int]:
@@ -209,78 +221,13 @@ class Engine:
 
     # -- acquiring and losing -----------------------------------------------------------------------------------
 
-    def _acquire(self, stage: Stage, partition: int, *, after_s: float = 0.0) -> None:
-        token = object()
-        self._acquiring[stage.name, partition] = token
-        self._spawn(self._acquired(stage, partition, token, after_s))
-
-    async def _acquired(self, stage: Stage, partition: int, token: object, after_s: float) -> None:
-        name = (stage.name, partition)
-
-        def void() -> bool:
-            return self._acquiring.get(name) is not token
-
-        await asyncio.sleep(after_s)
-        # whoever was paused beyond the session timeout must not fence the partition's new owner
-        while not void() and not await self._proven():  # noqa: ASYNC110 - the coordinator raises no event
-            await asyncio.sleep(0.5)
-        if void():
-            return
-        begun_s = monotonic()
-        try:
-            owned = await self._in_thread(self._restore, stage, partition, void)
-        except Cancelled:
-            return
-        except StoreUnavailable as error:
-            log.warning("%s/%s cannot be restored yet: %s", *name, error)
-            if not void():
-                self._acquire(stage, partition, after_s=1.0)
-            return
-        except FrictionError as error:
-            if not void():
-                self.fail(error)
-            return
-        consumer = self._consumer
-        if consumer is None or void():
-            self._drop(owned, "it was revoked meanwhile")
-            return
-        there = await consumer.go_on_at(_positions(owned, owned.work.next_offsets))
-        if not there or void():
-            self._drop(owned, "it was revoked meanwhile")
-            if not void():
-                self._acquire(stage, partition, after_s=1.0)
-            return
-        del self._acquiring[name]
+    def _take(self, owned: Owned) -> None:
+        """A partition has been acquired."""
         owned.ready = True
-        self.owned[name] = owned
-        consumer.resume_partitions(set(owned.tps))
-        metrics.OWNED.labels(stage.name).inc()
-        metrics.RESTORE_SECONDS.labels(stage.name).set(monotonic() - begun_s)
-        log.info("%s/%s goes on at %s after %.2f s", *name, owned.work.next_offsets, monotonic() - begun_s)
-
-    def _restore(self, stage: Stage, partition: int, void: Callable[[], bool]) -> Owned:
-        if void():
-            raise Cancelled
-        fence = stage.transactional_id(partition)
-        producer = TransactionalProducer(self._kafka, fence, self._group_id, self._transaction_timeout_s)
-        try:
-            producer.start(cancelled=void)
-            with LogReader(self._kafka, self._group_id) as reader:
-                work = stage.restore(reader, partition, cancelled=void)
-        except BaseException:
-            producer.close()
-            raise
-        return Owned(stage, partition, work, producer, dict(work.next_offsets))
-
-    async def _proven(self) -> bool:
-        """Whether the group's coordinator has just confirmed that we are a member of this generation."""
-        if self._consumer is None or self._rebalancing:
-            return False
-        try:
-            return await self._consumer.prove_membership()
-        except Exception as error:  # noqa: BLE001 - aiokafka raises errors of many kinds here; all mean no
-            log.info("the group's coordinator did not confirm us: %r", error)
-            return False
+        self.owned[owned.name] = owned
+        metrics.OWNED.labels(owned.stage.name).inc()
+        if self._consumer is not None:
+            self._consumer.resume_partitions(set(owned.tps))
 
     def _drop(self, owned: Owned, why: str) -> None:
         """Forget a partition; what is not committed will be processed again by whoever acquires it."""
@@ -293,9 +240,9 @@ class Engine:
         log.info("%s/%s is dropped: %s", *owned.name, why)
         in_flight = owned.in_flight
         if in_flight is None:
-            self._threads.submit(owned.producer.close)
+            self._background.in_thread(owned.producer.close)
         else:  # the producer is in use: close it after
-            in_flight.add_done_callback(lambda _: self._threads.submit(owned.producer.close))
+            in_flight.add_done_callback(lambda _: self._background.in_thread(owned.producer.close))
 
     # -- checkpoints --------------------------------------------------------------------------------------------
 
@@ -304,7 +251,7 @@ class Engine:
         if owned.gone or not owned.ready or owned.in_flight is not None or not self._checkpoints.due(owned, now=now):
             return None
         try:
-            in_flight = self._checkpoints.begin(owned, self._threads)
+            in_flight = self._checkpoints.begin(owned, self._background.threads)
         except Exception as error:  # noqa: BLE001 - half of the changes may have been taken: nothing must follow them
             self.fail(error)
             return None
@@ -332,7 +279,7 @@ class Engine:
             return
         if self._assigned.issuperset(owned.tps):
             self._consumer.pause_partitions(owned.tps)
-            self._acquire(owned.stage, owned.partition, after_s=0.2)
+            self._acquisitions.begin(self._consumer, owned.stage, owned.partition, after_s=REACQUIRE_S)
 
     async def _flush(self, owned: Owned, within_s: float) -> bool:
         """Finish the transaction in flight and write down the rest; whether all of it is committed."""
@@ -353,101 +300,33 @@ class Engine:
             self._checkpoint_if_due(owned)
 
     def advance(self) -> None:
-        """Let time pass for partitions that have processed everything that was there when time was read."""
-        if self._consumer is None or self._rebalancing:
-            return
-        answers = self._consumer.fetch_answers()
-        for owned in self.owned.values():
-            if not owned.ready:
-                continue
-            told = [(answers.get(tp), owned.work.next_offsets[tp.topic]) for tp in owned.tps]
-            times = [a.begun_ms for a, position in told if a is not None and position >= a.end]
-            if len(times) == len(told):
-                owned.work.advance(min(times))
+        """Let time pass for partitions that have processed everything."""
+        if self._consumer is not None and not self._rebalancing:
+            self._lookout.advance(self._consumer, self.owned.values())
 
     def watch(self) -> None:
-        """Find batches that were lost with nothing behind them: the consumer stands elsewhere, and stays there.
+        """Look for batches that were lost.
 
         While an agent waits, for the registry or for Kafka, batches stand before it and nothing is lost.
         """
-        if self._consumer is None or self._rebalancing:
-            return
         if self._busy:
             for owned in self.owned.values():
                 owned.stuck_at.clear()
-            return
-        positions = self._consumer.fetch_positions()
-        for owned in list(self.owned.values()):
-            for tp in owned.tps if owned.ready else ():
-                at, next_offset = positions.get(tp), owned.work.next_offsets[tp.topic]
-                if at is None or at == next_offset:
-                    owned.stuck_at.pop(tp.topic, None)
-                elif owned.stuck_at.get(tp.topic) == (at, next_offset):
-                    self._reseek(owned, tp.topic)
-                else:
-                    owned.stuck_at[tp.topic] = at, next_offset
-
-    def _reseek(self, owned: Owned, topic: str) -> None:
-        if owned.reseeking:
-            return
-        owned.reseeking = True
-        log.info("%s/%s asks for %s again", topic, owned.partition, owned.work.next_offsets[topic])
-        self._spawn(self._reseeked(owned, topic))
-
-    async def _reseeked(self, owned: Owned, topic: str) -> None:
-        tp = TP(topic, owned.partition)
-        try:
-            low, high = await self._in_thread(self._bounds, tp)
-            if owned.gone or self._consumer is None:
-                return
-            if low <= owned.work.next_offsets[topic] <= high:
-                await self._consumer.go_on_at({tp: owned.work.next_offsets[topic]})
-            else:  # deleted before it was processed: whoever acquires it says what is to be done
-                self._acquire_again(owned, f"{topic} has only {low} to {high}")
-        except StoreUnavailable as error:  # the watch asks again
-            log.warning("%s/%s: %s", topic, owned.partition, error)
-        finally:
-            owned.reseeking = False
-
-    def _bounds(self, tp: TP) -> tuple[int, int]:
-        with LogReader(self._kafka, self._group_id) as reader:
-            return reader.bounds(tp.topic, tp.partition)
+        elif self._consumer is not None and not self._rebalancing:
+            self._lookout.watch(self._consumer, self.owned.values())
 
     # -- the end ------------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
         """Write down what we have and give everything up. Takes little more than a transaction may."""
         self._closing = True
-        self._acquiring.clear()
+        self._acquisitions.void()
         owned = list(self.owned.values())
         await asyncio.gather(*(self._flush(o, FLUSH_S) for o in owned))
         for o in owned:
             self._drop(o, "the worker stops")
-        # what still runs in threads ends by itself: transactions, and acquisitions that are void now
-        running: set[asyncio.Future[Any]] = {*self._in_flight, *self._tasks}
-        if running:
-            await asyncio.wait(running, timeout=self._transaction_timeout_s)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.sleep(0)  # what waits for the end of a transaction hears of it
-        await asyncio.get_running_loop().run_in_executor(None, self._threads.shutdown)
-
-    def _in_thread(self, call: Callable[..., Any], *arguments: Any) -> "asyncio.Future[Any]":
-        return asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-
-    def _finished(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.fail(error)
-
-
-def _positions(owned: Owned, offsets: dict[str, int]) -> dict[TP, int]:
-    return {TP(topic, owned.partition): at for topic, at in offsets.items()}
+        # what still runs ends by itself: transactions, and acquisitions that are void now
+        await self._background.close(also=self._in_flight, within_s=self._transaction_timeout_s)
 
 
 def _short(tps: frozenset[TP]) -> str:

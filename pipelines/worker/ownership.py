@@ -47,6 +47,11 @@ class Owned:
         return tuple(TP(topic, self.partition) for topic in self.stage.inputs)
 
     @property
+    def positions(self) -> dict[TP, int]:
+        """Where each of them goes on."""
+        return {TP(topic, self.partition): at for topic, at in self.work.next_offsets.items()}
+
+    @property
     def clean(self) -> bool:
         """Whether all that has been processed is committed."""
         return self.in_flight is None and self.committed == self.work.next_offsets

@@ -89,7 +89,7 @@ class Start:
                 if not accept_loss:
                     raise StateLost(
                         f"records {at} to {low - 1} of {topic}/{partition} were deleted before they were processed. "
-                        "Start the worker with --accept-loss to go on without them."
+                        "Set worker.accept_loss (`--set worker.accept_loss=true`) to go on without them."
                     )
                 at = low
             found[topic] = at
