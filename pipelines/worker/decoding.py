@@ -16,7 +16,7 @@ from pipelines.interactions import OUTCOMES, UNKNOWN_MS, InteractionBatch, Texts
 from schemas.acceptance import Bounds, refuse_compiled
 from schemas.arrays import Bytes, Int8s, Int32s, Int64s
 from schemas.columnar import Arrays, ColumnarReader
-from schemas.columnar.kernel import INTS, LEFT_OVER, REASONS, TEXTS
+from schemas.columnar.kernel import INTS, LEFT_OVER, REASONS, TEXTS, TRUNCATED
 from schemas.columnar.plan import Plan, Simple, StringMap
 from schemas.compiled import compiled
 from schemas.errors import SchemaIncompatible, UnknownSchema
@@ -82,6 +82,16 @@ class _Unreadable:
     reason: str
 
 
+class _Body(io.BytesIO):
+    """A record that ends where it ends: fastavro does not look when it skips a field that we do not need."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        found = super().read(size)
+        if size is None or len(found) != size:
+            raise EOFError(REASONS[TRUNCATED])
+        return found
+
+
 _Writer = Plan | _Foreign | _Unreadable
 
 
@@ -89,12 +99,13 @@ class InteractionDecoder:
     """Reads records of friction.interactions and friction.rekeyed. One thread at a time decodes; any may resolve."""
 
     def __init__(self, registry: SchemaRegistry, bounds: Bounds) -> None:
-        whole = json.loads(avro_schema("interaction"))
-        whole["fields"] = [f for f in whole["fields"] if f["name"] in _FIELDS]
-        self._schema = json.dumps(whole)
-        self._parsed: Any = fastavro.parse_schema(json.loads(self._schema))
-        self._reader = ColumnarReader(self._schema)
-        own = self._reader.plan(self._schema)
+        self._whole = ColumnarReader(avro_schema("interaction"))  # what others read of it, the landing for one
+        self._whole_parsed: Any = fastavro.parse_schema(json.loads(avro_schema("interaction")))
+        needed = json.loads(avro_schema("interaction"))
+        needed["fields"] = [f for f in needed["fields"] if f["name"] in _FIELDS]
+        self._parsed: Any = fastavro.parse_schema(needed)
+        self._reader = ColumnarReader(json.dumps(needed))
+        own = self._reader.plan(json.dumps(needed))
         assert own is not None, "our own schema is flat"  # noqa: S101 - for mypy; a test reads with it
         self._own = own
         self._registry = registry
@@ -123,7 +134,8 @@ class InteractionDecoder:
         except UnknownSchema:
             return
         try:
-            self._writers[schema_id] = self._reader.plan(text) or _Foreign(fastavro.parse_schema(json.loads(text)))
+            plan = self._whole.plan(text) and self._reader.plan(text)
+            self._writers[schema_id] = plan or _Foreign(fastavro.parse_schema(json.loads(text)))
         except SchemaIncompatible as error:
             self._writers[schema_id] = _Unreadable(f"schema {schema_id}: {error}")
         except Exception as error:  # noqa: BLE001 - a registry keeps other schemas than Avro too, and parsers raise anything
@@ -168,12 +180,12 @@ class InteractionDecoder:
         ends: list[int] = []
         out = io.BytesIO()
         for i in which:
-            body = io.BytesIO((records.value(int(i)) or b"")[HEADER_BYTES:])
+            body = _Body((records.value(int(i)) or b"")[HEADER_BYTES:])
             reason = RejectReason.NOT_AVRO
             try:
-                record = fastavro.schemaless_reader(body, schema, self._parsed)
+                record = fastavro.schemaless_reader(body, schema, self._whole_parsed)
                 fastavro.schemaless_writer(out, self._parsed, record)
-                problem = REASONS[LEFT_OVER] if body.read(1) else ""
+                problem = "" if body.tell() == records.value_length[i] - HEADER_BYTES else REASONS[LEFT_OVER]
             except fastavro.read.SchemaResolutionError as error:
                 reason, problem = RejectReason.SCHEMA_INCOMPATIBLE, str(error)
             except Exception as error:  # noqa: BLE001 - fastavro raises whatever its C code meets
