@@ -79,9 +79,9 @@ def test_the_score_of_a_customer_is_that_of_the_model() -> None:
     core.apply(batch_of(steps))
     for step in steps:
         model.feed(step.record, step.append_ms)
-    (record,) = core.take_changes().scores.avro_records(POLICY)
-    assert record["score"] == pytest.approx(model.score("ana"), rel=1e-9)
-    assert record["score"] == pytest.approx(100 * (1 - np.exp(-record["heat"] / record["scale"])))
+    heat = float(np.minimum(core.take_changes().scores.heat[0], POLICY.cap).sum())
+    assert POLICY.score_of(heat) == pytest.approx(model.score("ana"), rel=1e-9)
+    assert POLICY.score_of(heat) == pytest.approx(100 * (1 - np.exp(-heat / 20)))
 
 
 def test_a_row_that_is_below_its_bound_from_the_start_is_left_then() -> None:
