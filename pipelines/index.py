@@ -151,6 +151,17 @@ def refill(table: Int32s, hashes: UInt64s, count: int) -> None:
 refill_compiled = compiled(refill)
 
 
+def copy_texts(arena: Bytes, ends: Int64s, numbers: Int64s, start: Int64s, out: Bytes) -> None:
+    """Copy the texts of some numbers (int64[k]) to ``out``, each from start[i] on (int64[k])."""
+    for i in range(numbers.shape[0]):
+        begin = ends[numbers[i]]
+        for k in range(ends[numbers[i] + 1] - begin):
+            out[start[i] + k] = arena[begin + k]
+
+
+copy_texts_compiled = compiled(copy_texts)
+
+
 class TextIndex:
     """Numbers texts 0, 1, 2, ... in the order in which they come."""
 
@@ -176,6 +187,14 @@ class TextIndex:
     def raw(self, number: int) -> bytes:
         """Return the bytes of a number's text."""
         return self._arena[self._ends[number] : self._ends[number + 1]].tobytes()
+
+    def texts(self, numbers: Int64s) -> tuple[Bytes, Int64s, Int32s]:
+        """Return copies of the texts of some numbers, int64[k]: the bytes, and start and length of each in them."""
+        length = self._ends[numbers + 1] - self._ends[numbers]
+        start = np.cumsum(length) - length
+        out = np.empty(int(length.sum()), np.uint8)
+        copy_texts_compiled(self._arena, self._ends, numbers, start, out)
+        return out, start, length.astype(np.int32)
 
     def add(
         self,

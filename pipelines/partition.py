@@ -15,6 +15,7 @@ from pipelines.signals import Vocabulary
 from pipelines.state import CustomerRows
 from pipelines.windows import NO_TIME, WaitWindows, WindowState
 from schemas.arrays import Bytes, Int64s
+from schemas.columnar.writer import TextColumn
 
 _CROSSINGS = 4096  # room for crossings in one call of a kernel; more calls follow when it is full
 
@@ -125,7 +126,7 @@ class CustomerPartition:
             self._cooled.clear()
         age_ms = scored_ms - self.rows.updated_ms[numbers]
         scores = ScoreColumns(
-            customers=[self.rows.customers.raw(int(r)) for r in numbers],
+            customers=TextColumn(*self.rows.customers.texts(numbers)),
             scored_ms=scored_ms,
             heat=decayed_to(self.rows.heat[numbers], age_ms, self.policy),
             interactions=self.rows.interactions[numbers],

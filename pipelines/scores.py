@@ -1,54 +1,96 @@
 """The scores that a checkpoint publishes, as columns."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from pipelines.bands import contributions
 from pipelines.policy import Policy
-from schemas.arrays import Bytes, Float64s, Int64s
+from schemas.arrays import Bytes, Float64s, Int32s, Int64s
+from schemas.columnar.writer import Column, ListColumn, TextColumn
+from schemas.compiled import compiled
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreColumns:
     """k customers as of ``scored_ms`` (int64[k]).
 
-    customers: k UTF-8 texts. heat: float64[k, s], as of scored_ms. interactions: int64[k]. band: uint8[k].
+    customers: k texts. heat: float64[k, s], as of scored_ms. interactions: int64[k]. band: uint8[k].
     """
 
-    customers: list[bytes]
+    customers: TextColumn
     scored_ms: Int64s
     heat: Float64s
     interactions: Int64s
     band: Bytes
 
     def __len__(self) -> int:
-        return len(self.customers)
+        return int(self.scored_ms.shape[0])
 
-    def avro_records(self, policy: Policy) -> Iterator[dict[str, Any]]:
-        """Records of schemas/avro/score.avsc, in the order of the columns."""
-        total = np.minimum(self.heat, policy.cap).sum(axis=1)
-        for i, customer in enumerate(self.customers):
-            yield {
-                "customer_id": customer.decode(),
-                "scored_at": int(self.scored_ms[i]),
-                "score": policy.score_of(float(total[i])),
-                "band": policy.band_names[self.band[i]],
-                "heat": float(total[i]),
-                "scale": policy.file.score.scale,
-                "contributions": [
-                    {"signal": c.signal, "heat": c.heat, "half_life_s": c.half_life_s, "cap": c.cap}
-                    for c in contributions(self.heat[i], policy)
-                ],
-                "interactions": int(self.interactions[i]),
-                "segment": None,
-                "policy": policy.digest,
-            }
+    def columns(self, policy: Policy) -> dict[str, Column]:
+        """Columns of schemas/avro/score.avsc: score = 100 * (1 - exp(-heat / scale)), heat as in ``contribute``."""
+        k, signals = self.heat.shape
+        by_name = np.argsort(np.array(policy.signal_names)).astype(np.int64)
+        begin, total = np.zeros(k + 1, np.int32), np.empty(k)
+        signal, heat = np.empty(k * signals, np.int64), np.empty(k * signals)
+        contribute_compiled(self.heat, policy.cap, by_name, begin, signal, heat, total)
+        signal, heat = signal[: begin[-1]], heat[: begin[-1]]
+        scale = policy.file.score.scale
+        same = np.zeros(k, np.int64)
+        return {
+            "customer_id": self.customers,
+            "scored_at": self.scored_ms,
+            "score": -100.0 * np.expm1(-total / scale),
+            "band": TextColumn.chosen(policy.band_names, self.band.astype(np.int64)),
+            "heat": total,
+            "scale": np.full(k, scale),
+            "contributions": ListColumn(
+                begin,
+                {
+                    "signal": TextColumn.chosen(policy.signal_names, signal),
+                    "heat": heat,
+                    "half_life_s": policy.half_life_ms[signal] / 1000.0,
+                    "cap": policy.cap[signal],
+                },
+            ),
+            "interactions": self.interactions,
+            "segment": None,
+            "policy": TextColumn.chosen([policy.digest], same),
+        }
+
+
+def contribute(
+    heat: Float64s, cap: Float64s, by_name: Int64s, begin: Int32s, signal: Int64s, value: Float64s, total: Float64s
+) -> None:
+    """List the signals with heat of each row, in descending capped heat, ties by name, and add the capped heats.
+
+    heat: float64[k, s]. cap: float64[s]. by_name: int64[s], the signals in the order of their names.
+    begin: int32[k + 1], begin[0] = 0; signal: int64, value: float64, room for k * s; total: float64[k]. All written.
+    """
+    at = 0
+    for i in range(heat.shape[0]):
+        total[i] = 0.0
+        for s in range(heat.shape[1]):
+            total[i] += min(heat[i, s], cap[s])
+        for j in range(by_name.shape[0]):
+            s = by_name[j]
+            if heat[i, s] > 0.0:
+                place = at
+                while place > begin[i] and min(value[place - 1], cap[signal[place - 1]]) < min(heat[i, s], cap[s]):
+                    signal[place] = signal[place - 1]
+                    value[place] = value[place - 1]
+                    place -= 1
+                signal[place] = s
+                value[place] = heat[i, s]
+                at += 1
+        begin[i + 1] = at
+
+
+contribute_compiled = compiled(contribute)
 
 
 def decayed_to(heat: Float64s, age_ms: Int64s, policy: Policy) -> Float64s:
     """Heats ``age_ms`` (int64[k], >= 0) later: float64[k, s], heat * 2 ** -(age / half-life)."""
+    if not age_ms.any():
+        return heat
     later: Float64s = heat * np.exp2(-age_ms[:, None] / policy.half_life_ms)
     return later

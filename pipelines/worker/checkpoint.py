@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import assert_never
 
-from connectors.kafka.transactions import CommitOutcome, Committed, Failed, Fenced, Refused
+from connectors.kafka.transactions import Committed, Failed, Fenced, Refused, TransactionalProducer
 from pipelines.worker import metrics
-from pipelines.worker.ownership import Owned
-from pipelines.worker.stage import Urgency
+from pipelines.worker.ownership import Owned, Written
+from pipelines.worker.stage import Snapshot, Urgency
 from schemas.errors import SettingsError
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class Checkpoints:
 
     interval_s: float
     alert_gap_s: float
-    _pending: dict[Owned, tuple[float, dict[str, int], int]] = field(default_factory=dict)
+    _pending: dict[Owned, tuple[float, dict[str, int]]] = field(default_factory=dict)
 
     def due(self, owned: Owned, *, now: bool) -> bool:
         """Whether a checkpoint should begin."""
@@ -42,26 +42,26 @@ class Checkpoints:
         """Whether so much has changed while a transaction is in flight that processing should wait for it."""
         return owned.in_flight is not None and owned.work.urgency() is Urgency.MANY
 
-    def begin(self, owned: Owned, threads: Executor) -> "asyncio.Future[CommitOutcome]":
+    def begin(self, owned: Owned, threads: Executor) -> "asyncio.Future[Written]":
         """Copy what has changed and hand it to a thread."""
-        outgoing = owned.work.snapshot()
+        snapshot = owned.work.snapshot()
         owned.checkpoint_s = monotonic()
-        self._pending[owned] = (owned.checkpoint_s, dict(owned.work.next_offsets), outgoing.count)
-        in_flight: asyncio.Future[CommitOutcome] = asyncio.get_running_loop().run_in_executor(
-            threads, owned.producer.commit, outgoing
+        self._pending[owned] = (owned.checkpoint_s, dict(owned.work.next_offsets))
+        in_flight: asyncio.Future[Written] = asyncio.get_running_loop().run_in_executor(
+            threads, _write, owned.producer, snapshot
         )
         owned.in_flight = in_flight
         return in_flight
 
-    def settle(self, owned: Owned, done: "asyncio.Future[CommitOutcome]") -> str | None:
+    def settle(self, owned: Owned, done: "asyncio.Future[Written]") -> str | None:
         """Take the outcome; return why the partition must be dropped, None when it may go on.
 
         Raises:
             SettingsError: Kafka refuses what we write, and would refuse it again.
         """
         owned.in_flight = None
-        begun_s, offsets, records = self._pending.pop(owned)
-        outcome = done.result()
+        begun_s, offsets = self._pending.pop(owned)
+        outcome, records = done.result()
         metrics.TRANSACTION_SECONDS.labels(owned.stage.name).observe(monotonic() - begun_s)
         metrics.TRANSACTIONS.labels(owned.stage.name, type(outcome).__name__.lower()).inc()
         match outcome:
@@ -82,3 +82,8 @@ class Checkpoints:
                 )
             case _:
                 assert_never(outcome)
+
+
+def _write(producer: TransactionalProducer, snapshot: Snapshot) -> Written:
+    outgoing = snapshot.outgoing()
+    return producer.commit(outgoing), outgoing.count

@@ -1,8 +1,7 @@
 """The first stage: interactions of a source partition to scores, alerts, wait partials and state."""
 
 import json
-import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,32 +10,36 @@ import numpy as np
 from connectors.kafka.dead_letters import Rejected, RejectReason, dead_letter, record_bytes
 from connectors.kafka.fetched import FetchedBatch
 from connectors.kafka.restore import LogReader
-from connectors.kafka.transactions import Outgoing, OutgoingBatch, OutgoingRecord
+from connectors.kafka.transactions import OutgoingRecord
 from pipelines.alerts import Alert
 from pipelines.index import murmur2
 from pipelines.partition import Changes, CustomerPartition
 from pipelines.policy import Policy
 from pipelines.state import LAYOUT, signals_id
-from pipelines.windows import NO_TIME, WaitCounts, WindowState
+from pipelines.windows import NO_TIME
 from pipelines.worker import metrics
+from pipelines.worker.customer_records import (
+    CUSTOMER,
+    HEADER,
+    WINDOW,
+    CustomerRecords,
+    CustomerSnapshot,
+    restored_window,
+)
 from pipelines.worker.decoding import Decoded, InteractionDecoder
-from pipelines.worker.encoding import Encoder
 from pipelines.worker.stage import Start, Urgency
-from schemas.errors import InvariantBroken, StateLost, TooManyDeadLetters, TopicMismatch
-from schemas.topics import ALERTS, DEAD_LETTERS, INTERACTIONS, REKEYED, SCORES, STATE, WAIT_PARTIALS, TopicNames
+from schemas.errors import StateLost, TooManyDeadLetters, TopicMismatch
+from schemas.topics import DEAD_LETTERS, INTERACTIONS, REKEYED, STATE, TopicNames
 
-CUSTOMER, WINDOW, HEADER = b"c", b"w", b"h"
 MANY_ROWS = 50_000
 MAX_REKEYED_BYTES = 1_000_000  # Kafka's default for the largest record, less what we and the protocol add
-
-_WINDOW = struct.Struct("<5q")
 
 
 @dataclass(frozen=True, slots=True)
 class CustomerStage:
     """What the partitions of the first stage share.
 
-    partitions: of the source. touchpoints: of the partials. dead_letter_limit: most dead letters of a source partition,
+    partitions: of the source. dead_letter_limit: most dead letters of a source partition,
     counted in its state from its first record on.
     """
 
@@ -44,11 +47,8 @@ class CustomerStage:
     names: TopicNames
     policy: Policy
     decoder: InteractionDecoder
-    scores: Encoder
-    alerts: Encoder
-    partials: Encoder
+    form: CustomerRecords
     partitions: int
-    touchpoints: int
     accept_loss: bool
     dead_letter_limit: int | None
     now_ms: Callable[[], int]
@@ -103,7 +103,7 @@ class CustomerStage:
             core.rows.restore([k[1:] for k in customers], [rows[k] for k in customers], signal_sets)
         except ValueError as error:
             raise StateLost(f"{state_topic}/{partition}: {error}") from error
-        core.windows.restore([_window(k, v) for k, v in rows.items() if k[:1] == WINDOW])
+        core.windows.restore([restored_window(k, v) for k, v in rows.items() if k[:1] == WINDOW])
         core.restore_times(
             watermark_ms=header.get("watermark_ms", NO_TIME), advanced_ms=header.get("advanced_ms", NO_TIME)
         )
@@ -168,32 +168,24 @@ class CustomerWork:
             return Urgency.MANY
         return Urgency.CHANGES if self._changed else Urgency.NOTHING
 
-    def snapshot(self) -> Outgoing:
+    def snapshot(self) -> CustomerSnapshot:
         """Copy what has changed since the last call."""
-        stage, number, of = self._stage, self._core.number, self._stage.names.of
         changes = self._core.take_changes()
-        scores = stage.scores.encode(changes.scores.avro_records(stage.policy))
-        customers = changes.scores.customers
-        alerts = self._alerts
-        told = stage.alerts.encode(a.avro_record(stage.now_ms()) for a in alerts)
-        width, raw = changes.stored.shape[1], changes.stored.tobytes()
-        state: list[dict[str, bytes | None]] = [
-            {"key": CUSTOMER + c, "value": raw[i * width : (i + 1) * width]} for i, c in enumerate(customers)
-        ]
-        state += [_stored_window(w) for w in changes.windows]
-        state.append({"key": HEADER, "value": self._header(changes)})
-        batches = [
-            OutgoingBatch(of(SCORES), number, [{"key": k, "value": v} for k, v in zip(customers, scores, strict=True)]),
-            OutgoingBatch(of(ALERTS), number, [
-                {"key": (a.customer_id or a.touchpoint or "").encode(), "value": v}
-                for a, v in zip(alerts, told, strict=True)
-            ]),
-            OutgoingBatch(of(STATE), number, state),
-            *self._partials(changes),
-        ]  # fmt: skip
-        records, self._alerts, self._records, self._events, self._changed = self._records, [], [], 0, False
-        offsets = {(topic, number): offset for topic, offset in self.next_offsets.items()}
-        return Outgoing([b for b in batches if b.messages], records, offsets)
+        reached = changes.watermark_ms // self._core.windows.length_ms
+        snapshot = CustomerSnapshot(
+            form=self._stage.form,
+            partition=self._core.number,
+            changes=changes,
+            alerts=self._alerts,
+            records=self._records,
+            offsets=dict(self.next_offsets),
+            header=self._header(changes),
+            marks=reached > self._told_window,
+            emitted_ms=self._stage.now_ms(),
+        )
+        self._told_window = max(self._told_window, reached)
+        self._alerts, self._records, self._events, self._changed = [], [], 0, False
+        return snapshot
 
     def _raise(self, alerts: list[Alert]) -> None:
         self._alerts += alerts
@@ -250,50 +242,6 @@ class CustomerWork:
         self._records.append(OutgoingRecord(topic, to, key.tobytes(), batch.records.value(i), headers))
         metrics.REKEYED.inc()
 
-    def _partials(self, changes: Changes) -> Iterator[OutgoingBatch]:
-        """The windows that changed, and, when the watermark has come to another window, where it stands."""
-        stage, topic = self._stage, self._stage.names.of(WAIT_PARTIALS)
-        source_offset = sum(self.next_offsets.values())
-        by_partition: dict[int, list[tuple[bytes, dict[str, Any]]]] = {}
-        for window in changes.windows:
-            key = json.dumps([window.touchpoint, window.channel, window.start_ms], ensure_ascii=False).encode()
-            with np.errstate(over="ignore"):
-                to = murmur2(np.frombuffer(key, np.uint8), 0, len(key)) % stage.touchpoints
-            by_partition.setdefault(to, []).append((key, self._partial(window, changes.watermark_ms, source_offset)))
-        reached = changes.watermark_ms // self._core.windows.length_ms
-        if reached > self._told_window:
-            self._told_window = reached
-            mark = WindowState("", "", 0, WaitCounts(0, 0, 0, 0, 0))
-            record = {**self._partial(mark, changes.watermark_ms, source_offset), "window_end": 0}
-            for to in range(stage.touchpoints):
-                by_partition.setdefault(to, []).append((b"", record))
-        for to, told in by_partition.items():
-            values = stage.partials.encode(record for _, record in told)
-            messages: list[dict[str, bytes | None]] = [
-                {"key": key, "value": value} for (key, _), value in zip(told, values, strict=True)
-            ]
-            yield OutgoingBatch(topic, to, messages)
-
-    def _partial(self, window: WindowState, watermark_ms: int, source_offset: int) -> dict[str, Any]:
-        counts = window.counts
-        return {
-            "touchpoint": window.touchpoint,
-            "channel": window.channel,
-            "window_start": window.start_ms,
-            "window_end": window.start_ms + self._core.windows.length_ms,
-            "source_partition": self._core.number,
-            "source_offset": source_offset,
-            "watermark": max(watermark_ms, 0),
-            "offered": counts.offered,
-            "answered": counts.answered,
-            "abandoned": counts.abandoned,
-            "other_ends": counts.other_ends,
-            "wait_sum_ms": counts.wait_sum_ms,
-            "wait_max_ms": counts.wait_max_ms,
-            "closed": window.closed,
-            "policy": self._stage.policy.digest,
-        }
-
     def _header(self, changes: Changes) -> bytes:
         declared = {self._stage.names.of(t): t for t in (INTERACTIONS, REKEYED)}
         header = {
@@ -307,17 +255,3 @@ class CustomerWork:
             "policy": self._stage.policy.digest,
         }
         return json.dumps(header, separators=(",", ":")).encode()
-
-
-def _stored_window(window: WindowState) -> dict[str, bytes | None]:
-    key = WINDOW + json.dumps([window.touchpoint, window.channel, window.start_ms], ensure_ascii=False).encode()
-    c = window.counts
-    packed = _WINDOW.pack(c.answered, c.abandoned, c.other_ends, c.wait_sum_ms, c.wait_max_ms)
-    return {"key": key, "value": None if window.closed else packed}
-
-
-def _window(key: bytes, value: bytes) -> WindowState:
-    touchpoint, channel, start_ms = json.loads(key[1:])
-    if len(value) != _WINDOW.size:
-        raise InvariantBroken(f"a stored window has {len(value)} bytes instead of {_WINDOW.size}")
-    return WindowState(touchpoint, channel, start_ms, WaitCounts(*_WINDOW.unpack(value)))

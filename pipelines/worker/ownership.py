@@ -16,6 +16,7 @@ from connectors.kafka.transactions import CommitOutcome, TransactionalProducer
 from pipelines.worker.stage import Stage, Work
 
 Name = tuple[str, int]  # of the stage, number of the partition
+Written = tuple[CommitOutcome, int]  # what became of a transaction, and how many records it had
 
 
 @dataclass(eq=False, slots=True)
@@ -31,7 +32,7 @@ class Owned:
     ready: bool = False
     gone: bool = False
     reseeking: bool = False
-    in_flight: "Future[CommitOutcome] | None" = None
+    in_flight: "Future[Written] | None" = None
     checkpoint_s: float = field(default_factory=monotonic)
     stuck_at: dict[str, tuple[int, int]] = field(default_factory=dict)
     """By topic where the consumer stood and where we go on, when they last differed."""

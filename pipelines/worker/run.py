@@ -21,6 +21,7 @@ from connectors.registry.connection import RegistryConnection
 from pipelines.policy import Policy, parse_policy
 from pipelines.worker.app import build_app
 from pipelines.worker.checkpoint import Checkpoints
+from pipelines.worker.customer_records import CustomerRecords
 from pipelines.worker.customers import CustomerStage
 from pipelines.worker.decoding import InteractionDecoder
 from pipelines.worker.encoding import Encoder
@@ -30,6 +31,7 @@ from pipelines.worker.stage import Stage
 from pipelines.worker.touchpoints import TouchpointStage, partial_reader
 from pipelines.worker.warmup import warm_up
 from schemas.acceptance import Bounds
+from schemas.columnar.writer import ColumnarWriter
 from schemas.errors import FrictionError, InvariantBroken, PolicyError, StoreUnavailable, TopicMismatch
 from schemas.topics import (
     ALERTS,
@@ -39,6 +41,7 @@ from schemas.topics import (
     WAIT_PARTIALS,
     WAITS,
     TopicNames,
+    avro_schema,
     default_partitions,
     topics,
 )
@@ -110,11 +113,15 @@ def _assemble(
         names=names,
         policy=policy,
         decoder=decoder,
-        scores=Encoder("score", ids[SCORES]),
-        alerts=Encoder("alert", ids[ALERTS]),
-        partials=Encoder("wait_partial", ids[WAIT_PARTIALS]),
+        form=CustomerRecords(
+            names=names,
+            policy=policy,
+            scores=ColumnarWriter(avro_schema("score"), ids[SCORES]),
+            alerts=Encoder("alert", ids[ALERTS]),
+            partials=Encoder("wait_partial", ids[WAIT_PARTIALS]),
+            touchpoints=counts[topics()[WAIT_PARTIALS].partitions],
+        ),
         partitions=counts[topics()[INTERACTIONS].partitions],
-        touchpoints=counts[topics()[WAIT_PARTIALS].partitions],
         accept_loss=options.accept_loss,
         dead_letter_limit=options.dead_letter_limit,
         now_ms=lambda: time.time_ns() // 1_000_000,

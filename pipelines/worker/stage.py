@@ -20,6 +20,13 @@ class Urgency(IntEnum):
     MANY = 3  # so much has changed that memory, and the time of a checkpoint, would grow
 
 
+class Snapshot(Protocol):
+    """A copy of what has changed, which shares nothing with the partition."""
+
+    def outgoing(self) -> Outgoing:
+        """Make the records of the transaction; in any thread."""
+
+
 class Work(Protocol):
     """A restored partition of a stage. Used by one task at a time."""
 
@@ -35,7 +42,7 @@ class Work(Protocol):
     def urgency(self) -> Urgency:
         """How soon it wants to be written down."""
 
-    def snapshot(self) -> Outgoing:
+    def snapshot(self) -> Snapshot:
         """Copy what has changed since the last call, to be written in one transaction."""
 
 

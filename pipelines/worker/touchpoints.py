@@ -178,27 +178,46 @@ class TouchpointWork:
         """How soon it wants to be written down."""
         return Urgency.CHANGES if self._changed else Urgency.NOTHING
 
-    def snapshot(self) -> Outgoing:
+    def snapshot(self) -> "TouchpointSnapshot":
         """Copy the windows that changed."""
         told = self._core.take_changes()
-        of, number = self._stage.names.of, self._number
-        values = self._stage.windows.encode(self._record(t) for t in told)
-        published: list[dict[str, bytes | None]] = [
-            {"key": _key(t.place), "value": v} for t, v in zip(told, values, strict=True)
-        ]
-        state: list[dict[str, bytes | None]] = [
-            {"key": WINDOW + _key(t.place), "value": None if t.final else _stored(self._core.windows[t.place])}
-            for t in told
-        ]
         header = {
             "offsets": {WAIT_PARTIALS: self.next_offsets[self._stage.inputs[0]]},
             "watermarks_ms": self._core.watermarks_ms,
         }
+        state: list[dict[str, bytes | None]] = [
+            {"key": WINDOW + _key(t.place), "value": None if t.final else _stored(self._core.windows[t.place])}
+            for t in told
+        ]
         state.append({"key": HEADER, "value": json.dumps(header, separators=(",", ":")).encode()})
-        batches = [OutgoingBatch(of(WAITS), number, published), OutgoingBatch(of(TOUCHPOINT_STATE), number, state)]
         records, self._records, self._changed = self._records, [], False
-        offsets = {(topic, number): offset for topic, offset in self.next_offsets.items()}
-        return Outgoing([b for b in batches if b.messages], records, offsets)
+        return TouchpointSnapshot(self._stage, self._number, told, state, records, dict(self.next_offsets))
+
+
+@dataclass(frozen=True, slots=True)
+class TouchpointSnapshot:
+    """What has changed in a partition of the second stage since its last checkpoint."""
+
+    stage: TouchpointStage
+    partition: int
+    told: list[Told]
+    state: list[dict[str, bytes | None]]
+    records: list[OutgoingRecord]
+    offsets: dict[str, int]
+
+    def outgoing(self) -> Outgoing:
+        """Make the records of the transaction."""
+        of = self.stage.names.of
+        values = self.stage.windows.encode(self._record(t) for t in self.told)
+        published: list[dict[str, bytes | None]] = [
+            {"key": _key(t.place), "value": v} for t, v in zip(self.told, values, strict=True)
+        ]
+        batches = [
+            OutgoingBatch(of(WAITS), self.partition, published),
+            OutgoingBatch(of(TOUCHPOINT_STATE), self.partition, self.state),
+        ]
+        offsets = {(topic, self.partition): offset for topic, offset in self.offsets.items()}
+        return Outgoing([b for b in batches if b.messages], self.records, offsets)
 
     def _record(self, told: Told) -> dict[str, Any]:
         touchpoint, channel, start_ms = told.place
@@ -218,7 +237,7 @@ class TouchpointWork:
             "wait_mean_ms": counts.wait_sum_ms / counts.offered if counts.offered else None,
             "final": told.final,
             "source_partitions": told.source_partitions,
-            "policy": self._stage.policy_digest,
+            "policy": self.stage.policy_digest,
         }
 
 

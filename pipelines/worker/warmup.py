@@ -10,6 +10,8 @@ from pipelines.policy import Policy
 from pipelines.worker.decoding import InteractionDecoder
 from pipelines.worker.encoding import Encoder
 from schemas.arrays import Int64s
+from schemas.columnar.writer import ColumnarWriter
+from schemas.topics import avro_schema
 
 _SCHEMA_ID = 0  # no registry gives it
 
@@ -38,7 +40,8 @@ def warm_up(decoder: InteractionDecoder, policy: Policy) -> None:
     core = CustomerPartition(0, 1, policy)
     core.apply(decoded.interactions)
     core.advance(occurred_ms + 365 * 86_400_000)
-    core.take_changes()
+    changes = core.take_changes()
+    ColumnarWriter(avro_schema("score"), _SCHEMA_ID).write(1, changes.scores.columns(policy))
     longs: Int64s = np.zeros((5, 1), np.int64)
     ints = np.zeros((3, 1), np.int32)
     read_batch_compiled(

@@ -32,6 +32,11 @@ class TextColumn:
         start = (np.cumsum(length) - length).astype(np.int64)
         return cls(np.frombuffer(b"".join(raw), np.uint8), start[choice], length[choice])
 
+    def raw(self) -> list[bytes]:
+        """The bytes of each text."""
+        whole = self.data.tobytes()
+        return [whole[at : at + size] for at, size in zip(self.start.tolist(), self.length.tolist(), strict=True)]
+
 
 @dataclass(frozen=True, slots=True)
 class ListColumn:

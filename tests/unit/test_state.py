@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipelines.state import LAYOUT, CustomerRows, Episode, row_dtype, signals_id
 from pipelines.windows import WaitCounts, WindowState
-from pipelines.worker.customers import _stored_window, _window
+from pipelines.worker.customer_records import restored_window, stored_window
 from schemas.errors import InvariantBroken
 from tests.batches import CUSTOMERS
 
@@ -194,15 +194,15 @@ def test_the_layout_does_not_change_unnoticed() -> None:
 )
 def test_windows_of_any_names_come_back(touchpoint: str, channel: str, start_ms: int, numbers: list[int]) -> None:
     window = WindowState(touchpoint, channel, start_ms, WaitCounts(*numbers))
-    record = _stored_window(window)
+    record = stored_window(window)
     key, value = record["key"], record["value"]
     assert key is not None
     assert value is not None
-    assert _window(key, value) == window
+    assert restored_window(key, value) == window
 
 
 def test_a_closed_window_is_deleted_from_the_log_and_a_broken_one_is_a_bug() -> None:
-    closed = _stored_window(WindowState("shop", "web", 60_000, WaitCounts(1, 0, 0, 5, 5), closed=True))
+    closed = stored_window(WindowState("shop", "web", 60_000, WaitCounts(1, 0, 0, 5, 5), closed=True))
     assert closed == {"key": b'w["shop", "web", 60000]', "value": None}
     with pytest.raises(InvariantBroken, match="39 bytes instead of 40"):
-        _window(b'w["shop", "web", 60000]', bytes(39))
+        restored_window(b'w["shop", "web", 60000]', bytes(39))

@@ -1,0 +1,146 @@
+"""What a checkpoint of the first stage writes: a copy of what has changed, made into records in any thread."""
+
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from connectors.kafka.transactions import Outgoing, OutgoingBatch, OutgoingRecord
+from pipelines.alerts import Alert
+from pipelines.index import murmur2
+from pipelines.partition import Changes
+from pipelines.policy import Policy
+from pipelines.windows import WaitCounts, WindowState
+from pipelines.worker.encoding import Encoder
+from schemas.columnar.writer import ColumnarWriter
+from schemas.errors import InvariantBroken
+from schemas.topics import ALERTS, SCORES, STATE, WAIT_PARTIALS, TopicNames
+
+CUSTOMER, WINDOW, HEADER = b"c", b"w", b"h"
+
+_WINDOW = struct.Struct("<5q")
+
+Messages = list[dict[str, bytes | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerRecords:
+    """How the records of all partitions are written. touchpoints: partitions of friction.wait_partials."""
+
+    names: TopicNames
+    policy: Policy
+    scores: ColumnarWriter
+    alerts: Encoder
+    partials: Encoder
+    touchpoints: int
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerSnapshot:
+    """What has changed in a partition since its last checkpoint. Nothing of it is shared with the partition.
+
+    offsets: next offset of each input topic. marks: whether the second stage is told where the watermark stands.
+    """
+
+    form: CustomerRecords
+    partition: int
+    changes: Changes
+    alerts: list[Alert]
+    records: list[OutgoingRecord]
+    offsets: dict[str, int]
+    header: bytes
+    marks: bool
+    emitted_ms: int
+
+    def outgoing(self) -> Outgoing:
+        """Make the records of the transaction."""
+        of = self.form.names.of
+        customers = self.changes.scores.customers.raw()
+        batches = [
+            OutgoingBatch(of(SCORES), self.partition, self._scores(customers)),
+            OutgoingBatch(of(ALERTS), self.partition, self._told_alerts()),
+            OutgoingBatch(of(STATE), self.partition, self._state(customers)),
+            *self._partials(),
+        ]
+        offsets = {(topic, self.partition): offset for topic, offset in self.offsets.items()}
+        return Outgoing([b for b in batches if b.messages], self.records, offsets)
+
+    def _scores(self, customers: list[bytes]) -> Messages:
+        columns = self.changes.scores.columns(self.form.policy)
+        values = self.form.scores.write(len(customers), columns)
+        return [{"key": key, "value": value} for key, value in zip(customers, values, strict=True)]
+
+    def _told_alerts(self) -> Messages:
+        values = self.form.alerts.encode(a.avro_record(self.emitted_ms) for a in self.alerts)
+        keys = ((a.customer_id or a.touchpoint or "").encode() for a in self.alerts)
+        return [{"key": key, "value": value} for key, value in zip(keys, values, strict=True)]
+
+    def _state(self, customers: list[bytes]) -> Messages:
+        width, raw = self.changes.stored.shape[1], self.changes.stored.tobytes()
+        state: Messages = [
+            {"key": CUSTOMER + c, "value": raw[i * width : (i + 1) * width]} for i, c in enumerate(customers)
+        ]
+        state += [stored_window(w) for w in self.changes.windows]
+        state.append({"key": HEADER, "value": self.header})
+        return state
+
+    def _partials(self) -> Iterator[OutgoingBatch]:
+        """The windows that changed, and where the watermark stands."""
+        by_partition: dict[int, list[tuple[bytes, dict[str, Any]]]] = {}
+        for window in self.changes.windows:
+            key = json.dumps([window.touchpoint, window.channel, window.start_ms], ensure_ascii=False).encode()
+            with np.errstate(over="ignore"):
+                to = murmur2(np.frombuffer(key, np.uint8), 0, len(key)) % self.form.touchpoints
+            end_ms = window.start_ms + self.form.policy.file.windows.length
+            by_partition.setdefault(to, []).append((key, self._partial(window, end_ms)))
+        if self.marks:
+            mark = self._partial(WindowState("", "", 0, WaitCounts(0, 0, 0, 0, 0)), end_ms=0)
+            for to in range(self.form.touchpoints):
+                by_partition.setdefault(to, []).append((b"", mark))
+        for to, told in by_partition.items():
+            values = self.form.partials.encode(record for _, record in told)
+            messages: Messages = [{"key": key, "value": value} for (key, _), value in zip(told, values, strict=True)]
+            yield OutgoingBatch(self.form.names.of(WAIT_PARTIALS), to, messages)
+
+    def _partial(self, window: WindowState, end_ms: int) -> dict[str, Any]:
+        counts = window.counts
+        return {
+            "touchpoint": window.touchpoint,
+            "channel": window.channel,
+            "window_start": window.start_ms,
+            "window_end": end_ms,
+            "source_partition": self.partition,
+            "source_offset": sum(self.offsets.values()),
+            "watermark": max(self.changes.watermark_ms, 0),
+            "offered": counts.offered,
+            "answered": counts.answered,
+            "abandoned": counts.abandoned,
+            "other_ends": counts.other_ends,
+            "wait_sum_ms": counts.wait_sum_ms,
+            "wait_max_ms": counts.wait_max_ms,
+            "closed": window.closed,
+            "policy": self.form.policy.digest,
+        }
+
+
+def stored_window(window: WindowState) -> dict[str, bytes | None]:
+    """Key and value of a window in the state; a closed one is deleted there."""
+    key = WINDOW + json.dumps([window.touchpoint, window.channel, window.start_ms], ensure_ascii=False).encode()
+    c = window.counts
+    packed = _WINDOW.pack(c.answered, c.abandoned, c.other_ends, c.wait_sum_ms, c.wait_max_ms)
+    return {"key": key, "value": None if window.closed else packed}
+
+
+def restored_window(key: bytes, value: bytes) -> WindowState:
+    """Return a window as it was stored.
+
+    Raises:
+        InvariantBroken: it was stored otherwise.
+    """
+    touchpoint, channel, start_ms = json.loads(key[1:])
+    if len(value) != _WINDOW.size:
+        raise InvariantBroken(f"a stored window has {len(value)} bytes instead of {_WINDOW.size}")
+    return WindowState(touchpoint, channel, start_ms, WaitCounts(*_WINDOW.unpack(value)))
