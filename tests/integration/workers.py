@@ -134,11 +134,19 @@ def lag(kafka: KafkaConnection, names: TopicNames, app_id: str) -> dict[tuple[st
     return {(topic, partition): count for topic, partition, count in missing if count}
 
 
-def wait_until_processed(kafka: KafkaConnection, names: TopicNames, app_id: str, timeout_s: float = 60.0) -> None:
-    """Wait until both stages have committed the end of each of their input partitions."""
+def wait_until_processed(
+    kafka: KafkaConnection,
+    names: TopicNames,
+    app_id: str,
+    timeout_s: float = 60.0,
+    *,
+    by: WorkerProcess | None = None,
+) -> None:
+    """Wait until both stages have committed the end of each of their input partitions; ``by`` must live so long."""
     left: dict[tuple[str, int], int] = {}
 
     def processed() -> bool:
+        assert by is None or by.running, by.log
         left.clear()
         left.update(lag(kafka, names, app_id))
         return not left
@@ -146,7 +154,7 @@ def wait_until_processed(kafka: KafkaConnection, names: TopicNames, app_id: str,
     try:
         wait_until(processed, timeout_s, every_s=0.2)
     except AssertionError as error:
-        raise AssertionError(f"not processed within {timeout_s:g} s: {left}") from error
+        raise AssertionError(f"not processed within {timeout_s:g} s: {left}\n{by.log if by else ''}") from error
 
 
 def _free_port() -> int:
