@@ -132,7 +132,7 @@ class CustomerWork:
         self._changed = False
         self._events = 0
         self._dead_letters = dead_letters
-        self._told_window = NO_TIME
+        self._told_window = self._reached_window()
 
     def process(self, batch: FetchedBatch) -> None:
         """Count a batch that begins where the topic goes on.
@@ -158,7 +158,12 @@ class CustomerWork:
         """Let time pass."""
         alerts = self._core.advance(to_ms)
         self._raise(alerts)
-        self._changed |= bool(alerts) or self._core.windows.closing()
+        windows = self._core.windows
+        self._changed |= bool(alerts) or windows.closing() or self._reached_window() > self._told_window
+
+    def _reached_window(self) -> int:
+        """Number of the window that the watermark has reached: the second stage is told of each."""
+        return self._core.windows.watermark_ms // self._core.windows.length_ms
 
     def urgency(self) -> Urgency:
         """How soon it wants to be written down."""
@@ -171,7 +176,7 @@ class CustomerWork:
     def snapshot(self) -> CustomerSnapshot:
         """Copy what has changed since the last call."""
         changes = self._core.take_changes()
-        reached = changes.watermark_ms // self._core.windows.length_ms
+        reached = self._reached_window()
         snapshot = CustomerSnapshot(
             form=self._stage.form,
             partition=self._core.number,

@@ -16,7 +16,8 @@ from pipelines.interactions import OUTCOMES, UNKNOWN_MS, InteractionBatch, Texts
 from schemas.acceptance import Bounds, refuse_compiled
 from schemas.arrays import Bytes, Int8s, Int32s, Int64s
 from schemas.columnar import Arrays, ColumnarReader
-from schemas.columnar.kernel import INTS, LEFT_OVER, REASONS, TEXTS, TRUNCATED
+from schemas.columnar.foreign import NotAvro, read_foreign
+from schemas.columnar.kernel import INTS, REASONS, TEXTS
 from schemas.columnar.plan import Plan, Simple, StringMap
 from schemas.compiled import compiled
 from schemas.errors import SchemaIncompatible, UnknownSchema
@@ -80,16 +81,6 @@ class _Unreadable:
     """A writer's schema that cannot be read as ours."""
 
     reason: str
-
-
-class _Body(io.BytesIO):
-    """A record that ends where it ends: fastavro does not look when it skips a field that we do not need."""
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        found = super().read(size)
-        if size is None or len(found) != size:
-            raise EOFError(REASONS[TRUNCATED])
-        return found
 
 
 _Writer = Plan | _Foreign | _Unreadable
@@ -180,16 +171,14 @@ class InteractionDecoder:
         ends: list[int] = []
         out = io.BytesIO()
         for i in which:
-            body = _Body((records.value(int(i)) or b"")[HEADER_BYTES:])
-            reason = RejectReason.NOT_AVRO
+            problem, reason = "", RejectReason.NOT_AVRO
             try:
-                record = fastavro.schemaless_reader(body, schema, self._whole_parsed)
+                record = read_foreign((records.value(int(i)) or b"")[HEADER_BYTES:], schema, self._whole_parsed)
                 fastavro.schemaless_writer(out, self._parsed, record)
-                problem = "" if body.tell() == records.value_length[i] - HEADER_BYTES else REASONS[LEFT_OVER]
-            except fastavro.read.SchemaResolutionError as error:
+            except SchemaIncompatible as error:
                 reason, problem = RejectReason.SCHEMA_INCOMPATIBLE, str(error)
-            except Exception as error:  # noqa: BLE001 - fastavro raises whatever its C code meets
-                problem = f"{type(error).__name__}: {error}"
+            except (NotAvro, TypeError, ValueError) as error:
+                problem = str(error)
             if problem:
                 rejected.append(Rejected(int(i), reason, problem))
                 out.seek(ends[-1] if ends else 0)

@@ -153,7 +153,8 @@ class TouchpointWork:
             ends = row["answered"], row["abandoned"], row["other_ends"]
             counts = WaitCounts(*ends, row["wait_sum_ms"], row["wait_max_ms"])
             self._core.merge(place, row["window_end"], source, Partial(row["source_offset"], counts))
-        self._core.move_watermark(source, row["watermark"])
+        else:  # the mark, behind the partials of its checkpoint: they must be counted before windows become final
+            self._core.move_watermark(source, row["watermark"])
 
     def _reject(self, batch: FetchedBatch, i: int, reason: str) -> None:
         records = batch.records

@@ -165,9 +165,13 @@ def read_records(
             op = program[k, 0]
             null_branch = program[k, 1]
             if null_branch >= 0:
-                branch, pos = read_varint(data, pos, stop)
-                if pos < 0:
-                    break
+                if pos < stop and data[pos] < 128:  # as nearly always, one byte
+                    branch = int(data[pos] >> 1) ^ -int(data[pos] & 1)
+                    pos += 1
+                else:
+                    branch, pos = read_varint(data, pos, stop)
+                    if pos < 0:
+                        break
                 if branch == null_branch:
                     if program[k, 2] != SKIP:
                         valid[program[k, 4] + slot] = 0
@@ -183,9 +187,13 @@ def read_records(
                 valid[program[k, 4] + slot] = 1
             to = program[k, 3] + slot
             if op in (STRING, BYTES):
-                length, pos = read_varint(data, pos, stop)
-                if pos < 0:
-                    break
+                if pos < stop and data[pos] < 128:
+                    length = int(data[pos] >> 1) ^ -int(data[pos] & 1)
+                    pos += 1
+                else:
+                    length, pos = read_varint(data, pos, stop)
+                    if pos < 0:
+                        break
                 if length < 0:
                     pos = -BAD_LENGTH
                     break

@@ -1,8 +1,6 @@
 """Avro bodies of any known writer to Arrow, or to the plain arrays that kernels take."""
 
-import io
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +11,9 @@ import pyarrow as pa
 from schemas.arrays import Bytes, Int64s
 from schemas.columnar.arrays import Arrays
 from schemas.columnar.arrow import arrow_schema, to_arrow
+from schemas.columnar.foreign import NotAvro, read_foreign
 from schemas.columnar.kernel import OK, REASONS, read_records_compiled
 from schemas.columnar.plan import Plan, Unplanned, plan
-from schemas.errors import SchemaIncompatible
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,33 +99,16 @@ class ColumnarReader:
 
     def _read_slowly(self, writer_schema: str, data: Bytes, start: Int64s, end: Int64s) -> Columns:
         writer = fastavro.parse_schema(json.loads(writer_schema))
-        rows: list[Mapping[str, Any]] = []
+        rows: list[dict[str, Any]] = []
         kept: list[int] = []
         problems: list[Problem] = []
         for i in range(start.shape[0]):
-            body = io.BytesIO(data[start[i] : end[i]].tobytes())
             try:
-                row = fastavro.schemaless_reader(body, writer, self._parsed)
-            except fastavro.read.SchemaResolutionError as error:
-                raise SchemaIncompatible(f"the writer's schema cannot be read with ours: {error}") from error
-            except (
-                EOFError,
-                IndexError,
-                KeyError,
-                OverflowError,
-                UnicodeDecodeError,
-                ValueError,
-                TypeError,
-            ) as error:
-                problems.append(Problem(i, f"the record cannot be read: {type(error).__name__} {error}"))
-                continue
-            if body.read(1):
-                problems.append(Problem(i, REASONS[2]))
-                continue
-            if not isinstance(row, Mapping):
-                problems.append(Problem(i, "the value is not a record"))
+                row = read_foreign(data[start[i] : end[i]].tobytes(), writer, self._parsed)
+            except NotAvro as error:
+                problems.append(Problem(i, f"the record cannot be read: {error}"))
                 continue
             rows.append(row)
             kept.append(i)
-        batch = pa.RecordBatch.from_pylist([dict(r) for r in rows], schema=self.schema)
+        batch = pa.RecordBatch.from_pylist(rows, schema=self.schema)
         return Columns(batch, np.array(kept, np.int64), problems)
