@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import typer
 
 from pipelines.cli import doctor, land, simulate, status, topics, up, version, worker
+from pipelines.cli.bench import command as bench
 from pipelines.cli.exits import EPILOG, ExitCode, code_of, tell
 from pipelines.cli.sources import DEBUG_VARIABLE
 
@@ -27,6 +28,7 @@ app.command("worker", epilog=EPILOG)(worker.worker)
 app.command("land", epilog=EPILOG)(land.land)
 app.command("simulate", epilog=EPILOG)(simulate.simulate)
 app.add_typer(topics.app, name="topics")
+app.add_typer(bench.app, name="bench")
 app.command("version", epilog=EPILOG)(version.version)
 
 

@@ -27,6 +27,7 @@ COMMANDS = (
     "topics apply",
     "topics diff",
     "topics list",
+    "bench engine",
 )
 NOBODY = "127.0.0.1:1"
 

@@ -1,0 +1,144 @@
+"""How far a group has come, and the steady part of a run."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from connectors.kafka.connection import KafkaConnection
+from pipelines.cli.bench.stand import BenchFailed
+from schemas.errors import StoreUnavailable
+
+LOOK_S = 0.02
+_TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Steady:
+    """What was done between two looks, and what it cost."""
+
+    events: int
+    seconds: float
+    cpu_s: float
+
+    @property
+    def events_per_s(self) -> float:
+        """Throughput."""
+        return self.events / self.seconds
+
+    @property
+    def cpu_s_per_million(self) -> float:
+        """CPU seconds of the process for a million events."""
+        return self.cpu_s / self.events * 1e6
+
+
+def steady_part(
+    done: Callable[[], int],
+    cpu_s: Callable[[], float],
+    *,
+    until: int,
+    warm: int = 1,
+    check: Callable[[], None],
+    within_s: float = 1800.0,
+) -> Steady:
+    """Watch ``done`` grow: from the first look at which it is ``warm`` to the first at which it is ``until``.
+
+    done: events that are finished, for readers. cpu_s: what the process has used. check: raises if it has ended.
+
+    Raises:
+        BenchFailed: it was over before there was a steady part, or is not after ``within_s``.
+    """
+    end_s = time.monotonic() + within_s
+    first: tuple[int, float, float] | None = None
+    while True:
+        count, now_s = done(), time.monotonic()
+        if first is None and count >= warm:
+            first = count, now_s, cpu_s()
+        elif first is not None and count >= until:
+            steady = Steady(count - first[0], now_s - first[1], cpu_s() - first[2])
+            if steady.events <= 0:
+                break
+            return steady
+        if first is not None and first[0] >= until:
+            break
+        check()
+        if now_s > end_s:
+            raise BenchFailed(f"Only {count:,} of {until:,} events were done after {within_s:g} s")
+        time.sleep(LOOK_S)
+    raise BenchFailed(f"All {until:,} events were done at the first look: ask for more, there is no steady part")
+
+
+class Group:
+    """Offsets that a consumer group has committed in a topic, and where the topic ends. Use it in ``with``."""
+
+    def __init__(self, kafka: KafkaConnection, group_id: str, topic: str) -> None:
+        config = kafka.confluent(group_id=group_id, enable_auto_commit=False, isolation_level="read_uncommitted")
+        self._consumer = Consumer({**config, "log_level": 0})
+        self._group_id = group_id
+        self._topic = topic
+        self._partitions: list[int] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._consumer.close()
+
+    def committed(self) -> dict[int, int]:
+        """Next offset by partition, 0 where nothing is committed.
+
+        Raises:
+            StoreUnavailable: Kafka does not answer.
+        """
+        try:
+            asked = [TopicPartition(self._topic, p) for p in self._numbers()]
+            return {one.partition: max(one.offset, 0) for one in self._consumer.committed(asked, _TIMEOUT_S)}
+        except KafkaException as error:
+            raise StoreUnavailable(f"Kafka did not tell the offsets of {self._group_id}: {error}") from error
+
+    def ends(self) -> dict[int, int]:
+        """End offset by partition.
+
+        Raises:
+            StoreUnavailable: Kafka does not answer.
+        """
+        try:
+            return {
+                p: int(self._consumer.get_watermark_offsets(TopicPartition(self._topic, p), _TIMEOUT_S)[1])
+                for p in self._numbers()
+            }
+        except KafkaException as error:
+            raise StoreUnavailable(f"Kafka did not tell the ends of {self._topic}: {error}") from error
+
+    def done(self) -> int:
+        """How many offsets are committed."""
+        return sum(self.committed().values())
+
+    def produced(self) -> int:
+        """How many offsets there are."""
+        return sum(self.ends().values())
+
+    def _numbers(self) -> list[int]:
+        if not self._partitions:
+            found = self._consumer.list_topics(self._topic, timeout=_TIMEOUT_S).topics[self._topic]
+            self._partitions = sorted(found.partitions)
+        return self._partitions
+
+
+def wait_for_end(group: Group, *, check: Callable[[], None], within_s: float = 120.0) -> None:
+    """Wait until a group has committed all that its topic holds.
+
+    Raises:
+        BenchFailed: it has not after ``within_s``, or ``check`` says that nobody works on it any more.
+    """
+    end_s = time.monotonic() + within_s
+    while (left := group.produced() - group.done()) > 0:
+        check()
+        if time.monotonic() > end_s:
+            raise BenchFailed(f"After {within_s:g} s {left:,} records were not processed")
+        time.sleep(0.1)
