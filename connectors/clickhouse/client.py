@@ -5,6 +5,8 @@ Errors come from every call of a client, not only from making one: put the calls
 
 import ipaddress
 import logging
+import re
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +27,7 @@ _PASSING = frozenset(
     (159, 173, 202, 203, 209, 210, 225, 236, 241, 242, 243, 252, 279, 285, 286, 319, 394, 439, 745, 999)
 )
 _WRONG_CREDENTIALS = frozenset((192, 193, 194, 516))
+_REFUSED = re.compile(r"received HTTP status (401|403|407)\b")  # by something that stands before ClickHouse
 
 
 @contextmanager
@@ -45,7 +48,7 @@ def connect(connection: ClickHouseConnection, *, database: str | None = None) ->
 
     Raises:
         StoreUnavailable: ClickHouse does not answer, or is overloaded.
-        SettingsError: user or password are wrong.
+        SettingsError: user or password are wrong, or the certificate is not trusted.
         StatementRejected: the database does not exist.
     """
     with mapped_errors(connection):
@@ -60,7 +63,8 @@ async def connect_async(connection: ClickHouseConnection, *, database: str | Non
 
 def _arguments(connection: ClickHouseConnection, database: str | None) -> dict[str, Any]:
     said = connection.client_arguments()
-    logging.getLogger("clickhouse_connect.driver").setLevel(logging.ERROR)  # it warns of what it then raises
+    for name in ("clickhouse_connect.driver", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # they warn of what they then raise
     return {
         **said,
         "database": database or connection.database,
@@ -83,7 +87,13 @@ def _mapped(
     error: ClickHouseError, connection: ClickHouseConnection
 ) -> StoreUnavailable | StatementRejected | SettingsError:
     code: int | None = getattr(error, "code", None)
-    if code in _WRONG_CREDENTIALS:
+    untrusted = _untrusted(error)
+    if untrusted is not None:
+        return SettingsError(
+            f"The certificate of ClickHouse at {connection.url} is not trusted: {untrusted.verify_message}. Name the "
+            "authority that signed it with clickhouse.ca_file, and the server as its certificate does."
+        )
+    if code in _WRONG_CREDENTIALS or (code is None and _REFUSED.search(str(error))):
         return SettingsError(
             f"ClickHouse at {connection.url} refuses user {connection.user!r}: the name or the password is wrong. "
             "Set clickhouse.user and clickhouse.password."
@@ -93,6 +103,12 @@ def _mapped(
     if code is None and _is_of_the_transport(error):
         return StoreUnavailable(f"ClickHouse at {connection.url} does not answer: {_reason(error)}")
     return StatementRejected(f"ClickHouse at {connection.url} refused a statement: {error}")
+
+
+def _untrusted(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _is_of_the_transport(error: ClickHouseError) -> bool:

@@ -23,6 +23,7 @@ from connectors.clickhouse.connection import ClickHouseConnection
 from connectors.clickhouse.migrations import migrate
 from connectors.clickhouse.rows import TABLES, RowReader, Rows, row_reader
 from connectors.kafka.connection import KafkaConnection
+from connectors.kafka.refusals import refusal
 from connectors.registry.client import SchemaRegistry
 from connectors.registry.connection import RegistryConnection
 from schemas.errors import SettingsError, StoreUnavailable
@@ -35,8 +36,7 @@ _READ_WITHIN_S = 0.1
 _FIRST_RETRY_AFTER_S = 0.25
 _LAST_RETRY_AFTER_S = 10.0
 
-_REFUSALS = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED)  # noqa: SLF001 - librdkafka's public name
-_FATAL = (KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID)  # noqa: SLF001 - as above
+_FATAL = (KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID)  # noqa: SLF001 - librdkafka's public name
 
 _T = TypeVar("_T")
 
@@ -237,8 +237,9 @@ class Landing:
 
     def _complain(self, error: KafkaError) -> None:
         """Say once what is wrong with Kafka; note it as the end when waiting cannot help."""
-        if error.code() in _REFUSALS:
-            self._end = SettingsError(f"Kafka at {self._kafka.bootstrap_servers} refuses us: {error.str()}")
+        refused = refusal(self._kafka, error)
+        if refused is not None:
+            self._end = refused
         elif error.fatal() or error.code() in _FATAL:
             self._end = SettingsError(
                 f"Kafka put the landing out of the group {self._group_id}: {error.str()}. "

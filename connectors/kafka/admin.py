@@ -18,6 +18,7 @@ from confluent_kafka.admin import (
 )
 
 from connectors.kafka.connection import KafkaConnection
+from connectors.kafka.refusals import cluster_metadata
 from schemas.errors import SettingsError, StoreUnavailable, TopicMismatch
 from schemas.topics import Topic, TopicNames, default_partitions, topics
 
@@ -227,6 +228,7 @@ class _Cluster:
     """An admin client whose every answer comes within the time left, or as one of our errors."""
 
     def __init__(self, kafka: KafkaConnection, timeout_s: float) -> None:
+        self._kafka = kafka
         self._servers = kafka.bootstrap_servers
         self._timeout_s = timeout_s
         self._deadline = time.monotonic() + timeout_s
@@ -251,11 +253,8 @@ class _Cluster:
         return max(0.5, self._deadline - time.monotonic())
 
     def partition_counts(self, names: Iterable[str]) -> dict[str, int]:
-        try:
-            metadata = self._client.list_topics(timeout=self._left_s())
-        except KafkaException as error:
-            raise self._told(error) from error
-        return {name: len(metadata.topics[name].partitions) for name in names if name in metadata.topics}
+        found = cluster_metadata(self._kafka, timeout_s=self._left_s()).topics
+        return {name: len(found[name].partitions) for name in names if name in found}
 
     def configs(self, names: Iterable[str]) -> dict[str, dict[str, str | None]]:
         resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]

@@ -8,7 +8,7 @@ import subprocess
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from confluent_kafka import KafkaException
@@ -89,7 +89,8 @@ class EmbeddedBroker:
     """Apache Kafka as a child process. Everything it writes is under ``directory``.
 
     The first start downloads Kafka (unless ``jars`` names a folder with its jars), chooses a free port (unless
-    ``port`` is given) and formats the storage; later starts find records, groups and port again.
+    ``port`` is given) and formats the storage; later starts find records, groups and port again. ``properties`` are
+    more of Kafka's own settings, or others than ours: further listeners, say.
     """
 
     def __init__(
@@ -98,12 +99,14 @@ class EmbeddedBroker:
         *,
         port: int | None = None,
         jars: Path | None = None,
+        properties: Mapping[str, str] | None = None,
         progress: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.directory = directory.absolute()
         self.log = self.directory / "broker.log"
         self._wanted_port = port
         self._jars = jars
+        self._properties = properties or {}
         self._progress = progress
         self._child: subprocess.Popen[bytes] | None = None
         self._ports: Ports | None = None
@@ -198,8 +201,9 @@ class EmbeddedBroker:
             time.sleep(0.1)
 
     def _write_configuration(self, ports: Ports) -> None:
-        properties = _PROPERTIES.format(host=HOST, **ports.model_dump())
-        (self.directory / "server.properties").write_text(properties, "utf-8")
+        ours = _PROPERTIES.format(host=HOST, **ports.model_dump())
+        more = "".join(f"{key}={_as_property(value)}\n" for key, value in self._properties.items())
+        (self.directory / "server.properties").write_text(ours + more, "utf-8")  # the last one of a key counts
         (self.directory / "log4j2.yaml").write_text(_LOG4J, "utf-8")
 
     def _format(self, base: list[str]) -> None:
@@ -281,6 +285,11 @@ class EmbeddedBroker:
     def _end_of_log(self) -> str:
         said = (line for line in self._said().splitlines() if not line.startswith("\tat "))  # Java's stack traces
         return f"The end of its log, {self.log}:\n" + "\n".join(deque(said, maxlen=12))
+
+
+def _as_property(value: str) -> str:
+    """Write a value as Java's properties have it, its line breaks too."""
+    return value.replace("\\", "\\\\").replace("\n", "\\n")
 
 
 def _java() -> Path:

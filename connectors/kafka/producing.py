@@ -8,6 +8,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from connectors.kafka.connection import KafkaConnection
+from connectors.kafka.refusals import cluster_metadata
 from schemas.errors import StoreUnavailable, TopicMismatch
 
 _DELIVERY_TIMEOUT_MS = 120_000  # longer than a broker needs to restart
@@ -38,6 +39,7 @@ class Sender:
             "linger_ms": 5,
             "message_timeout_ms": _DELIVERY_TIMEOUT_MS,
         }
+        self._kafka = kafka
         self._address = kafka.bootstrap_servers
         self._produced = 0
         self._failed = 0
@@ -55,20 +57,12 @@ class Sender:
         """See that the broker answers and has the topic.
 
         Raises:
+            SettingsError: the broker refuses us.
             StoreUnavailable: no answer within ``timeout_s``.
             TopicMismatch: there is no such topic.
         """
-        try:
-            found = self._producer.list_topics(topic, timeout=timeout_s).topics[topic]
-        except KafkaException as error:
-            raise StoreUnavailable(
-                f"Kafka at {self._address} did not answer within {timeout_s:g} s: {error.args[0].str()}"
-            ) from error
-        if found.error is not None:
-            raise TopicMismatch(
-                f"Kafka at {self._address} has no usable topic {topic} ({found.error.str()}); "
-                "`friction topics apply` creates it"
-            )
+        if topic not in cluster_metadata(self._kafka, timeout_s=timeout_s).topics:
+            raise TopicMismatch(f"Kafka at {self._address} has no topic {topic}; `friction topics apply` creates it")
 
     def send(self, topic: str, key: bytes, value: bytes, *, give_up: Callable[[], bool] = lambda: False) -> bool:
         """Hand one record over, waiting while the queue is full; False if ``give_up`` said so meanwhile.

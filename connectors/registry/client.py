@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from connectors.registry.connection import RegistryConnection
+from connectors.tls import client_context
 from schemas.errors import SchemaIncompatible, SettingsError, StoreUnavailable, UnknownSchema
 from schemas.topics import TopicNames, avro_schema, topics
 
@@ -50,7 +51,8 @@ class SchemaRegistry:
         if connection.user is not None and connection.password is not None:
             pair = f"{connection.user}:{connection.password.get_secret_value()}".encode()
             self._headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
-        self._tls = _tls_context(connection.ca_file) if self._parts.scheme == "https" else None
+        is_https = self._parts.scheme == "https"
+        self._tls = client_context(connection.ca_file, setting="registry.ca_file") if is_https else None
         self._texts: dict[int, str] = {}
 
     def register(self, subject: str, schema_text: str) -> int:
@@ -101,7 +103,7 @@ class SchemaRegistry:
         except ssl.SSLCertVerificationError as err:
             raise SettingsError(
                 f"The certificate of the schema registry at {self._url} is not trusted ({err.verify_message}): "
-                "name the authority that signed it with the registry's ca_file."
+                "name the authority that signed it with registry.ca_file."
             ) from err
         except (OSError, http.client.HTTPException) as err:
             raise StoreUnavailable(
@@ -116,7 +118,7 @@ class SchemaRegistry:
         if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             raise SettingsError(
                 f"The schema registry at {self._url} does not let this user {method} {path}: {answer.message}. "
-                "Check the registry's user and password."
+                "Check the registry's user and password (registry.user, registry.password)."
             )
         return answer
 
@@ -153,10 +155,3 @@ def register_contract(registry: SchemaRegistry, names: TopicNames) -> dict[str, 
             registry.set_compatibility(subject, topic.compatibility)
             ids[topic.name] = registry.register(subject, avro_schema(topic.schema_name))
     return ids
-
-
-def _tls_context(ca_file: str | None) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except OSError as err:
-        raise SettingsError(f"The registry's ca_file {ca_file} holds no certificates: {err}.") from err

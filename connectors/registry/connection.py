@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, field_validator, model_va
 class RegistryConnection(BaseModel):
     """Address and credentials of a schema registry. ``url`` may have a path: https://host:port/registry."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)  # an input may be a secret
 
     url: str = "http://127.0.0.1:8081"
     user: str | None = None

@@ -53,6 +53,7 @@ class EmbeddedRegistry:
 
         Raises:
             EmbeddedUnavailable: the port is taken.
+            SettingsError: Kafka refuses us.
             StoreUnavailable: Kafka did not answer in time.
             TopicMismatch: the topic is not what a registry needs.
         """

@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from connectors.kafka.connection import KafkaConnection
+from connectors.kafka.refusals import cluster_metadata
 from schemas.errors import InvariantBroken, StoreUnavailable, TopicMismatch
 
 Record = tuple[bytes, bytes | None]
@@ -43,10 +44,12 @@ class SchemaStore:
         """Create the topic if it is missing, become its writer, and read it to its end.
 
         Raises:
+            SettingsError: the broker refuses us.
             StoreUnavailable: the broker did not answer in time.
             TopicMismatch: the topic is not compacted, has more partitions than one, or holds other records.
         """
         with self._lock:
+            cluster_metadata(self._kafka, timeout_s=_OPEN_TIMEOUT_S)
             try:
                 self._prepare_topic()
                 self._consumer = Consumer(

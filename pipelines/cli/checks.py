@@ -20,6 +20,7 @@ from connectors.clickhouse.client import connect, mapped_errors
 from connectors.clickhouse.connection import ClickHouseConnection
 from connectors.kafka.admin import diff_topics
 from connectors.kafka.connection import KafkaConnection
+from connectors.kafka.refusals import cluster_metadata
 from connectors.registry.client import SchemaRegistry
 from connectors.registry.connection import RegistryConnection
 from pipelines.cli.running import found_running
@@ -125,12 +126,7 @@ def _asked(subject: str, question: Callable[[], tuple[bool, str]]) -> Check:
 
 
 def _broker(kafka: KafkaConnection) -> tuple[bool, str]:
-    try:
-        brokers = _admin(kafka).list_topics(timeout=_TIMEOUT_S).brokers
-    except KafkaException as error:
-        raise StoreUnavailable(
-            f"{kafka.bootstrap_servers} does not answer ({_reason(error)}): is it running, is the address right?"
-        ) from error
+    brokers = cluster_metadata(kafka, timeout_s=_TIMEOUT_S).brokers
     return True, f"{kafka.bootstrap_servers} answers, {len(brokers)} broker{'s' * (len(brokers) != 1)}"
 
 

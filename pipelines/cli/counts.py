@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from connectors.clickhouse.client import connect, mapped_errors
 from connectors.clickhouse.connection import ClickHouseConnection
 from connectors.kafka.connection import KafkaConnection
+from connectors.kafka.refusals import cluster_metadata
 from schemas.errors import StoreUnavailable, TopicMismatch
 from schemas.topics import ALERTS, DEAD_LETTERS, INTERACTIONS, SCORES, WAITS, TopicNames
 
@@ -68,8 +69,8 @@ class Pace:
 class Probe:
     """Asks Kafka and ClickHouse. Keep one, and what was counted once in a topic is not read again.
 
-    Every method raises StoreUnavailable when one of them does not answer, and TopicMismatch when a topic is missing.
-    Not safe to share between threads.
+    Every method raises StoreUnavailable when one of them does not answer, SettingsError when it refuses us, and
+    TopicMismatch when a topic is missing. Not safe to share between threads.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Probe:
         """Count everything. Reads what is new in the topics of alerts and dead letters."""
         # From the end of the path to its begin, so that what happens meanwhile never looks like a surplus.
         refused, landed = self._refused(), self._landed()
+        cluster_metadata(self._kafka, timeout_s=TIMEOUT_S)  # says why, if Kafka does not let us in
         dead_letters, alerts = self._dead_letters.count(), self._alerts.count()
         processed, produced = self._offsets()
         return Counts(

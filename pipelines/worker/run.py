@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from aiokafka.errors import KafkaError
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
 from connectors.kafka.connection import KafkaConnection
+from connectors.kafka.refusals import cluster_metadata
 from connectors.kafka.transport import FetchSettings
 from connectors.registry.client import SchemaRegistry, register_contract
 from connectors.registry.connection import RegistryConnection
@@ -48,8 +47,6 @@ from schemas.topics import (
 
 log = logging.getLogger(__name__)
 
-_QUIET = logging.getLogger("librdkafka")
-
 
 def load_policy(path: Path | None) -> Policy:
     """Return the policy of a file, or the default one.
@@ -69,14 +66,11 @@ def partition_counts(kafka: KafkaConnection, names: TopicNames) -> dict[str, int
     """Partitions of each group of topics, as they are on the cluster.
 
     Raises:
+        SettingsError: Kafka refuses us.
         StoreUnavailable: Kafka does not answer.
         TopicMismatch: a topic is missing, or topics of a group have different counts.
     """
-    admin = AdminClient(kafka.confluent(), logger=_QUIET)
-    try:
-        on_cluster = admin.list_topics(timeout=10).topics
-    except KafkaException as error:
-        raise StoreUnavailable(f"Kafka at {kafka.bootstrap_servers} does not answer: {error.args[0].str()}") from error
+    on_cluster = cluster_metadata(kafka).topics
     counts: dict[str, int] = dict.fromkeys(default_partitions(), 0)
     for topic in topics().values():
         name = names.of(topic.name)

@@ -99,7 +99,7 @@ def test_secrets_are_not_shown_by_rows_or_errors_or_tracebacks(tmp_path: Path) -
         "FRICTION_KAFKA__SASL_PASSWORD": SECRET,
         "FRICTION_REGISTRY__USER": "me",
         "FRICTION_REGISTRY__PASSWORD": SECRET,
-        "FRICTION_CLICKHOUSE__URL": f"http://me:{SECRET}@clickhouse:8123",
+        "FRICTION_CLICKHOUSE__PASSWORD": SECRET,
     }
     found = loaded(tmp_path, variables=variables)
     assert SECRET not in str(list(found.rows()))
@@ -108,6 +108,7 @@ def test_secrets_are_not_shown_by_rows_or_errors_or_tracebacks(tmp_path: Path) -
         {"FRICTION_KAFKA__SECURITY_PROTOCOL": "SASL_SSL"},
         {"FRICTION_LOG__LEVEL": "loud"},
         {"FRICTION_CLICKHOUSE__URL": f"ftp://me:{SECRET}@clickhouse"},
+        {"FRICTION_CLICKHOUSE__URL": f"http://me:{SECRET}@clickhouse:8123"},
     ):
         with pytest.raises(SettingsError) as caught:
             loaded(tmp_path, variables={**variables, **wrong})
