@@ -23,11 +23,11 @@ class ClickHouseConnection(BaseModel):
     @field_validator("url")
     @classmethod
     def _http(cls, url: str) -> str:
+        if "@" in url:  # before anything that repeats it
+            raise ValueError("must not hold a password: give user and password by themselves")
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"must be http://host:port or https://host:port, got {url!r}")
-        if parts.username is not None or parts.password is not None:
-            raise ValueError("must not hold a password: give user and password by themselves")
         if parts.path.strip("/") or parts.query or parts.fragment:
             raise ValueError(f"must end after host:port, got {url!r}")
         return url.rstrip("/")
