@@ -65,9 +65,7 @@ def topics() -> Mapping[str, Topic]:
     """Every declared topic by name, in the order of the file."""
     return MappingProxyType(
         {
-            name: Topic(
-                name=name, schema_name=said["schema"], **{k: v for k, v in said.items() if k != "schema"}
-            )
+            name: Topic(name=name, schema_name=said["schema"], **{k: v for k, v in said.items() if k != "schema"})
             for name, said in _declaration()["topics"].items()
         }
     )
