@@ -28,6 +28,11 @@ COMMANDS = (
     "topics diff",
     "topics list",
     "bench engine",
+    "bench latency",
+    "bench restore",
+    "bench recover",
+    "bench scale",
+    "bench profile",
 )
 NOBODY = "127.0.0.1:1"
 

@@ -1,13 +1,18 @@
 """``friction bench``."""
 
 import sys
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipelines.cli.exits import EPILOG
 from pipelines.cli.options import Config, Kafka, Registry, Set, settings_of
+from pipelines.cli.sources import Loaded
 from schemas.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pipelines.cli.bench.stand import Stand
 
 app = typer.Typer(
     help="Measure: throughput, latency, restore, recovery. docs/bench.md says how each figure is taken.",
@@ -56,7 +61,142 @@ def engine(
     show(figures, as_json=as_json, table=comparison)
 
 
-def _loaded(policy: str, config: Config, assignments: Set, **flags: object) -> Any:
+@app.command("latency", epilog=EPILOG)
+def latency(
+    rate: Annotated[float, typer.Option(min=100, help="Interactions a second.")] = 10_000,
+    seconds: Annotated[float, typer.Option(min=1, help="How long it is measured, after a warm-up of 5 s.")] = 60,
+    customers: Annotated[int, typer.Option(min=100, help="How many there are; one in a hundred alerts.")] = 50_000,
+    policy: PolicyName = "three",
+    as_json: Json = False,
+    kafka: Kafka = None,
+    registry: Registry = None,
+    config: Config = None,
+    assignments: Set = None,
+) -> None:
+    """Time from produce() of an interaction to its alert at a read_committed consumer.
+
+    Example: `friction bench latency --rate 10000`
+    """
+    from pipelines.cli.bench.latency import latency as measure
+
+    _measured(
+        _loaded(policy, config, assignments, kafka=kafka, registry=registry),
+        lambda stand: measure(stand, rate=rate, seconds=seconds, customers=customers),
+        as_json=as_json,
+    )
+
+
+@app.command("restore", epilog=EPILOG)
+def restore(
+    customers: Annotated[int, typer.Option(min=100, help="Customers in the state.")] = 1_000_000,
+    updates: Annotated[int, typer.Option(min=1, help="Interactions of each before the restore.")] = 20,
+    policy: PolicyName = "three",
+    as_json: Json = False,
+    kafka: Kafka = None,
+    registry: Registry = None,
+    config: Config = None,
+    assignments: Set = None,
+) -> None:
+    """Time until a worker that starts has a large state again, and the memory of a customer.
+
+    Example: `friction bench restore --customers 1000000`
+    """
+    from pipelines.cli.bench.restore import restore as measure
+
+    _measured(
+        _loaded(policy, config, assignments, kafka=kafka, registry=registry),
+        lambda stand: measure(stand, customers=customers, updates=updates),
+        as_json=as_json,
+    )
+
+
+@app.command("recover", epilog=EPILOG)
+def recover(
+    rate: Annotated[float, typer.Option(min=10, help="Interactions a second meanwhile.")] = 2_000,
+    customers: Customers = 50_000,
+    policy: PolicyName = "three",
+    as_json: Json = False,
+    kafka: Kafka = None,
+    registry: Registry = None,
+    config: Config = None,
+    assignments: Set = None,
+) -> None:
+    """Time from kill -9 of one of two workers until all that was there is committed: by the other one, by a restart.
+
+    Example: `friction bench recover`
+    """
+    from pipelines.cli.bench.recover import recover as measure
+
+    _measured(
+        _loaded(policy, config, assignments, kafka=kafka, registry=registry),
+        lambda stand: measure(stand, rate=rate, customers=customers),
+        as_json=as_json,
+    )
+
+
+@app.command("scale", epilog=EPILOG)
+def scale(
+    workers: Annotated[list[int] | None, typer.Option("--workers", help="Numbers of workers  [default: 1 2]")] = None,
+    more: Annotated[list[int] | None, typer.Argument(metavar="", show_default=False, help="More of them.")] = None,
+    customers: Customers = 50_000,
+    events: Events = 4_000_000,
+    policy: PolicyName = "three",
+    as_json: Json = False,
+    kafka: Kafka = None,
+    registry: Registry = None,
+    config: Config = None,
+    assignments: Set = None,
+) -> None:
+    """CPU seconds for a million interactions, by the number of workers that share them.
+
+    Example: `friction bench scale --workers 1 2`
+    """
+    from pipelines.cli.bench.scale import scale as measure
+
+    _measured(
+        _loaded(policy, config, assignments, kafka=kafka, registry=registry),
+        lambda stand: measure(
+            stand, workers=[*(workers or ()), *(more or ())] or [1, 2], events=events, customers=customers
+        ),
+        as_json=as_json,
+    )
+
+
+@app.command("profile", epilog=EPILOG)
+def profile(
+    customers: Customers = 50_000,
+    events: Events = 1_000_000,
+    policy: PolicyName = "three",
+    as_json: Json = False,
+    kafka: Kafka = None,
+    registry: Registry = None,
+    config: Config = None,
+    assignments: Set = None,
+) -> None:
+    """Where the time of a million interactions goes, by step and by thread.
+
+    Example: `friction bench profile`
+    """
+    from pipelines.cli.bench.profile import profile as measure
+
+    _measured(
+        _loaded(policy, config, assignments, kafka=kafka, registry=registry),
+        lambda stand: measure(stand, events=events, customers=customers),
+        as_json=as_json,
+    )
+
+
+def _measured(loaded: Loaded, measure: Callable[["Stand"], dict[str, Any]], *, as_json: bool) -> None:
+    """Take a measurement on a stand of its own, and print its figures."""
+    from pipelines.cli.bench.report import machine, plain, show
+    from pipelines.cli.bench.stand import standing
+
+    with standing(loaded, _say) as stand:
+        figures = measure(stand)
+    show({**figures, **machine()}, as_json=as_json, table=plain)
+
+
+def _loaded(policy: str, config: Config, assignments: Set, **flags: object) -> Loaded:
     if policy == "full":
         raise SettingsError("--policy full: the full policy is not there yet; measure with --policy three")
     if policy != "three":

@@ -7,7 +7,7 @@ from statistics import median
 from pipelines.cli.bench.consuming import consume
 from pipelines.cli.bench.filling import Filled, fill
 from pipelines.cli.bench.outputs import Written, checked
-from pipelines.cli.bench.process import MeasuredWorker, cpu_seconds
+from pipelines.cli.bench.process import WORKER, MeasuredWorker, cpu_seconds
 from pipelines.cli.bench.progress import Group, Steady, steady_part, wait_for_end
 from pipelines.cli.bench.stand import Stand
 from schemas.topics import INTERACTIONS, WAIT_PARTIALS
@@ -77,14 +77,21 @@ def compare(
     return Compared(runs, durability, missing), written
 
 
-def process_all(stand: Stand, filled: Filled, *, app_id: str) -> tuple[Steady, Written]:
+def process_all(
+    stand: Stand,
+    filled: Filled,
+    *,
+    app_id: str,
+    main: tuple[str, ...] = WORKER,
+    settings: Mapping[str, object] | None = None,
+) -> tuple[Steady, Written]:
     """One worker, from the first committed progress to the commit of the last offset; then its outputs are checked.
 
     Raises:
         BenchFailed: the worker ended, or an output is not what went in.
     """
     stand.clear_outputs()
-    worker = MeasuredWorker(stand, app_id=app_id)
+    worker = MeasuredWorker(stand, app_id=app_id, main=main, settings=settings)
     worker.start()
     try:
         with Group(stand.kafka, app_id, stand.names.of(INTERACTIONS)) as group:

@@ -5,7 +5,7 @@ import json
 import struct
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -49,9 +49,9 @@ def checked(kafka: KafkaConnection, names: TopicNames, filled: Filled) -> Writte
             in_state[key[1:]] = _ROW_HEAD.unpack_from(value)[3] if value else 0
     _same("the state", in_state, filled.by_customer)
     scores, last_score = _last(kafka, names.of(SCORES))
-    read = _reader("score")
+    read = reader("score")
     _same("the scores", Counter({k: read(v)["interactions"] for k, v in last_score.items()}), filled.by_customer)
-    alerts, read = Counter[tuple[str, int]](), _reader("alert")
+    alerts, read = Counter[tuple[str, int]](), reader("alert")
     for _, value in read_all(kafka, names.of(ALERTS)):
         alert = read(value)
         alerts[alert["alert_id"], alert["revision"]] += 1
@@ -59,7 +59,7 @@ def checked(kafka: KafkaConnection, names: TopicNames, filled: Filled) -> Writte
     if doubled:
         raise BenchFailed(f"{len(doubled)} revisions of alerts are there twice, such as {doubled[0]}")
     windows, last_window = _last(kafka, names.of(WAITS))
-    read = _reader("wait_window")
+    read = reader("wait_window")
     offered = sum(read(value)["offered"] for value in last_window.values())
     if offered != filled.waits:
         raise BenchFailed(f"The windows hold {offered:,} waits, {filled.waits:,} were sent")
@@ -123,9 +123,10 @@ def _last(kafka: KafkaConnection, topic: str) -> tuple[int, dict[bytes, bytes]]:
     return count, last
 
 
-def _reader(schema_name: str) -> Any:
+def reader(schema_name: str) -> Callable[[bytes], dict[str, Any]]:
+    """Return what decodes a framed value; times become datetimes."""
     schema = fastavro.parse_schema(json.loads(avro_schema(schema_name)))
-    return lambda value: fastavro.schemaless_reader(io.BytesIO(value[HEADER_BYTES:]), schema, None)
+    return lambda value: fastavro.schemalessreader(io.BytesIO(value[HEADER_BYTES:]), schema, None)
 
 
 def _same(what: str, found: Counter[bytes], sent: Counter[bytes]) -> None:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +18,8 @@ from connectors.child import start_child, stop_child
 from pipelines.cli.bench.stand import PARTITIONS, BenchFailed, Stand
 
 POLICY = Path(__file__).with_name("three.yaml")
-START_S = 90.0  # kernels may have to be compiled
+WORKER = ("pipelines.cli.main", "worker")
+START_S = 180.0  # kernels may have to be compiled, on a machine that does other things too
 STOP_S = 60.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 _GOES_ON = "goes on at"
@@ -53,7 +55,8 @@ class Said:
 class MeasuredWorker:
     """``friction worker`` on the topics of a stand, with our policy. It may be started again after it has ended.
 
-    app_id: a new one begins from nothing. main: the module that is run. settings: by key, __ for dots.
+    app_id: a new one begins from nothing. main: the module that is run, and its arguments. settings: by key, with __
+    for dots.
     """
 
     def __init__(
@@ -62,11 +65,11 @@ class MeasuredWorker:
         *,
         app_id: str,
         name: str = "worker",
-        main: tuple[str, ...] = ("pipelines.cli.main", "worker"),
-        **settings: object,
+        main: tuple[str, ...] = WORKER,
+        settings: Mapping[str, object] | None = None,
     ) -> None:
         self._metrics_port = _free_port()
-        given = {"policy_file": POLICY, "log__format": "json", "worker__app_id": app_id, **settings}
+        given = {"policy_file": POLICY, "log__format": "json", "worker__app_id": app_id, **(settings or {})}
         self._env = stand.environment(**given, metrics__port=self._metrics_port)
         self._argv = (sys.executable, "-P", "-m", *main)
         self._log = stand.directory / f"{app_id}-{name}.log"
@@ -91,8 +94,7 @@ class MeasuredWorker:
             BenchFailed: it has ended; with the end of its log.
         """
         if self._process is None or self._process.poll() is not None:
-            words = "\n".join(self._text().splitlines()[-6:])
-            raise BenchFailed(f"The worker ended while it was measured. It last said:\n{words}")
+            raise BenchFailed(f"The worker ended while it was measured. It last said:\n{self._last_words()}")
 
     def wait_until_ready(self, partitions: int = PARTITIONS) -> dict[str, float]:
         """Wait until so many source partitions go on; return when each did, in epoch seconds, by "stage/number".
@@ -107,7 +109,7 @@ class MeasuredWorker:
             if sum(name.startswith("customers/") for name in ready) >= partitions:
                 return ready
             if time.monotonic() > end_s:
-                raise BenchFailed(f"The worker was not ready after {START_S:g} s: {sorted(ready)} of {partitions}")
+                raise BenchFailed(f"The worker was not ready after {START_S:g} s. It last said:\n{self._last_words()}")
             time.sleep(0.02)
 
     def went_on(self) -> dict[str, float]:
@@ -143,7 +145,10 @@ class MeasuredWorker:
             return
         code = stop_child(self._process, timeout_s=STOP_S)
         if code != 0:
-            raise BenchFailed(f"The worker ended with code {code}:\n" + "\n".join(self._text().splitlines()[-6:]))
+            raise BenchFailed(f"The worker ended with code {code}. It last said:\n{self._last_words()}")
+
+    def _last_words(self) -> str:
+        return "\n".join(self._text().splitlines()[-6:])
 
     def _text(self) -> str:
         if not self._log.exists():
@@ -151,6 +156,31 @@ class MeasuredWorker:
         with self._log.open("rb") as file:
             file.seek(self._read_from)
             return file.read().decode("utf-8", "replace")
+
+
+def owned_partitions(worker: MeasuredWorker) -> int:
+    """Source partitions that a worker has restored; 0 while it does not answer yet."""
+    worker.must_run()
+    try:
+        return int(worker.metric("friction_worker_partitions", stage="customers"))
+    except OSError:
+        return 0
+
+
+def wait_until_shared(workers: Sequence[MeasuredWorker]) -> None:
+    """Wait until the workers own all source partitions, and each some.
+
+    Raises:
+        BenchFailed: a worker ended, or it takes too long.
+    """
+    end_s = time.monotonic() + START_S
+    while True:
+        owned = [owned_partitions(worker) for worker in workers]
+        if sum(owned) == PARTITIONS and all(owned):
+            return
+        if time.monotonic() > end_s:
+            raise BenchFailed(f"After {START_S:g} s the workers own {owned} of {PARTITIONS} partitions")
+        time.sleep(0.05)
 
 
 def _free_port() -> int:
