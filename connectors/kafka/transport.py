@@ -5,6 +5,7 @@ Faust keeps what it is good at: group membership, assignment, agents and life cy
 (docs/architecture.md). The app that uses the transport has an attribute ``hooks`` (ConsumerHooks).
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from time import monotonic
@@ -67,6 +68,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self.time_started = monotonic()
         await consumer.start()  # nothing is subscribed yet, so nothing is fetched
         self.answers = read_as_columns(consumer, check_crc=fetch.check_crc)
+
+    async def on_thread_stop(self) -> None:
+        """Stop the consumer; aiokafka lets the cancellation of its own fetches through while Kafka is away."""
+        try:
+            await super().on_thread_stop()
+        except asyncio.CancelledError:
+            await self._consumer._client.close()
 
     async def commit(self, offsets: Mapping[TP, int]) -> bool:
         """Never reached."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.request import urlopen
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from connectors.child import start_child, stop_child
 from connectors.kafka.connection import KafkaConnection
@@ -147,8 +147,12 @@ def wait_until_processed(
 
     def processed() -> bool:
         assert by is None or by.running, by.log
+        try:
+            now = lag(kafka, names, app_id)
+        except KafkaException:  # a broker that has just come back
+            return False
         left.clear()
-        left.update(lag(kafka, names, app_id))
+        left.update(now)
         return not left
 
     try:
