@@ -174,6 +174,19 @@ class CustomerRows:
                 if name in names:
                     self._rows["heat"][at, column] = rows["heat"][:, names.index(name)]
 
+    @property
+    def form(self) -> Bytes:
+        """How every row that we store begins: uint8[f]."""
+        return self._prefix
+
+    def raw(self) -> Bytes:
+        """The bytes of the rows, for a restore to write: uint8[m, w]. Bands are taken from them afterwards."""
+        return self._rows.view(np.uint8).reshape(self._rows.shape[0], self._rows.dtype.itemsize)
+
+    def bands_from_rows(self) -> None:
+        """Take the bands of restored rows; the policy may have had more of them."""
+        self.band[:] = np.minimum(self._rows["band"], self._bands - 1)
+
     def _signals_of(self, form: bytes, signal_sets: dict[int, list[str]]) -> list[str]:
         if len(form) != _PREFIX.itemsize:
             raise ValueError(f"a stored row has only {len(form)} bytes")

@@ -1,5 +1,6 @@
 """The credentials of a Kafka connection, as Faust and aiokafka want them."""
 
+import logging
 from typing import Any
 
 import faust
@@ -15,6 +16,7 @@ def faust_credentials(kafka: KafkaConnection) -> Any:
     """
     context = kafka.tls_context()
     if kafka.uses_sasl:
+        logging.getLogger("aiokafka.conn").setLevel(logging.INFO)  # at "debug" it writes the password of PLAIN
         return faust.SASLCredentials(
             username=kafka.sasl_username,
             password=kafka.sasl_password.get_secret_value() if kafka.sasl_password else None,
@@ -22,3 +24,23 @@ def faust_credentials(kafka: KafkaConnection) -> Any:
             mechanism=kafka.sasl_mechanism,
         )
     return None if context is None else faust.SSLCredentials(context)
+
+
+def aiokafka_arguments(kafka: KafkaConnection) -> dict[str, Any]:
+    """Arguments of a client of aiokafka for the same connection.
+
+    Raises:
+        SettingsError: a TLS file cannot be used.
+    """
+    arguments: dict[str, Any] = {
+        "bootstrap_servers": kafka.bootstrap_servers.replace(" ", "").split(","),
+        "security_protocol": kafka.security_protocol,
+        "ssl_context": kafka.tls_context(),
+    }
+    if kafka.uses_sasl:
+        arguments |= {
+            "sasl_mechanism": kafka.sasl_mechanism,
+            "sasl_plain_username": kafka.sasl_username,
+            "sasl_plain_password": kafka.sasl_password.get_secret_value() if kafka.sasl_password else None,
+        }
+    return arguments

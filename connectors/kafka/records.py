@@ -13,7 +13,7 @@ import numpy as np
 from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
 from aiokafka.record.util import calc_crc32c
 
-from schemas.arrays import Bytes, Int32s, Int64s
+from schemas.arrays import Bools, Bytes, Int32s, Int64s
 from schemas.compiled import compiled, step
 
 _HEAD = struct.Struct(">qiibIhiqqqhii")
@@ -74,6 +74,14 @@ class RecordColumns:
             found.append((name.decode("utf-8", "replace"), _bytes(self.data, pos, length)))
             pos += max(length, 0)
         return found
+
+    def keys_begin_with(self, byte: int) -> Bools:
+        """bool[n]: whether the key's first byte is this one."""
+        there = self.key_length > 0
+        first = np.zeros(len(self), np.uint8)
+        first[there] = self.data[self.key_start[there]]
+        begins: Bools = there & (first == byte)
+        return begins
 
     def since(self, offset: int) -> "RecordColumns":
         """The records from ``offset`` on."""

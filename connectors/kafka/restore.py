@@ -2,37 +2,29 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from time import monotonic
 from typing import Self
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from connectors.kafka.connection import KafkaConnection
+from connectors.kafka.log_columns import read_columns
+from connectors.kafka.records import RecordColumns
 from schemas.errors import StoreUnavailable
 
 _QUIET = logging.getLogger("librdkafka")
-_CHUNK = 20_000
 _TIMEOUT_S = 10.0
-
-
-class Cancelled(Exception):
-    """The partition is not wanted any more."""
 
 
 class LogReader:
     """Reads committed records of single partitions. Not thread-safe; close it."""
 
     def __init__(self, kafka: KafkaConnection, group_id: str) -> None:
+        self._kafka = kafka
         self._consumer = Consumer(
             kafka.confluent(
                 group_id=group_id,
                 enable_auto_commit=False,
                 isolation_level="read_committed",
-                enable_partition_eof=True,
-                fetch_max_bytes=64 * 1024 * 1024,
-                max_partition_fetch_bytes=16 * 1024 * 1024,
-                queued_max_messages_kbytes=262_144,
-                fetch_wait_max_ms=50,
             ),
             logger=_QUIET,
         )
@@ -67,36 +59,12 @@ class LogReader:
             raise StoreUnavailable(f"Kafka did not tell the committed offsets: {error}") from error
         return {(t.topic, t.partition): t.offset for t in told}
 
-    def read_to_end(
-        self, topic: str, partition: int, *, cancelled: Callable[[], bool]
-    ) -> Iterator[tuple[bytes, bytes | None]]:
-        """Yield key and value of each committed record from the first to the end as it is now.
+    def read_to_end(self, topic: str, partition: int, *, cancelled: Callable[[], bool]) -> Iterator[RecordColumns]:
+        """Yield the committed records from the first to the end as it is now.
 
         Raises:
             Cancelled: the partition is not wanted any more.
             StoreUnavailable: the log could not be read to its end.
         """
-        low, high = self.bounds(topic, partition)
-        if high <= low:
-            return
-        at = TopicPartition(topic, partition, low)
-        self._consumer.assign([at])
-        done, progress_s = False, monotonic()
-        while not done:
-            if cancelled():
-                raise Cancelled
-            messages = self._consumer.consume(_CHUNK, 0.03)
-            if not messages and monotonic() - progress_s > _TIMEOUT_S:
-                raise StoreUnavailable(f"Kafka gave nothing of {topic}/{partition} for {_TIMEOUT_S:.0f} s")
-            for message in messages:
-                error = message.error()
-                if error is None:
-                    progress_s = monotonic()
-                    yield message.key(), message.value()
-                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
-                    done = True
-                elif not error.retriable():
-                    raise StoreUnavailable(f"the state in {topic}/{partition} cannot be read: {error}")
-        position = self._consumer.position([TopicPartition(topic, partition)])[0].offset
-        if position < high:
-            raise StoreUnavailable(f"the state in {topic}/{partition} ends at {position}, before {high}")
+        begin, end = self.bounds(topic, partition)
+        yield from read_columns(self._kafka, topic, partition, begin=begin, end=end, cancelled=cancelled)

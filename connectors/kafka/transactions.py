@@ -13,7 +13,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from connectors.kafka.connection import KafkaConnection
-from connectors.kafka.restore import Cancelled
+from connectors.kafka.log_columns import Cancelled
 from schemas.errors import SettingsError, StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -132,6 +132,7 @@ class TransactionalProducer:
             transactional_id=self.transactional_id,
             transaction_timeout_ms=int(self.timeout_s * 1000),
             linger_ms=2,
+            reconnect_backoff_max_ms=1000,
             compression_type="lz4",
             message_max_bytes=MAX_MESSAGE_BYTES,
             queue_buffering_max_messages=2_000_000,

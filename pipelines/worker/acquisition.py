@@ -9,7 +9,8 @@ from collections.abc import Callable
 from time import monotonic
 
 from connectors.kafka.connection import KafkaConnection
-from connectors.kafka.restore import Cancelled, LogReader
+from connectors.kafka.log_columns import Cancelled
+from connectors.kafka.restore import LogReader
 from connectors.kafka.transactions import TransactionalProducer
 from connectors.kafka.transport import Consumer
 from pipelines.worker import metrics

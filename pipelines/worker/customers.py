@@ -15,6 +15,7 @@ from pipelines.alerts import Alert
 from pipelines.index import murmur2
 from pipelines.partition import Changes, CustomerPartition
 from pipelines.policy import Policy
+from pipelines.restoring import RowRestore
 from pipelines.state import LAYOUT, signals_id
 from pipelines.windows import NO_TIME
 from pipelines.worker import metrics
@@ -79,14 +80,21 @@ class CustomerStage:
             TopicMismatch: the topics had another number of partitions when the state was written.
         """
         state_topic = self.names.of(STATE)
-        rows: dict[bytes, bytes] = {}
-        for key, value in log.read_to_end(state_topic, partition, cancelled=cancelled):
-            if value is None:
-                rows.pop(key, None)
-            else:
-                rows[key] = value
-        raw = rows.pop(HEADER, None)
-        if raw is None and rows:
+        core = CustomerPartition(partition, self.partitions, self.policy)
+        rows, others = RowRestore(core.rows), dict[bytes, bytes]()
+        for records in log.read_to_end(state_topic, partition, cancelled=cancelled):
+            is_customer = records.keys_begin_with(CUSTOMER[0])
+            which = np.flatnonzero(is_customer)
+            key_start, key_length = records.key_start[which] + 1, records.key_length[which] - 1
+            rows.take(records.data, key_start, key_length, records.value_start[which], records.value_length[which])
+            for i in np.flatnonzero(~is_customer).tolist():
+                key, value = records.key(i) or b"", records.value(i)
+                if value is None:
+                    others.pop(key, None)
+                else:
+                    others[key] = value
+        raw = others.pop(HEADER, None)
+        if raw is None and (others or len(core.rows)):
             raise StateLost(f"{state_topic}/{partition} has rows but no header: it is not the workers' state")
         header: dict[str, Any] = {} if raw is None else json.loads(raw)
         partitions = header.get("partitions", self.partitions)
@@ -96,14 +104,12 @@ class CustomerStage:
                 f"{self.partitions}: customers would be in other partitions than their state. Partitions cannot be "
                 "added to topics that hold state; make new topics, with another prefix, and send interactions there."
             )
-        core = CustomerPartition(partition, self.partitions, self.policy)
-        customers = [k for k in rows if k[:1] == CUSTOMER]
         signal_sets = {int(i): list(names) for i, names in header.get("signal_sets", {}).items()}
         try:
-            core.rows.restore([k[1:] for k in customers], [rows[k] for k in customers], signal_sets)
+            rows.finish(signal_sets)
         except ValueError as error:
             raise StateLost(f"{state_topic}/{partition}: {error}") from error
-        core.windows.restore([restored_window(k, v) for k, v in rows.items() if k[:1] == WINDOW])
+        core.windows.restore([restored_window(k, v) for k, v in others.items() if k[:1] == WINDOW])
         core.restore_times(
             watermark_ms=header.get("watermark_ms", NO_TIME), advanced_ms=header.get("advanced_ms", NO_TIME)
         )

@@ -83,13 +83,15 @@ class TouchpointStage:
         core = TouchpointPartition(self.sources, self.lateness_ms)
         topic = self.names.of(TOUCHPOINT_STATE)
         header: dict[str, Any] = {}
-        for key, value in log.read_to_end(topic, partition, cancelled=cancelled):
-            if key == HEADER and value is not None:
-                header = json.loads(value)
-            elif value is None:
-                core.windows.pop(_place(key), None)
-            else:
-                core.windows[_place(key)] = _window(value)
+        for records in log.read_to_end(topic, partition, cancelled=cancelled):
+            for i in range(len(records)):
+                key, value = records.key(i) or b"", records.value(i)
+                if key == HEADER and value is not None:
+                    header = json.loads(value)
+                elif value is None:
+                    core.windows.pop(_place(key), None)
+                else:
+                    core.windows[_place(key)] = _window(value)
         if core.windows and not header:
             raise StateLost(f"{topic}/{partition} has windows but no header: it is not the workers' state")
         core.watermarks_ms = header.get("watermarks_ms", core.watermarks_ms)
