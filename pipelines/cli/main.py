@@ -8,6 +8,7 @@ import typer
 
 from pipelines.cli import doctor, land, simulate, status, topics, up, version, worker
 from pipelines.cli.bench import command as bench
+from pipelines.cli.chaos import command as chaos
 from pipelines.cli.exits import EPILOG, ExitCode, code_of, tell
 from pipelines.cli.sources import DEBUG_VARIABLE
 
@@ -28,6 +29,7 @@ app.command("worker", epilog=EPILOG)(worker.worker)
 app.command("land", epilog=EPILOG)(land.land)
 app.command("simulate", epilog=EPILOG)(simulate.simulate)
 app.add_typer(topics.app, name="topics")
+app.command("chaos", epilog=EPILOG)(chaos.chaos)
 app.add_typer(bench.app, name="bench")
 app.command("version", epilog=EPILOG)(version.version)
 

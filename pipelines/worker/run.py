@@ -24,7 +24,7 @@ from pipelines.worker.customer_records import CustomerRecords
 from pipelines.worker.customers import CustomerStage
 from pipelines.worker.decoding import InteractionDecoder
 from pipelines.worker.encoding import Encoder
-from pipelines.worker.engine import Engine
+from pipelines.worker.faults import engine_class
 from pipelines.worker.settings import WorkerOptions
 from pipelines.worker.stage import Stage
 from pipelines.worker.touchpoints import TouchpointStage, partial_reader
@@ -186,7 +186,7 @@ async def _run(kafka: KafkaConnection, options: WorkerOptions, parts: _Parts) ->
         stopped.set()
 
     fetch = FetchSettings(partition_bytes=options.fetch_max_bytes, total_bytes=options.fetch_max_bytes * 4)
-    engine = Engine(
+    engine = engine_class()(
         kafka=kafka,
         group_id=options.app_id,
         stages=parts.stages,

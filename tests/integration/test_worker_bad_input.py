@@ -20,12 +20,12 @@ from connectors.kafka.connection import KafkaConnection
 from connectors.registry.client import SchemaRegistry, register_contract
 from connectors.registry.connection import RegistryConnection
 from connectors.registry.server import EmbeddedRegistry
+from pipelines.cli.chaos.outcome import outcome
 from pipelines.cli.exits import ExitCode
 from pipelines.index import murmur2
 from schemas.interactions import Interaction, InteractionEncoder
 from schemas.topics import DEAD_LETTERS, INTERACTIONS, SCORES, STATE, WAIT_PARTIALS, TopicNames, avro_schema
 from schemas.wire import frame_header
-from tests.integration.outcome import outcome
 from tests.integration.workers import WorkerProcess, wait_until_processed
 from tests.polling import wait_until
 from tests.reading import read_topic
@@ -123,7 +123,7 @@ class Sender:
 
 def counted(kafka: KafkaConnection, names: TopicNames) -> Counter[str]:
     """Interactions of each customer, as the last score says."""
-    return Counter({name: s["interactions"] for name, s in outcome(kafka, names).scores.items()})
+    return Counter({name: s.interactions for name, s in outcome(kafka, names).scores.items()})
 
 
 def dead_letters(kafka: KafkaConnection, names: TopicNames) -> list[tuple[bytes | None, bytes | None, Headers, str]]:

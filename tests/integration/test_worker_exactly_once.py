@@ -17,10 +17,12 @@ from connectors.registry.client import SchemaRegistry, register_contract
 from connectors.registry.connection import RegistryConnection
 from connectors.simulator.producer import simulate
 from connectors.simulator.simulation import crowd_interactions
+from pipelines.cli.chaos.outcome import outcome
+from pipelines.cli.chaos.workers import lag
 from schemas.interactions import InteractionEncoder
 from schemas.topics import INTERACTIONS, REKEYED, TopicNames
-from tests.integration.outcome import assert_exactly_once, models, outcome
-from tests.integration.workers import WorkerProcess, lag, wait_until_processed
+from tests.integration.outcome import assert_exactly_once, models
+from tests.integration.workers import WorkerProcess, wait_until_processed
 from tests.polling import wait_until
 from tests.reading import read_topic
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.cli.chaos.model import Model
 from schemas.acceptance import MAX_CUSTOMER_BYTES, MAX_DURATION_MS, refuse, refuse_compiled
 from tests.batches import POLICY, POLICY_TEXT
-from tests.model import Model
 
 APPENDED_MS = 1_790_000_000_000
 MAX_AGE_MS, MAX_AHEAD_MS = POLICY.file.acceptance.max_age, POLICY.file.acceptance.max_ahead

@@ -26,12 +26,12 @@ from pipelines.cli.bench.profile import STEPS, Step
 from pipelines.cli.bench.progress import Steady, steady_part
 from pipelines.cli.bench.report import comparison, machine
 from pipelines.cli.bench.stand import BenchFailed
+from pipelines.cli.chaos.model import Model
 from pipelines.cli.exits import ExitCode
 from pipelines.cli.main import exit_code
 from pipelines.policy import parse_policy
 from schemas.interactions import Interaction, InteractionEncoder, avro_record
 from schemas.topics import avro_schema
-from tests.model import Model
 
 ROOT = Path(__file__).parents[2]
 PEERS = ("bytewax", "faust", "quixstreams")

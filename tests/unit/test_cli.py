@@ -23,6 +23,7 @@ COMMANDS = (
     "worker",
     "land",
     "simulate",
+    "chaos",
     "version",
     "topics apply",
     "topics diff",

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from pipelines import index, partition, scoring, signals, windows
 from pipelines.alerts import Alert
+from pipelines.cli.chaos.model import BandAlert, Model, Place, Waits
 from pipelines.partition import CustomerPartition
 from pipelines.policy import Policy, parse_policy
 from pipelines.scores import ScoreColumns
@@ -24,7 +25,6 @@ from pipelines.windows import NO_TIME, WindowState
 from schemas.columnar.writer import ColumnarWriter
 from schemas.topics import avro_schema
 from tests.batches import BEGIN_MS, MINUTE_MS, POLICY, POLICY_TEXT, Event, Step, Tick, batch_of, event, journeys
-from tests.model import BandAlert, Model, Place, Waits
 
 Cut = Literal["", "batch", "checkpoint", "restart"]
 CUTS = st.lists(st.sampled_from(["", "", "batch", "checkpoint", "restart"]), max_size=40)

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.cli.chaos.model import Model
 from pipelines.partition import CustomerPartition
 from pipelines.policy import parse_policy
 from pipelines.scoring import cool_rows_compiled, decayed, heat_after, left_after
 from tests.batches import BEGIN_MS, MINUTE_MS, POLICY, POLICY_TEXT, batch_of, event
-from tests.model import Model
 
 HALF_LIFE_MS, CAP = np.array([600_000.0, 180_000.0]), np.array([25.0, 20.0])
 

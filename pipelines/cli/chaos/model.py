@@ -1,7 +1,7 @@
-"""What the core must give, written slowly and obviously, from the policy's text on: an oracle for tests.
+"""What the core must give, written slowly and obviously, from the policy's text on: an oracle for chaos and for tests.
 
-It shares no code with pipelines/. One Model is one source partition: the watermark belongs to a partition, and what is
-late depends on it. ``added`` brings the windows of several partitions together.
+It shares no code with the core, and imports nothing of ours. One Model is one source partition: the watermark belongs
+to a partition, and what is late depends on it. ``added`` brings the windows of several partitions together.
 """
 
 import re

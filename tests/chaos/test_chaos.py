@@ -1,0 +1,49 @@
+"""Workers are killed, frozen and stopped while interactions come in, and nobody can tell; a planted bug is found."""
+
+import json
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from connectors.kafka.connection import KafkaConnection
+from connectors.registry.connection import RegistryConnection
+from pipelines.cli.chaos.plan import Plan, Report
+from pipelines.cli.chaos.run import SESSION_S, Run
+from pipelines.cli.chaos.schedule import drawn
+from pipelines.worker.faults import Bug, Faults
+from schemas.topics import TopicNames
+
+SEED = 10
+SECONDS = 24.0
+
+
+def run(plan: Plan, kafka: KafkaConnection, registry: RegistryConnection, names: TopicNames, directory: Path) -> Report:
+    return Run(plan, kafka, registry, names, directory, broker=None, say=print).execute()
+
+
+def test_nothing_is_lost_and_nothing_counts_twice_whatever_happens_to_workers(
+    kafka: KafkaConnection, registry: RegistryConnection, names: TopicNames, tmp_path: Path
+) -> None:
+    actions = drawn(SEED, SECONDS, workers=2, session_s=SESSION_S, broker=False)
+    deeds = [action.deed for action in actions]
+    assert {"kill", "freeze", "stop"} <= set(deeds), "this seed leaves something out: take another one"
+    report = run(Plan(SEED, SECONDS, 1_200.0, 2, actions), kafka, registry, names, tmp_path)
+    assert report.problems == []
+    assert report.sent > SECONDS * 1_100
+    assert [report.done[deed] for deed in set(deeds)] == [deeds.count(deed) for deed in set(deeds)]
+    assert min(report.faults[fault] for fault in ("batches thrown away", "rewinds", "time-outs")) > 0
+    assert report.counts["revisions of alerts"] > 1_000
+    assert report.told["windows"] > report.counts["windows"] > 10
+    assert json.loads(json.dumps(report.as_json()))["ok"]
+
+
+@pytest.mark.parametrize("bug", get_args(Bug))
+def test_a_planted_bug_is_found(
+    bug: Bug, kafka: KafkaConnection, registry: RegistryConnection, names: TopicNames, tmp_path: Path
+) -> None:
+    plan = Plan(SEED, 2.0, 1_000.0, 1, [], plant=bug, faults=Faults(), customers=500)
+    report = run(plan, kafka, registry, names, tmp_path)
+    assert len(report.planted) == 1, "it struck once"
+    assert not any("did not take effect" in problem for problem in report.problems)
+    assert not report.ok
