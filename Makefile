@@ -7,9 +7,12 @@ FOR ?=
 DATA ?=
 TESTS ?=
 UPGRADE ?=
+MINUTES ?= 20
+SEED ?= 1
+BROKER ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types lock clean bench peers
+.PHONY: help install demo test lint types lock clean bench peers chaos
 
 help:  ## what can be asked for
 	@echo 'make TARGET:'
@@ -23,6 +26,9 @@ demo: install  ## the whole pipeline on this machine with simulated customers (F
 
 test: install  ## the whole suite (TESTS='tests/unit -k score' runs a part)
 	@$(BIN)/python -m pytest $(TESTS)
+
+chaos: install  ## workers are killed under load, nothing may be lost (MINUTES=20, SEED=1, BROKER=1); docs/chaos.md
+	@$(BIN)/friction chaos --minutes $(MINUTES) --seed $(SEED) $(if $(BROKER),--broker)
 
 lint: install  ## ruff: rules and format
 	@$(BIN)/ruff check .
