@@ -102,10 +102,12 @@ class Acquisitions:
             producer.start(cancelled=void)
             with LogReader(self._kafka, self._group_id) as reader:
                 work = stage.restore(reader, partition, cancelled=void)
+                told = reader.committed([(topic, partition) for topic in stage.inputs])
         except BaseException:
             producer.close()
             raise
-        return Owned(stage, partition, work, producer, dict(work.next_offsets))
+        mirrored = all(told[topic, partition] == at for topic, at in work.next_offsets.items())
+        return Owned(stage, partition, work, producer, dict(work.next_offsets), mirrored=mirrored)
 
 
 async def _proven(consumer: Consumer) -> bool:

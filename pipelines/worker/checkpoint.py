@@ -33,7 +33,7 @@ class Checkpoints:
     def due(self, owned: Owned, *, now: bool) -> bool:
         """Whether a checkpoint should begin."""
         urgency = owned.work.urgency()
-        if urgency is Urgency.NOTHING:
+        if urgency is Urgency.NOTHING and owned.mirrored:
             return False
         age_s = monotonic() - owned.checkpoint_s
         return now or age_s >= (self.alert_gap_s if urgency >= Urgency.ALERTS else self.interval_s)
@@ -66,7 +66,7 @@ class Checkpoints:
         metrics.TRANSACTIONS.labels(owned.stage.name, type(outcome).__name__.lower()).inc()
         match outcome:
             case Committed():
-                owned.committed = offsets
+                owned.committed, owned.mirrored = offsets, True
                 metrics.RECORDS_WRITTEN.labels(owned.stage.name).inc(records)
                 return None
             case Fenced(reason):

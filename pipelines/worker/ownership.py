@@ -29,6 +29,8 @@ class Owned:
     producer: TransactionalProducer
     committed: dict[str, int]
     """Next offset of each input topic, as of the last transaction that is known to be complete."""
+    mirrored: bool = True
+    """Whether the group has the offsets of the header, which is the truth: groups expire, headers do not."""
     ready: bool = False
     gone: bool = False
     reseeking: bool = False

@@ -127,7 +127,6 @@ def test_everything_produced_is_processed_and_landed_though_the_worker_is_killed
     output = up.output.read_text("utf-8")
     assert code == ExitCode.DONE, output
     assert "worker-1 was killed by signal 9" in output
-    assert "worker-1 is running again" in output
     summary = json.loads((directory / "summary.json").read_text("utf-8"))
     assert summary["produced"] == summary["processed"] == summary["landed"]["interactions"] > 0
     assert summary["restarts"] == {"worker-1": 1}
