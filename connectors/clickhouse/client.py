@@ -89,9 +89,10 @@ def _mapped(
     code: int | None = getattr(error, "code", None)
     untrusted = _untrusted(error)
     if untrusted is not None:
+        said = getattr(untrusted, "verify_message", untrusted)  # aiohttp's subclass has it in its text alone
         return SettingsError(
-            f"The certificate of ClickHouse at {connection.url} is not trusted: {untrusted.verify_message}. Name the "
-            "authority that signed it with clickhouse.ca_file, and the server as its certificate does."
+            f"The certificate of ClickHouse at {connection.url} is not trusted: {said}. Name the authority that signed "
+            "it with clickhouse.ca_file, and the server as its certificate does."
         )
     if code in _WRONG_CREDENTIALS or (code is None and _REFUSED.search(str(error))):
         return SettingsError(

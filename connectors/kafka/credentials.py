@@ -16,10 +16,9 @@ def faust_credentials(kafka: KafkaConnection) -> Any:
     """
     context = kafka.tls_context()
     if kafka.uses_sasl:
-        logging.getLogger("aiokafka.conn").setLevel(logging.INFO)  # at "debug" it writes the password of PLAIN
         return faust.SASLCredentials(
             username=kafka.sasl_username,
-            password=kafka.sasl_password.get_secret_value() if kafka.sasl_password else None,
+            password=_password(kafka),
             ssl_context=context,
             mechanism=kafka.sasl_mechanism,
         )
@@ -41,6 +40,12 @@ def aiokafka_arguments(kafka: KafkaConnection) -> dict[str, Any]:
         arguments |= {
             "sasl_mechanism": kafka.sasl_mechanism,
             "sasl_plain_username": kafka.sasl_username,
-            "sasl_plain_password": kafka.sasl_password.get_secret_value() if kafka.sasl_password else None,
+            "sasl_plain_password": _password(kafka),
         }
     return arguments
+
+
+def _password(kafka: KafkaConnection) -> str | None:
+    """Return the password, and see that aiokafka never logs the request in which it sends it."""
+    logging.getLogger("aiokafka.conn").setLevel(logging.INFO)  # it does at "debug"
+    return kafka.sasl_password.get_secret_value() if kafka.sasl_password else None

@@ -1,6 +1,9 @@
 """What each client library is given of a connection, and which settings are refused, by their names."""
 
+import logging
 import ssl
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from connectors.clickhouse.connection import ClickHouseConnection
 from connectors.kafka.connection import KafkaConnection
-from connectors.kafka.credentials import faust_credentials
+from connectors.kafka.credentials import aiokafka_arguments, faust_credentials
 from connectors.registry.connection import RegistryConnection
 from schemas.errors import SettingsError
 from tests.authority import Authority, Certificate
@@ -43,7 +46,8 @@ def kafka(protocol: str, **more: str) -> KafkaConnection:
     return KafkaConnection.model_validate({"bootstrap_servers": "k:9092", "security_protocol": protocol, **more})
 
 
-def aiokafka_arguments(connection: KafkaConnection) -> dict[str, Any]:
+def by_faust(connection: KafkaConnection) -> dict[str, Any]:
+    """What Faust makes of our credentials, which is what its aiokafka clients get."""
     return dict(credentials_to_aiokafka_auth(faust_credentials(connection)))
 
 
@@ -62,21 +66,21 @@ def test_both_kafka_libraries_get_what_the_protocol_needs_and_no_more(protocol: 
         }
     assert connection.confluent() == said
 
-    given = aiokafka_arguments(connection)
-    context = given.pop("ssl_context", None)
-    assert (context is not None) == protocol.endswith("SSL")
     expected: dict[str, object] = {"security_protocol": protocol}
     if protocol.startswith("SASL"):
         expected |= {"sasl_mechanism": "SCRAM-SHA-512", "sasl_plain_username": "ana", "sasl_plain_password": SECRET}
-    assert given == expected
+    direct = aiokafka_arguments(connection)
+    assert direct.pop("bootstrap_servers") == ["k:9092"]
+    for given in (direct, by_faust(connection)):
+        assert (given.pop("ssl_context", None) is not None) == protocol.endswith("SSL")
+        assert given == expected
 
 
 def test_a_broker_must_show_a_certificate_of_the_named_authority_and_of_its_own_name(tls: dict[str, str]) -> None:
-    context = aiokafka_arguments(kafka("SSL", **tls))["ssl_context"]
-    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
-    assert [dict(pair for (pair,) in one["subject"])["commonName"] for one in context.get_ca_certs()] == [
-        "authority ours"
-    ]
+    for context in (one(kafka("SSL", **tls))["ssl_context"] for one in (aiokafka_arguments, by_faust)):
+        assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+        subjects = [dict(pair for (pair,) in one["subject"]) for one in context.get_ca_certs()]
+        assert subjects == [{"commonName": "authority ours"}]
 
 
 def test_without_a_named_authority_those_of_the_system_are_trusted() -> None:
@@ -131,7 +135,7 @@ def test_a_tls_file_that_cannot_be_used_is_told_by_its_setting_before_any_client
     authority.sign("other").key_file.rename(tmp_path / "other.key")
     named = {key: str(tmp_path / value) if key.endswith("file") else value for key, value in wrong.items()}
     connection = kafka("SSL", **{**tls, **named})
-    for ask in (connection.confluent, lambda: faust_credentials(connection)):
+    for ask in (connection.confluent, partial(faust_credentials, connection), partial(aiokafka_arguments, connection)):
         with pytest.raises(SettingsError, match=reason) as caught:
             ask()
         assert SECRET not in str(caught.value)
@@ -201,3 +205,15 @@ def test_neither_a_connection_nor_its_errors_show_a_secret(
 
 def test_the_credentials_of_faust_do_not_show_the_password() -> None:
     assert SECRET not in repr(faust_credentials(kafka("SASL_PLAINTEXT", **SASL)))
+
+
+@pytest.mark.parametrize("give", [faust_credentials, aiokafka_arguments])
+def test_aiokafka_does_not_log_the_request_that_holds_the_password(give: Callable[[KafkaConnection], object]) -> None:
+    requests = logging.getLogger("aiokafka.conn")
+    before = requests.level
+    requests.setLevel(logging.DEBUG)
+    try:
+        give(kafka("SASL_SSL", **SASL))
+        assert not requests.isEnabledFor(logging.DEBUG)
+    finally:
+        requests.setLevel(before)
