@@ -10,6 +10,7 @@ UPGRADE ?=
 MINUTES ?= 20
 SEED ?= 1
 BROKER ?=
+BENCH ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint types lock clean bench peers chaos
@@ -44,7 +45,9 @@ clean:  ## what builds and test runs left here; .venv and the data of the demo s
 	@rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -type d -name __pycache__ -not -path './.*/*' -not -path './data/*' -prune -exec rm -rf {} +
 
-# Not in the help: they measure with `friction bench`, which is not written yet, and say so.
-bench peers:
-	@echo 'make $@ needs the command "friction bench", which is not written yet (see README.md, "Not there yet").' >&2
-	@exit 2
+peers: install  ## what `friction bench engine --peers` compares with: Faust, Quix Streams, Bytewax, in .peers
+	@PYTHON='$(PYTHON)' tools/peers
+
+bench: install  ## all measurements against their bounds, some 30 minutes (BENCH=latency takes one); docs/bench.md
+	@PYTHON='$(PYTHON)' tools/peers || echo 'make bench: goes on without the peers that cannot be installed' >&2
+	@$(BIN)/python -m pytest -s --timeout 3600 tests/bench/bench_$(or $(BENCH),*).py

@@ -8,6 +8,7 @@ would cost more on each event.
 
 # ruff: noqa: ANN001, ANN201 - as in the peer's own examples
 
+import logging
 import sys
 
 import faust
@@ -15,6 +16,9 @@ from job import Job, described
 
 said = described()
 job = Job(said)
+
+for name in ("aiokafka", "faust", "mode"):  # or a tenth of its time goes into debug records that nobody sees
+    logging.getLogger(name).setLevel(logging.WARNING)
 
 app = faust.App(
     f"{said['prefix']}faust",

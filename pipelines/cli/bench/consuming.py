@@ -21,7 +21,7 @@ def consume(kafka: KafkaConnection, topic: str, *, events: int) -> Steady:
     The steady part begins when the first batch is there.
 
     Raises:
-        BenchFailed: it ends before ``events``, or nothing comes any more.
+        BenchFailed: there is only one batch, or nothing comes any more.
     """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
         return alone.submit(_consume_all, kafka, topic, events).result()
@@ -44,6 +44,8 @@ def _consume_all(kafka: KafkaConnection, topic: str, events: int) -> Steady:
         consumer.assign([TopicPartition(topic, p, 0) for p in sorted(found)])
         seen = _read(consumer)
         first, begun_s, begun_cpu_s = seen, time.monotonic(), _cpu_s()
+        if first >= events:
+            raise BenchFailed(f"The bare consumer got all {events:,} events at once: ask for more than {BATCH:,}")
         while seen < events:
             seen += _read(consumer)
         return Steady(seen - first, time.monotonic() - begun_s, _cpu_s() - begun_cpu_s)

@@ -7,7 +7,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import fastavro
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
@@ -126,7 +126,12 @@ def _last(kafka: KafkaConnection, topic: str) -> tuple[int, dict[bytes, bytes]]:
 def reader(schema_name: str) -> Callable[[bytes], dict[str, Any]]:
     """Return what decodes a framed value; times become datetimes."""
     schema = fastavro.parse_schema(json.loads(avro_schema(schema_name)))
-    return lambda value: fastavro.schemalessreader(io.BytesIO(value[HEADER_BYTES:]), schema, None)
+
+    def read(value: bytes) -> dict[str, Any]:
+        record = fastavro.schemaless_reader(io.BytesIO(value[HEADER_BYTES:]), schema, None)
+        return cast("dict[str, Any]", record)
+
+    return read
 
 
 def _same(what: str, found: Counter[bytes], sent: Counter[bytes]) -> None:

@@ -74,7 +74,7 @@ class Peer:
                     warm=min(WARM_EVENTS, self._events(stand) // 10),
                     until=min(WARM_EVENTS + STEADY_EVENTS, self._events(stand)),
                     check=check,
-                    within_s=_START_S + STEADY_EVENTS / 1000,
+                    within_s=_START_S + STEADY_EVENTS / 300,
                 )
         finally:
             stop_child(child, timeout_s=_STOP_S)

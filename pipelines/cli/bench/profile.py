@@ -43,7 +43,7 @@ def profile(stand: Stand, *, events: int, customers: int) -> dict[str, Any]:
     """Process a topic once with a worker that times its steps.
 
     steps: wall and CPU seconds for a million events. Wall seconds of steps overlap: commits run in threads, and wait.
-    threads: CPU seconds for a million events, the start of the process included.
+    threads: CPU seconds for a million events, without the start of the process.
     """
     filled = fill(stand, events=events, customers=customers)
     file = stand.directory / "profile.json"

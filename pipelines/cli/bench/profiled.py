@@ -2,7 +2,7 @@
 
 The steps are wrapped in the process that is measured, nothing else changes; a wrapped call costs about a microsecond,
 and there are some thousand of them in a million events. What is written to FILE at the end is JSON: by step the number
-of calls, wall and CPU seconds, and by thread the CPU seconds.
+of calls, wall and CPU seconds, and by thread the CPU seconds without those of the start.
 """
 
 import json
@@ -18,7 +18,7 @@ from typing import Any
 from pipelines.cli.bench.profile import STEPS
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_LOOK_S = 0.5
+_LOOK_S = 0.05
 
 
 class Times:
@@ -27,7 +27,13 @@ class Times:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self.steps: dict[str, list[float]] = {}
-        self.threads: dict[str, float] = {}
+        self._used: dict[str, float] = {}
+        self._before: dict[str, float] = {}
+
+    @property
+    def threads(self) -> dict[str, float]:
+        """CPU seconds by name of the thread, since the first step or a moment before it."""
+        return {name: used - self._before.get(name, 0.0) for name, used in self._used.items()}
 
     def wrap(self, owner: Any, name: str, step: str) -> None:
         """Time every call of ``owner.name``."""
@@ -63,7 +69,9 @@ class Times:
             name = name.rstrip("0123456789").rstrip("_-")  # of a pool one line
             used[name] = used.get(name, 0.0) + (int(fields[11]) + int(fields[12])) / _TICKS
         for name, seconds in used.items():
-            self.threads[name] = max(self.threads.get(name, 0.0), seconds)
+            self._used[name] = max(self._used.get(name, 0.0), seconds)
+        if not self.steps:
+            self._before = dict(self._used)
 
 
 def _run(file: Path, worker: Callable[[], int]) -> int:

@@ -49,7 +49,7 @@ def restore(stand: Stand, *, customers: int, updates: int) -> dict[str, Any]:
         at_s = max(when for name, when in ready.items() if name.startswith("customers/"))
         time.sleep(_SETTLED_S)
         full_bytes = resident_bytes(worker.pid)
-        assigned = worker.said("assigned {")
+        assigned = worker.said(" in generation ")
         worker.stop()
     finally:
         worker.kill()
