@@ -19,7 +19,8 @@ def recover(stand: Stand, *, rate: float, customers: int) -> dict[str, Any]:
     """Kill one of two workers, twice, while interactions come at a rate.
 
     survivor_s: the other one takes its partitions over. restart_s: it is started again at once, as the same static
-    member; one that starts for longer than the session timeout finds that the other one was faster. Each from the kill until every partition has committed what it held then.
+    member; one that starts for longer than the session timeout finds that the other one was faster. Each from the
+    kill until every partition has committed what it held then.
 
     Raises:
         BenchFailed: the workers did not share the partitions, or what was there was never committed.
