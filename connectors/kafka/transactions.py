@@ -133,6 +133,9 @@ class TransactionalProducer:
             transaction_timeout_ms=int(self.timeout_s * 1000),
             linger_ms=2,
             reconnect_backoff_max_ms=1000,
+            # otherwise a broker that comes back is another one to the client, which waits for the old one for ever in
+            # send_offsets_to_transaction (librdkafka issues 5456 and 5511)
+            metadata_recovery_strategy="none",
             compression_type="lz4",
             message_max_bytes=MAX_MESSAGE_BYTES,
             queue_buffering_max_messages=2_000_000,
@@ -163,7 +166,10 @@ class TransactionalProducer:
         raise Cancelled
 
     def commit(self, outgoing: Outgoing) -> CommitOutcome:
-        """Write it all in one transaction, or nothing. Takes little more than ``timeout_s``, even if Kafka is away."""
+        """Write it all in one transaction, or nothing.
+
+        Takes little more than ``timeout_s`` when Kafka is away; but librdkafka has been seen to wait for ever (5456).
+        """
         producer, end_s = self._producer, monotonic() + self.timeout_s
         self._undelivered = None
         try:
@@ -176,7 +182,7 @@ class TransactionalProducer:
             for r in outgoing.records:
                 producer.produce(r.topic, r.value, r.key, partition=r.partition, headers=r.headers)
             positions = [TopicPartition(t, p, offset) for (t, p), offset in outgoing.offsets.items()]
-            producer.send_offsets_to_transaction(positions, self._group, self.timeout_s)
+            producer.send_offsets_to_transaction(positions, self._group, max(end_s - monotonic(), _LOOK_S))
             return self._end(end_s)
         except KafkaException as error:
             return self._outcome(error.args[0])

@@ -2,10 +2,28 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from threading import Thread
 from typing import Any
 
 THREADS = 16
+
+
+class OwnThreads(Executor):
+    """A new thread for each call, which nobody waits for at the end: a call may never come back."""
+
+    def submit(self, call: Callable[..., Any], /, *arguments: Any, **more: Any) -> "Future[Any]":
+        """Run it."""
+        future: Future[Any] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(call(*arguments, **more))
+            except BaseException as error:  # noqa: BLE001 - whoever awaits it decides
+                future.set_exception(error)
+
+        Thread(target=run, name="engine-own", daemon=True).start()
+        return future
 
 
 class Background:
@@ -13,6 +31,7 @@ class Background:
 
     def __init__(self, fail: Callable[[BaseException], None]) -> None:
         self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="engine")
+        self.own_threads = OwnThreads()
         self._fail = fail
         self._tasks: set[asyncio.Task[None]] = set()
 

@@ -42,6 +42,10 @@ class Checkpoints:
         """Whether so much has changed while a transaction is in flight that processing should wait for it."""
         return owned.in_flight is not None and owned.work.urgency() is Urgency.MANY
 
+    def overdue(self, owned: Owned, *, after_s: float) -> bool:
+        """Whether its transaction has been in flight for longer than ``after_s``."""
+        return owned.in_flight is not None and monotonic() - owned.checkpoint_s > after_s
+
     def begin(self, owned: Owned, threads: Executor) -> "asyncio.Future[Written]":
         """Copy what has changed and hand it to a thread."""
         snapshot = owned.work.snapshot()

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 FLUSH_S = 4.0  # how long a revocation may wait for transactions; heartbeats run meanwhile
 REGISTRY_RETRY_S = 0.5
 REACQUIRE_S = 0.2
+OVERDUE_S = 5.0  # beyond the transaction's time-out
 
 _APART = (
     "partition {1} of {0} is not assigned to one worker: the topics have different numbers of partitions now. They "
@@ -251,7 +252,7 @@ class Engine:
         if owned.gone or not owned.ready or owned.in_flight is not None or not self._checkpoints.due(owned, now=now):
             return None
         try:
-            in_flight = self._checkpoints.begin(owned, self._background.threads)
+            in_flight = self._checkpoints.begin(owned, self._background.own_threads)
         except Exception as error:  # noqa: BLE001 - half of the changes may have been taken: nothing must follow them
             self.fail(error)
             return None
@@ -295,8 +296,10 @@ class Engine:
         return True
 
     def tick(self) -> None:
-        """Begin the checkpoints that are due. Called every few milliseconds."""
+        """Begin the checkpoints that are due, give up those that do not end. Called every few milliseconds."""
         for owned in list(self.owned.values()):
+            if self._checkpoints.overdue(owned, after_s=self._transaction_timeout_s + OVERDUE_S):
+                self._acquire_again(owned, "its transaction does not come to an end")
             self._checkpoint_if_due(owned)
 
     def advance(self) -> None:
