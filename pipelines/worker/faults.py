@@ -149,6 +149,8 @@ class _Planted:
     """The bug of a worker: it strikes once."""
 
     def __init__(self, bug: Bug | None) -> None:
+        self.lost_key: bytes | None = None
+        """Key of the row that is left out from now on: written once more, it would be as if nothing had been."""
         self._bug = bug
         self._opportunities = 0
 
@@ -255,14 +257,21 @@ class _WitnessedSnapshot:
         outgoing = self.snapshot.outgoing()
         rows = [batch for batch in outgoing.batches if batch.topic.endswith(STATE) and len(batch.messages) > 1]
         if rows and self.planted.strikes("lose-row"):
-            lost = OutgoingBatch(rows[0].topic, rows[0].partition, rows[0].messages[1:])
-            outgoing = replace(outgoing, batches=[lost if batch is rows[0] else batch for batch in outgoing.batches])
-            self.bugs.append(f"the row of {rows[0].messages[0]['key']!r} was not stored")
+            self.planted.lost_key = rows[0].messages[0]["key"]
+            self.bugs.append(f"the row of {self.planted.lost_key!r} is not stored any more")
         elif rows and self.planted.strikes("send-twice"):
             outgoing = replace(outgoing, batches=[*outgoing.batches, *outgoing.batches])
             self.bugs.append("all records of a checkpoint were written twice")
+        if self.planted.lost_key is not None:
+            outgoing = replace(outgoing, batches=[self._without_lost(batch) for batch in outgoing.batches])
         if self.witness is None:
             return outgoing
         value = json.dumps({**self.told, "planted": self.bugs}).encode()
         record = OutgoingRecord(self.witness, self.partition, None, value, [])
         return replace(outgoing, records=[*outgoing.records, record])
+
+    def _without_lost(self, batch: OutgoingBatch) -> OutgoingBatch:
+        if not batch.topic.endswith(STATE):
+            return batch
+        kept = [message for message in batch.messages if message["key"] != self.planted.lost_key]
+        return OutgoingBatch(batch.topic, batch.partition, kept)

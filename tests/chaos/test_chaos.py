@@ -9,13 +9,14 @@ import pytest
 from connectors.kafka.connection import KafkaConnection
 from connectors.registry.connection import RegistryConnection
 from pipelines.cli.chaos.plan import Plan, Report
-from pipelines.cli.chaos.run import SESSION_S, Run
+from pipelines.cli.chaos.run import NOT_FOUND, SESSION_S, Run
 from pipelines.cli.chaos.schedule import drawn
 from pipelines.worker.faults import Bug, Faults
 from schemas.topics import TopicNames
 
-SEED = 10
-SECONDS = 24.0
+SEED = 357
+SECONDS = 28.0
+OFTEN = Faults(throw_away=0.1, rewind=0.1, time_out=0.1)
 
 
 def run(plan: Plan, kafka: KafkaConnection, registry: RegistryConnection, names: TopicNames, directory: Path) -> Report:
@@ -26,12 +27,12 @@ def test_nothing_is_lost_and_nothing_counts_twice_whatever_happens_to_workers(
     kafka: KafkaConnection, registry: RegistryConnection, names: TopicNames, tmp_path: Path
 ) -> None:
     actions = drawn(SEED, SECONDS, workers=2, session_s=SESSION_S, broker=False)
-    deeds = [action.deed for action in actions]
-    assert {"kill", "freeze", "stop"} <= set(deeds), "this seed leaves something out: take another one"
-    report = run(Plan(SEED, SECONDS, 1_200.0, 2, actions), kafka, registry, names, tmp_path)
+    report = run(Plan(SEED, SECONDS, 1_200.0, 2, actions, faults=OFTEN), kafka, registry, names, tmp_path)
     assert report.problems == []
     assert report.sent > SECONDS * 1_100
-    assert [report.done[deed] for deed in set(deeds)] == [deeds.count(deed) for deed in set(deeds)]
+    assert {"kill", "freeze", "thaw", "stop", "start"} <= report.done.keys(), (
+        "take another seed, which leaves out nothing"
+    )
     assert min(report.faults[fault] for fault in ("batches thrown away", "rewinds", "time-outs")) > 0
     assert report.counts["revisions of alerts"] > 1_000
     assert report.told["windows"] > report.counts["windows"] > 10
@@ -45,5 +46,5 @@ def test_a_planted_bug_is_found(
     plan = Plan(SEED, 2.0, 1_000.0, 1, [], plant=bug, faults=Faults(), customers=500)
     report = run(plan, kafka, registry, names, tmp_path)
     assert len(report.planted) == 1, "it struck once"
-    assert not any("did not take effect" in problem for problem in report.problems)
+    assert not any(NOT_FOUND in problem for problem in report.problems)
     assert not report.ok

@@ -10,11 +10,10 @@ from connectors.kafka.connection import KafkaConnection
 from pipelines.cli.chaos.model import Model, added
 from pipelines.cli.chaos.outcome import Outcome, avro
 from pipelines.cli.chaos.reading import read_topic
-from pipelines.cli.chaos.witness import Advances
+from pipelines.cli.chaos.witness import CLOCK_MS, Advances
 from schemas.topics import INTERACTIONS, TopicNames
 
 TOLERANCE = 1e-9  # relative; the model raises 0.5 to a power where the core takes exp2
-CLOCK_MS = 250  # a record's append time may be so much before the moment at which the broker shows it
 EXAMPLES = 3
 
 K = TypeVar("K")

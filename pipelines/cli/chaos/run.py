@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from importlib.resources import files
 from pathlib import Path
@@ -33,12 +34,14 @@ SESSION_S = 6.0
 PARTITIONS = 4
 APP_ID = "chaos"
 WITNESS = "chaos.witness"
+NOT_FOUND = "was not found: the comparison is worth nothing"
 
 _DRAIN_S = 120.0
 _SETTLE_ATTEMPTS = 6
 _FORGIVEN_S = 90.0  # after a broker's death: a worker may say that Kafka does not answer, and end
 _RESTART_S = 1.0
 _TICK_S = 0.05
+_LATE_S = 0.5  # less than that is made up for
 
 
 class Run:
@@ -72,6 +75,8 @@ class Run:
         self._workers: dict[int, WorkerProcess] = {}
         self._wanted: dict[int, float] = {}  # workers that should run, and since when
         self._broker_died_s: float | None = None
+        self._starter = ThreadPoolExecutor(1)  # its thread lives as long as we do, and so may the broker
+        self._starting: Future[KafkaConnection] | None = None
 
     def execute(self) -> Report:
         """Do it all. What is found goes into the report.
@@ -119,13 +124,23 @@ class Run:
     # -- what is done to the parts ------------------------------------------------------------------------------
 
     def _disturb(self, production: Production) -> None:
-        """Do what the schedule says, and start again what ended by itself, until the production is over."""
-        left = list(self._plan.actions)
-        while left or production.is_alive():
-            while left and left[0].at_s <= time.monotonic() - self._begun_s:
+        """Do what the schedule says until the production is over, and start again what ended by itself.
+
+        What took long, such as a worker that stops slowly, moves all that follows: the distances stay.
+        """
+        left, moved_s = list(self._plan.actions), 0.0
+        while production.is_alive():
+            late_s = time.monotonic() - self._begun_s - moved_s - left[0].at_s if left else -1.0
+            if late_s >= 0:
+                moved_s += late_s if late_s > _LATE_S else 0.0
                 self._do(left.pop(0))
-            self._look_after()
-            time.sleep(_TICK_S)
+            else:
+                self._look_after()
+                time.sleep(_TICK_S)
+        for worker in self._workers.values():  # nobody stays frozen, nor the broker away
+            worker.thaw()
+        if self._broker is not None:
+            self._starter.submit(self._broker.start).result()
 
     def _do(self, action: Action) -> None:
         worker = self._workers.get(action.worker)
@@ -137,7 +152,7 @@ class Run:
             case "kill broker":
                 self._kill_broker()
             case "start broker" if self._broker is not None:
-                self._broker.start()
+                self._starting = self._starter.submit(self._broker.start)
             case "kill" if worker is not None:
                 self._wanted.pop(action.worker, None)
                 worker.kill()
@@ -178,6 +193,8 @@ class Run:
     def _kill_broker(self) -> None:
         if self._broker is None:
             raise FrictionError("the schedule wants to kill a broker that is not ours")
+        if self._starting is not None:
+            self._starting.result()
         os.kill(self._broker.pid, signal.SIGKILL)
         while self._broker.failure() is None:  # its process is gone a moment later
             time.sleep(_TICK_S)
@@ -258,6 +275,8 @@ class Run:
             report.problems.append(f"the topic holds {sum(want.ends.values())} interactions, {report.sent} were sent")
         if self._plan.plant is not None and not report.planted:
             report.problems.append(f"the planted bug {self._plan.plant} did not take effect: the run proves nothing")
+        elif self._plan.plant is not None and report.ok:
+            report.problems.append(f"the planted bug {self._plan.plant} took effect and {NOT_FOUND}")
         report.compare_s = time.monotonic() - begun_s
         self._note(f"compared in {report.compare_s:.1f} s")
 

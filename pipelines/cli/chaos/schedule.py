@@ -50,7 +50,7 @@ def drawn(seed: int, seconds: float, *, workers: int, session_s: float, broker: 
             else:
                 begin: Deed = "kill" if deed == "kill" else "stop"
                 actions += [Action(now_s, begin, worker), Action(now_s + away_s, "start", worker)]
-            free_s[worker] = now_s + away_s + random.uniform(2.0, 6.0)  # time enough to begin to work, or not quite
+            free_s[worker] = now_s + away_s + random.uniform(3.0, 8.0)  # time enough to begin to work, or not quite
         now_s += random.uniform(1.5, 4.5)
     return sorted(actions + (_broker_kills(seed, seconds) if broker else []))
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import Message
 
+CLOCK_MS = 250  # clocks are read one after another, and a record is shown a moment after its append time
+
 Advances = list[tuple[int, int]]  # offset before which time passed, and to when, ascending
 
 
@@ -34,6 +36,12 @@ def ways(messages: Iterable[Message]) -> dict[int, Way]:
         if told["from"] != way.end:
             way.problems.append(
                 f"partition {message.partition()}: a checkpoint goes on at {told['from']}, the one before at {way.end}"
+            )
+        written_ms = message.timestamp()[1]
+        if any(to_ms > written_ms + CLOCK_MS for _, to_ms in told["advances"]):
+            way.problems.append(
+                f"partition {message.partition()}: time passed to {max(told['advances'])[1]}, which is later than "
+                f"{written_ms}, when it was written down"
             )
         way.end = told["to"]
         way.checkpoints += 1
