@@ -35,6 +35,9 @@ def engine(
     events: Events = 4_000_000,
     repeat: Annotated[int, typer.Option(min=1, help="Runs of each, taking turns; the median is told.")] = 3,
     peers: Annotated[bool, typer.Option("--peers", help="Faust, Quix Streams and Bytewax too (`make peers`).")] = False,
+    peer_events: Annotated[
+        int, typer.Option(min=1000, help="Steady part of each peer, in events; fewer only to try it.")
+    ] = 200_000,
     as_json: Json = False,
     kafka: Kafka = None,
     registry: Registry = None,
@@ -53,7 +56,7 @@ def engine(
     from pipelines.cli.bench.stand import standing
 
     with standing(loaded, _say) as stand:
-        found, missing = installed_peers(stand) if peers else ({}, {})
+        found, missing = installed_peers(stand, steady_events=peer_events) if peers else ({}, {})
         compared, written = compare(
             stand, events=events, customers=customers, repeat=repeat, peers=found, missing=missing
         )

@@ -21,6 +21,7 @@ ROOMS = Path(".peers")  # tools/peers makes them
 PROGRAMS = Path("peers")
 WARM_EVENTS = 20_000
 STEADY_EVENTS = 200_000
+_SLOWEST_PER_S = 300.0
 _START_S = 120.0
 _STOP_S = 20.0
 
@@ -40,6 +41,7 @@ class Peer:
     name: str
     python: Path
     program: Path
+    steady_events: int
 
     def run(self, stand: Stand, turn: int) -> Steady:
         """Let it work on the interactions until a steady part is measured, then stop it.
@@ -68,13 +70,15 @@ class Peer:
 
         try:
             with Group(stand.kafka, f"{prefix}seen", scores) as group:
+                total = self._events(stand)
+                warm = min(WARM_EVENTS, self.steady_events // 10, total // 10)
                 return steady_part(
                     group.produced,
                     lambda: cpu_seconds(child.pid),
-                    warm=min(WARM_EVENTS, self._events(stand) // 10),
-                    until=min(WARM_EVENTS + STEADY_EVENTS, self._events(stand)),
+                    warm=warm,
+                    until=min(warm + self.steady_events, total),
                     check=check,
-                    within_s=_START_S + STEADY_EVENTS / 300,
+                    within_s=_START_S + self.steady_events / _SLOWEST_PER_S,
                 )
         finally:
             stop_child(child, timeout_s=_STOP_S)
@@ -104,7 +108,9 @@ class Peer:
         return {"BENCH_JOB": json.dumps(job), "PYTHONPATH": str(PROGRAMS.absolute()), "PYTHONHASHSEED": "0"}
 
 
-def installed_peers(stand: Stand) -> tuple[Mapping[str, tuple[Runner, str]], Mapping[str, str]]:
+def installed_peers(
+    stand: Stand, *, steady_events: int = STEADY_EVENTS
+) -> tuple[Mapping[str, tuple[Runner, str]], Mapping[str, str]]:
     """Return how each peer that is installed is run, with its durability, and why each other one is not.
 
     Raises:
@@ -121,7 +127,7 @@ def installed_peers(stand: Stand) -> tuple[Mapping[str, tuple[Runner, str]], Map
         if not (ROOMS / name / "installed").exists() or not _starts(python):
             missing[name] = f"not measured: {ROOMS / name} is not installed (`make peers` says why)"
             continue
-        peer = Peer(name, python, PROGRAMS / name / "program.py")
+        peer = Peer(name, python, PROGRAMS / name / "program.py", steady_events)
         found[name] = (lambda turn, peer=peer: peer.run(stand, turn)), durability  # type: ignore[misc]  # the default binds it now
     if not found:
         raise SettingsError("--peers: none is installed; `make peers` installs them")

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from connectors.kafka.connection import KafkaConnection
 from pipelines.cli.bench.stand import BenchFailed
@@ -14,6 +14,7 @@ from schemas.errors import StoreUnavailable
 
 LOOK_S = 0.02
 _TIMEOUT_S = 20.0
+_NO_LEADER = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,6 @@ class Group:
     def __init__(self, kafka: KafkaConnection, group_id: str, topic: str) -> None:
         config = kafka.confluent(group_id=group_id, enable_auto_commit=False, isolation_level="read_uncommitted")
         self._consumer = Consumer({**config, "log_level": 0})
-        self._group_id = group_id
         self._topic = topic
         self._partitions: list[int] = []
 
@@ -95,11 +95,9 @@ class Group:
         Raises:
             StoreUnavailable: Kafka does not answer.
         """
-        try:
-            asked = [TopicPartition(self._topic, p) for p in self._numbers()]
-            return {one.partition: max(one.offset, 0) for one in self._consumer.committed(asked, _TIMEOUT_S)}
-        except KafkaException as error:
-            raise StoreUnavailable(f"Kafka did not tell the offsets of {self._group_id}: {error}") from error
+        asked = [TopicPartition(self._topic, p) for p in self._numbers()]
+        told = self._asked(lambda: self._consumer.committed(asked, _TIMEOUT_S))
+        return {one.partition: max(one.offset, 0) for one in told}
 
     def ends(self) -> dict[int, int]:
         """End offset by partition.
@@ -107,13 +105,24 @@ class Group:
         Raises:
             StoreUnavailable: Kafka does not answer.
         """
-        try:
-            return {
-                p: int(self._consumer.get_watermark_offsets(TopicPartition(self._topic, p), _TIMEOUT_S)[1])
-                for p in self._numbers()
-            }
-        except KafkaException as error:
-            raise StoreUnavailable(f"Kafka did not tell the ends of {self._topic}: {error}") from error
+        return {p: self._end(TopicPartition(self._topic, p)) for p in self._numbers()}
+
+    def _end(self, at: TopicPartition) -> int:
+        return int(self._asked(lambda: self._consumer.get_watermark_offsets(at, _TIMEOUT_S))[1])
+
+    def _asked(self, ask: Callable[[], Any]) -> Any:
+        """Ask, and again while a topic that is new has no leader yet."""
+        end_s = time.monotonic() + _TIMEOUT_S
+        while True:
+            try:
+                return ask()
+            except KafkaException as error:
+                passes = error.args[0].retriable() or error.args[0].code() in _NO_LEADER
+                if not passes or time.monotonic() > end_s:
+                    raise StoreUnavailable(
+                        f"Kafka did not tell offsets of {self._topic}: {error.args[0].str()}"
+                    ) from error
+            time.sleep(0.1)
 
     def done(self) -> int:
         """How many offsets are committed."""

@@ -1,6 +1,7 @@
 """What a measurement stands on: a Kafka with topics of its own, a registry, and a place for logs."""
 
 import shutil
+import signal
 import tempfile
 import time
 import uuid
@@ -68,11 +69,14 @@ class Stand:
 def standing(loaded: Loaded, say: Say) -> Iterator[Stand]:
     """Start an embedded broker and registry, unless the settings name others; take away what was made, at the end.
 
+    SIGTERM interrupts meanwhile as Ctrl-C does: call it from the main thread.
+
     Raises:
         FrictionError: a part could not be started or reached.
     """
     names = TopicNames(f"{loaded.settings.topic_prefix}bench-{uuid.uuid4().hex[:8]}-")
     with ExitStack() as stops:
+        stops.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, signal.default_int_handler))
         directory = Path(tempfile.mkdtemp(prefix="friction-bench-"))
         stops.callback(shutil.rmtree, directory, ignore_errors=True)
         lent = "kafka.bootstrap_servers" in loaded.given
