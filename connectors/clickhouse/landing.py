@@ -95,7 +95,7 @@ class Landing:
         self._tables = {names.of(topic): table for topic, table in TABLES.items()}
         self._client: Client | None = None
         self._complained: set[int] = set()
-        self._end: SettingsError | None = None
+        self._end: SettingsError | StoreUnavailable | None = None
         self._report = LandingReport()
 
     @property
@@ -112,7 +112,9 @@ class Landing:
             StatementRejected: ClickHouse refuses a block; nothing of it is committed.
             SchemaIncompatible: the tables are not those of this version (see ``migrate``).
             InvariantBroken: a topic that only workers write has a record that cannot be read.
-            SettingsError: credentials are wrong, or another landing runs with the same instance_id.
+            SettingsError: credentials are wrong.
+            StoreUnavailable: Kafka put it out of its group: another landing runs with the same instance_id, or the
+                broker crashed and forgot who had joined. A new landing goes on where this one committed.
         """
         consumer = Consumer(self._consumer_config())
         try:
@@ -241,9 +243,9 @@ class Landing:
         if refused is not None:
             self._end = refused
         elif error.fatal() or error.code() in _FATAL:
-            self._end = SettingsError(
-                f"Kafka put the landing out of the group {self._group_id}: {error.str()}. "
-                "Another landing may run with the same instance id."
+            self._end = StoreUnavailable(
+                f"Kafka put the landing out of the group {self._group_id}: {error.str()}. Another landing may run with "
+                "the same instance id, or the broker crashed; what was not committed is read again by the next start."
             )
         elif error.code() not in self._complained:
             self._complained.add(error.code())

@@ -13,7 +13,7 @@ def land(
 ) -> None:
     """Bring interactions, scores, waits, alerts and dead letters to ClickHouse until stopped.
 
-    Creates and migrates the tables first.
+    Creates and migrates the tables first; waits for a store that is away.
 
     Example: `friction land --kafka kafka:9092 --registry http://registry:8081 --clickhouse http://clickhouse:8123`
     """
@@ -21,7 +21,6 @@ def land(
         config, assignments, kafka=kafka, registry=registry, clickhouse=clickhouse, prefix=prefix
     ).settings
     from connectors.clickhouse.landing import Landing, LandingMetrics
-    from connectors.clickhouse.migrations import migrate
     from pipelines.cli.stopping import stopped_by_signals
     from pipelines.worker.exporter import start_exporter
     from pipelines.worker.logs import configure_logs
@@ -30,7 +29,6 @@ def land(
     configure_logs(settings.log)
     start_exporter(settings.metrics)
     with stopped_by_signals() as stop:
-        migrate(settings.clickhouse)
         Landing(
             settings.kafka,
             settings.registry,
