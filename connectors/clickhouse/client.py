@@ -27,6 +27,8 @@ _PASSING = frozenset(
     (159, 173, 202, 203, 209, 210, 225, 236, 241, 242, 243, 252, 279, 285, 286, 319, 394, 439, 745, 999)
 )
 _WRONG_CREDENTIALS = frozenset((192, 193, 194, 516))
+_TAG = re.compile(r"<style.*?</style>|<[^>]*>", re.DOTALL)
+_LONGEST_REASON = 200
 _REFUSED = re.compile(r"received HTTP status (401|403|407)\b")  # by something that stands before ClickHouse
 
 
@@ -102,7 +104,10 @@ def _mapped(
     if code in _PASSING:
         return StoreUnavailable(f"ClickHouse at {connection.url} cannot take it now: {error}")
     if code is None and _is_of_the_transport(error):
-        return StoreUnavailable(f"ClickHouse at {connection.url} does not answer: {_reason(error)}")
+        return StoreUnavailable(
+            f"ClickHouse at {connection.url} does not answer: {_reason(error)}. "
+            "Is it running, and is clickhouse.url right?"
+        )
     return StatementRejected(f"ClickHouse at {connection.url} refused a statement: {error}")
 
 
@@ -118,6 +123,11 @@ def _is_of_the_transport(error: ClickHouseError) -> bool:
 
 
 def _reason(error: ClickHouseError) -> str:
-    """The network's own words, without the address with all its settings around them."""
-    cause = error.__cause__
-    return str(getattr(cause, "reason", None) or cause or error)
+    """The network's own words, without the address and its settings around them, nor a page of HTML."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = getattr(cause, "reason", None) or cause.__cause__ or cause.__context__
+    said = " ".join(_TAG.sub(" ", str(error)).split())
+    return said if len(said) <= _LONGEST_REASON else f"{said[:_LONGEST_REASON]} ..."

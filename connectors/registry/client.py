@@ -107,7 +107,9 @@ class SchemaRegistry:
             ) from err
         except (OSError, http.client.HTTPException) as err:
             raise StoreUnavailable(
-                f"The schema registry at {self._url} did not answer: {err or type(err).__name__}."
+                f"The schema registry at {self._url} did not answer: "
+                f"{getattr(err, 'strerror', None) or err or type(err).__name__}. "
+                "Is it running, and is registry.url right?"
             ) from err
         finally:
             connection.close()
@@ -131,7 +133,9 @@ class SchemaRegistry:
     def _field(self, answer: _Answer, name: str) -> Any:
         """The named field of a good answer; any other answer is not one of a registry in order."""
         if answer.status != HTTPStatus.OK:
-            raise StoreUnavailable(f"The schema registry at {self._url} could not answer: {answer.message}")
+            raise StoreUnavailable(
+                f"The schema registry at {self._url} could not answer: {answer.message}. Is registry.url right?"
+            )
         if not isinstance(answer.body, dict) or name not in answer.body:
             raise StoreUnavailable(
                 f"{self._url} answered without {name!r}: it does not speak as a schema registry. Check the URL."

@@ -33,3 +33,9 @@ def test_an_error_says_whether_to_wait_to_give_up_or_to_change_a_setting(
 def test_refused_credentials_name_the_user_and_what_to_set() -> None:
     with pytest.raises(SettingsError, match=r"'ada'.*clickhouse\.password"), mapped_errors(CONNECTION):
         raise DatabaseError("Authentication failed", code=516)
+
+
+def test_a_page_of_html_from_something_else_at_the_address_is_cut_to_its_words() -> None:
+    page = "<html><head><style>p {color: red}</style></head><body><h1>Sorry</h1>\n<p>no</p></body></html>"
+    with pytest.raises(StoreUnavailable, match=r"503 : Sorry no\. Is it running"), mapped_errors(CONNECTION):
+        raise DatabaseError(f"HTTP driver received HTTP status 503 : {page}")
