@@ -23,6 +23,7 @@ KAFKA = "org.apache.kafka:kafka_2.13:4.1.1"
 _LOGGING = "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3"  # without it Kafka logs nothing at all
 
 _CONNECTIONS = 4
+_NAMES_TOLD = 3
 
 Progress = Callable[[str], None]
 
@@ -75,13 +76,13 @@ def verified_jars(folder: Path, lock: Sequence[LockedJar]) -> list[Path]:
         EmbeddedUnavailable: a jar is missing, changed, or not in the lock. Nothing may be run then.
     """
     if not folder.is_dir():
-        raise EmbeddedUnavailable(f"the folder of Kafka's jars (setting `jars`) does not exist: {folder}")
+        raise EmbeddedUnavailable(f"the folder of Kafka's jars (`--jars`, embedded.jars) does not exist: {folder}")
     found = {path.name: path for path in folder.glob("*.jar")}
     missing = [jar.name for jar in lock if jar.name not in found]
     extra = sorted(found.keys() - {jar.name for jar in lock})
     changed = [jar.name for jar in lock if jar.name in found and _sha256(found[jar.name]) != jar.sha256]
     faults = [
-        f"{what}: {', '.join(names)}"
+        f"{what}: {_few(names)}"
         for what, names in (("missing", missing), ("not in the lock", extra), ("changed", changed))
         if names
     ]
@@ -89,7 +90,7 @@ def verified_jars(folder: Path, lock: Sequence[LockedJar]) -> list[Path]:
         raise EmbeddedUnavailable(
             f"the jars in {folder} are not those of {KAFKA} that kafka-jars.sha256 names, so none of them is run "
             f"({'; '.join(faults)}). Put exactly the {len(lock)} locked jars there, or empty the folder and leave "
-            "the setting `jars` out to have them downloaded."
+            "`--jars` out to have them downloaded."
         )
     return [found[jar.name] for jar in lock]
 
@@ -119,9 +120,14 @@ def kafka_jars(
         except OSError as error:
             raise EmbeddedUnavailable(
                 f"Kafka's jars could not be written to {cache}: {error}. Make room or set XDG_CACHE_HOME to a "
-                "folder that can be written, or give a folder with the jars (setting `jars`)."
+                "folder that can be written, or give a folder with the jars (`--jars`)."
             ) from error
     return verified_jars(cache, lock)
+
+
+def _few(names: Sequence[str]) -> str:
+    more = len(names) - _NAMES_TOLD
+    return ", ".join(names[:_NAMES_TOLD]) + (f" and {more} more" if more > 0 else "")
 
 
 def _is_whole(path: Path, jar: LockedJar) -> bool:
@@ -189,7 +195,7 @@ def _fetch_all(
 def _refused(reason: str) -> EmbeddedUnavailable:
     return EmbeddedUnavailable(
         f"Apache Kafka could not be downloaded: {reason}. Start again to go on with what is missing; without a "
-        f"network copy the folder {jar_cache()} from a machine that has it and name it with the setting `jars`; "
+        f"network copy the folder {jar_cache()} from a machine that has it and name it with `--jars`; "
         "behind a mirror name it as `central` under [repositories] in jgo's configuration file."
     )
 

@@ -4,6 +4,7 @@ jgo tells which repositories there are. What it downloads with trusts certifi's 
 authority of its own would be refused, although pip works.
 """
 
+import re
 import ssl
 import threading
 from http import HTTPStatus
@@ -86,7 +87,13 @@ def in_words(error: Exception) -> str:
         case NotTrusted():
             return str(error)
         case _:
-            return f"{type(error).__name__}: {error}"
+            network = re.findall(
+                r"\[Errno -?\d+\] ([^'\"()]+)", str(error)
+            )  # among the names of five libraries' classes
+            request = getattr(error, "request", None)
+            host = urlsplit(request.url or "").hostname if network and request is not None else None
+            said = f"{type(error).__name__}: {network[-1].strip() if network else error}"
+            return f"{said}, on the way to {host}" if host else said
 
 
 def _session() -> "requests.Session":

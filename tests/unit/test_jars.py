@@ -122,7 +122,7 @@ def test_a_folder_with_a_jar_that_nobody_locked_is_refused(folder: Path) -> None
 
 
 def test_a_folder_that_does_not_exist_is_told(small_lock: None, tmp_path: Path) -> None:
-    with pytest.raises(EmbeddedUnavailable, match=r"setting `jars`.*nowhere"):
+    with pytest.raises(EmbeddedUnavailable, match=r"`--jars`.*nowhere"):
         kafka_jars(tmp_path / "nowhere")
 
 
@@ -194,7 +194,7 @@ def test_a_refused_download_says_how_to_go_without_one(
 ) -> None:
     with (
         mirror(lambda request, _: request.send_error(403), monkeypatch, tmp_path),
-        pytest.raises(EmbeddedUnavailable, match=r"could not be downloaded.*copy the folder .* setting `jars`"),
+        pytest.raises(EmbeddedUnavailable, match=r"could not be downloaded.*copy the folder .* `--jars`"),
     ):
         kafka_jars()
 
