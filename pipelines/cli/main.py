@@ -16,7 +16,8 @@ _DEBUG = "--debug"
 
 app = typer.Typer(
     name="friction",
-    help="How much friction each customer carries, why, who waits and what fails for many.",
+    help="How much friction each customer carries, why, who waits and what fails for many.\n\n"
+    "Example: `friction up --demo`",
     epilog=EPILOG,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

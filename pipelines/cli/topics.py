@@ -10,7 +10,9 @@ from pipelines.worker.settings import Settings
 from schemas.errors import SettingsError
 
 app = typer.Typer(
-    help="Create and check the topics that schemas/topics.yaml declares.", no_args_is_help=True, epilog=EPILOG
+    help="Create and check the topics that schemas/topics.yaml declares.\n\nExample: `friction topics apply`",
+    no_args_is_help=True,
+    epilog=EPILOG,
 )
 
 Partitions = Annotated[

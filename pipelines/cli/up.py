@@ -52,6 +52,10 @@ def up(
         jars=jars,
         page_port=page_port,
     )
+    if loaded.settings.policy_file is not None:
+        from pipelines.worker.policy_file import load_policy
+
+        load_policy(loaded.settings.policy_file)  # a mistake in it is told before anything is started
     from pipelines.cli.supervisor.session import Plan, Session
     from pipelines.cli.supervisor.system import Simulation
 

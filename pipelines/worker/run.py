@@ -6,7 +6,6 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from connectors.kafka.refusals import cluster_metadata
 from connectors.kafka.transport import FetchSettings
 from connectors.registry.client import SchemaRegistry, register_contract
 from connectors.registry.connection import RegistryConnection
-from pipelines.policy import Policy, parse_policy
+from pipelines.policy import Policy
 from pipelines.worker.app import build_app
 from pipelines.worker.checkpoint import Checkpoints
 from pipelines.worker.customer_records import CustomerRecords
@@ -25,13 +24,14 @@ from pipelines.worker.customers import CustomerStage
 from pipelines.worker.decoding import InteractionDecoder
 from pipelines.worker.encoding import Encoder
 from pipelines.worker.faults import engine_class
+from pipelines.worker.policy_file import load_policy
 from pipelines.worker.settings import WorkerOptions
 from pipelines.worker.stage import Stage
 from pipelines.worker.touchpoints import TouchpointStage, partial_reader
 from pipelines.worker.warmup import warm_up
 from schemas.acceptance import Bounds
 from schemas.columnar.writer import ColumnarWriter
-from schemas.errors import FrictionError, InvariantBroken, PolicyError, StoreUnavailable, TopicMismatch
+from schemas.errors import FrictionError, InvariantBroken, StoreUnavailable, TopicMismatch
 from schemas.topics import (
     ALERTS,
     INTERACTIONS,
@@ -46,20 +46,6 @@ from schemas.topics import (
 )
 
 log = logging.getLogger(__name__)
-
-
-def load_policy(path: Path | None) -> Policy:
-    """Return the policy of a file, or the default one.
-
-    Raises:
-        PolicyError: it cannot be read, or cannot mean what it says.
-    """
-    if path is None:
-        return parse_policy(files("schemas").joinpath("policy", "default.yaml").read_text("utf-8"), "default.yaml")
-    try:
-        return parse_policy(path.read_text("utf-8"), path.name)
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError(f"the policy {path} cannot be read: {error}") from error
 
 
 def partition_counts(kafka: KafkaConnection, names: TopicNames) -> dict[str, int]:

@@ -74,6 +74,7 @@ def test_every_command_is_tried_here(capsys: pytest.CaptureFixture[str]) -> None
         ("status --set kafka=1", ExitCode.USAGE, "--set: unknown key kafka"),
         ("status --set kafka.bootstrap_servers", ExitCode.USAGE, "--set: needs KEY=VALUE"),
         ("status --config absent.toml", ExitCode.USAGE, "absent.toml cannot be read"),
+        ("up --policy absent.yaml", ExitCode.USAGE, "the policy absent.yaml cannot be read"),
         ("topics apply --partitions customers", ExitCode.USAGE, "--partitions: needs GROUP=N"),
         (f"status --kafka {NOBODY} --clickhouse http://{NOBODY}", ExitCode.UNAVAILABLE, f"ClickHouse at http://{NOBODY}"),
     ],
@@ -151,6 +152,27 @@ def test_status_tells_the_last_summary_when_nothing_runs(tmp_path: Path, capsys:
     (tmp_path / "summary.json").write_text(json.dumps(summary), "utf-8")
     code, out, _ = ended(capsys, f"status --data {tmp_path} --json")
     assert (code, json.loads(out)) == (ExitCode.DONE, summary)
+
+
+def test_status_of_a_directory_in_which_nothing_ran_says_so_and_whom_it_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = ended(capsys, f"status --data {tmp_path} --clickhouse http://{NOBODY}")
+    said = " ".join(err.split())
+    assert code == ExitCode.UNAVAILABLE
+    assert f"No friction up runs in {tmp_path} and none has ended there" in said
+    assert f"ClickHouse at http://{NOBODY} does not answer: Connection refused." in said
+
+
+def test_a_port_that_is_set_for_the_page_and_taken_is_told_before_anything_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, _, err = ended(capsys, f"up --data {tmp_path / 'data'} --page-port {port}")
+    assert code == ExitCode.UNAVAILABLE
+    assert f"port {port} on 127.0.0.1, which the page is to have, is taken" in " ".join(err.split())
+    assert not (tmp_path / "data" / "kafka").exists()
 
 
 @pytest.mark.parametrize(("text", "value"), [("60", 60.0), ("60s", 60.0), ("5m", 300.0), ("1h", 3600.0), ("0.5s", 0.5)])

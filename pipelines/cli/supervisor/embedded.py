@@ -23,8 +23,9 @@ class BrokerProcess:
         self._broker.stop()
 
     def death(self) -> str | None:
-        """Return its obituary, or None while it runs."""
-        return self._broker.failure()
+        """Return how it ended, without the end of its log, or None while it runs."""
+        failure = self._broker.failure()
+        return None if failure is None else f"died: {failure.splitlines()[0].rstrip(':')}"
 
 
 class BridgeProcess:

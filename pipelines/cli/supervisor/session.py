@@ -72,7 +72,7 @@ class Session:
         with ExitStack() as stops:
             stops.enter_context(self._logs())
             system = System(self._loaded, self._directory, record, stops=stops, say=self._screen.say)
-            system.start_stores()
+            system.start_stores(page=self._plan.page)
             settings = system.loaded.settings
             names = TopicNames(settings.topic_prefix)
             kafka, clickhouse, app_id = settings.kafka, settings.clickhouse, settings.worker.app_id

@@ -18,6 +18,7 @@ from pipelines.cli.sources import CONFIG_VARIABLE, Loaded
 from pipelines.cli.supervisor.directory import DataDirectory, RunRecord
 from pipelines.cli.supervisor.embedded import BridgeProcess, BrokerProcess
 from pipelines.cli.supervisor.parts import ChildProcess, Part, Process
+from schemas.errors import EmbeddedUnavailable
 from schemas.topics import TopicNames
 
 _LOOPBACK = "127.0.0.1"
@@ -59,13 +60,20 @@ class System:
         self._say = say
         self._simulator: Part | None = None
 
-    def start_stores(self) -> None:
+    def start_stores(self, *, page: bool) -> None:
         """Start broker, registry and ClickHouse, unless the settings name existing ones; bring them up to the contract.
+
+        page: one will be started; the port that the settings give it must be free.
 
         Raises:
             FrictionError: any of ours, from the part that could not be started or reached.
         """
         embedded = self.loaded.settings.embedded
+        if page and embedded.page_port is not None and _free_port(embedded.page_port) != embedded.page_port:
+            raise EmbeddedUnavailable(
+                f"port {embedded.page_port} on {_LOOPBACK}, which the page is to have, is taken by another program. "
+                "Stop that program, give another port (--page-port), or give none to have a free one chosen."
+            )
         names = TopicNames(self.loaded.settings.topic_prefix)
         if "kafka.bootstrap_servers" not in self.loaded.given:
             broker = EmbeddedBroker(
@@ -91,7 +99,7 @@ class System:
         self._tell(
             kafka=settings.kafka.bootstrap_servers, registry=settings.registry.url, clickhouse=settings.clickhouse.url
         )
-        self._say(f"ClickHouse answers on {settings.clickhouse.url}")
+        self._say(f"The registry answers on {settings.registry.url}, ClickHouse on {settings.clickhouse.url}")
 
     def start_children(self, *, workers: int, page: bool, simulation: Simulation | None) -> None:
         """Start landing, workers, simulator, and the page if it is installed; that one is in no hurry."""
