@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from connectors.kafka import broker as module
@@ -81,6 +81,15 @@ def listening_addresses(pid: int) -> dict[int, str]:
     return found
 
 
+def committed_at_1(consumer: Consumer) -> bool:
+    """Whether the commit is taken: a coordinator that has just been made is still loading."""
+    try:
+        consumer.commit(offsets=[TopicPartition("kept", 0, 1)], asynchronous=False)
+    except KafkaException:
+        return False
+    return True
+
+
 def test_records_groups_and_port_survive_a_restart_whatever_the_directory_is_called(tmp_path: Path) -> None:
     directory = tmp_path / "déjà vu, 100% :)"
     said: list[str] = []
@@ -89,7 +98,7 @@ def test_records_groups_and_port_survive_a_restart_whatever_the_directory_is_cal
     assert said == ["Preparing Kafka's storage", "Starting Apache Kafka", f"Kafka answers on {kafka.bootstrap_servers}"]
     write(kafka, "kept", [b"one", b"two"])
     consumer = Consumer(kafka.confluent(group_id="group"))
-    consumer.commit(offsets=[TopicPartition("kept", 0, 1)], asynchronous=False)
+    wait_until(lambda: committed_at_1(consumer))
     consumer.close()
     broker.stop()
 
