@@ -138,11 +138,13 @@ def test_doctor_prints_every_setting_with_its_source_and_no_secret(
     assert found["registry.url"] == ["http://127.0.0.1:8081", "default"]
 
 
-def test_doctor_says_what_to_do_about_each_store_that_is_away(capsys: pytest.CaptureFixture[str]) -> None:
-    away = f"--kafka {NOBODY} --registry http://{NOBODY} --clickhouse http://{NOBODY}"
-    code, out, _ = ended(capsys, f"doctor {away}")
-    found = {line.split()[1]: line.split()[0] for line in out.splitlines()}
-    assert code == ExitCode.FAILED
+def test_doctor_says_what_to_do_about_each_store_that_is_away() -> None:
+    away = ["--kafka", NOBODY, "--registry", f"http://{NOBODY}", "--clickhouse", f"http://{NOBODY}"]
+    # in a process of its own: what other tests have loaded must not speak for the command
+    command = [sys.executable, "-m", "pipelines.cli.main", "doctor", *away]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    found = {line.split()[1]: line.split()[0] for line in run.stdout.splitlines()}
+    assert run.returncode == ExitCode.FAILED, run.stderr
     assert found["python"] == "ok"
     assert {store for store, word in found.items() if word == "BAD"} == {"broker", "registry", "clickhouse"}
 
