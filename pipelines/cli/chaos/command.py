@@ -1,6 +1,7 @@
 """``friction chaos``."""
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -58,6 +59,7 @@ def chaos(
     def say(text: str) -> None:
         print(text, file=sys.stderr if as_json else sys.stdout, flush=True)
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: everything is stopped, and told
     report = run_on_embedded(plan, directory=data, jars=settings.embedded.jars, say=say)
     if as_json:
         print(json.dumps(report.as_json(), ensure_ascii=False))
