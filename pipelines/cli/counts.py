@@ -80,7 +80,7 @@ class Probe:
         self._clickhouse_at = clickhouse
         self._names = names
         self._clickhouse: Any = None
-        self._admin = AdminClient({**kafka.confluent(), **_QUIET})
+        self._admin = self._new_admin()
         self._group = Consumer({**kafka.confluent(group_id=app_id, enable_auto_commit=False), **_QUIET})
         self._alerts = _ReadableRecords(kafka, names.of(ALERTS))
         self._dead_letters = _ReadableRecords(kafka, names.of(DEAD_LETTERS))
@@ -158,6 +158,9 @@ class Probe:
             ).result_rows
         return int(rows[0][0])
 
+    def _new_admin(self) -> AdminClient:
+        return AdminClient({**self._kafka.confluent(), **_QUIET})
+
     def _offsets(self) -> tuple[int, int]:
         """Return the sums of committed and of end offsets of the interactions, asked in this order."""
         topic = self._names.of(INTERACTIONS)
@@ -169,6 +172,7 @@ class Probe:
             )
             ends = [future.result(TIMEOUT_S).offset for future in asked.values()]
         except (KafkaException, TimeoutError) as error:
+            self._admin = self._new_admin()  # the old one would ask for the leaders of before a crash for ever
             raise _away(self._kafka, error) from error
         return sum(max(one.offset, 0) for one in committed), sum(ends)
 
@@ -233,4 +237,6 @@ def _partitions(consumer: Consumer, topic: str) -> list[TopicPartition]:
 
 
 def _away(kafka: KafkaConnection, error: Exception) -> StoreUnavailable:
-    return StoreUnavailable(f"Kafka at {kafka.bootstrap_servers} did not answer: {error}.")
+    told = error.args[0] if error.args else error
+    said = told.str() if isinstance(told, KafkaError) else str(error) or type(error).__name__
+    return StoreUnavailable(f"Kafka at {kafka.bootstrap_servers} did not answer: {said}.")

@@ -43,6 +43,9 @@ class Up:
         assert self.process.poll() is None, self.output.read_text("utf-8")
         return line in self.output.read_text("utf-8").splitlines()
 
+    def said_since(self, line: str) -> str:
+        return self.output.read_text("utf-8").partition(f"{line}\n")[2]
+
     def kill(self, log: str) -> None:
         """Kill the child that writes a log file, named from the directory on."""
         path = str(self.directory / log)
@@ -148,6 +151,9 @@ def test_a_second_start_goes_on_and_revives_killed_stores_and_ctrl_c_stops_it_in
         wait_until(partial(serves_metrics, url), 60.0)
     up.kill("kafka/broker.log")
     wait_until(lambda: up.has_said("broker is running again"), 60.0)
+    wait_until(
+        lambda: " lag " in up.said_since("broker is running again"), 60.0
+    )  # the line of a second knows the new one
     up.kill("clickhouse/bridge.log")
     wait_until(lambda: up.has_said("clickhouse is running again"), 60.0)
     doctor = friction("doctor", "--data", str(directory))
