@@ -1,15 +1,17 @@
 """From crossings of bands to alerts: an episode opens, escalates, is resolved, and may go on within the cooldown."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
 from pipelines.alerts import Alert, Contribution, Status, alert_id
 from pipelines.interactions import InteractionBatch
-from pipelines.policy import Level, Policy
-from pipelines.state import CustomerRows
+from pipelines.policy import Policy
+from pipelines.scores import contributed
+from pipelines.state import CustomerRows, Episode
 from schemas.arrays import Bytes, Float64s, Int32s, Int64s
+from schemas.columnar.writer import TextColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,75 +38,101 @@ class Crossings:
         )
 
 
-def contributions(heats: Float64s, policy: Policy) -> tuple[Contribution, ...]:
-    """Signals with heat (float64[s]), in descending capped heat, ties by name."""
-    hot = [
-        Contribution(name, float(heat), signal.half_life / 1000.0, signal.cap)
-        for name, signal, heat in zip(policy.signal_names, policy.signals, heats, strict=True)
-        if heat > 0.0
-    ]
-    return tuple(sorted(hot, key=lambda c: (-min(c.heat, c.cap), c.signal)))
-
-
 def band_alerts(
     crossings: Crossings, count: int, batch: InteractionBatch | None, rows: CustomerRows, policy: Policy
-) -> Iterator[Alert]:
+) -> list[Alert]:
     """Alerts of the first ``count`` crossings; the episodes in ``rows`` are updated.
 
     batch: the interactions that the crossings' events index; None when time alone made them.
     """
+    told = _changed_episodes(crossings, count, rows, policy)
+    if not told:
+        return []
+    which = np.array([k for k, _, _ in told], np.int64)
+    customers = TextColumn(*rows.customers.texts(crossings.row[which].astype(np.int64))).raw()
+    made_of = contributions(crossings.heat[which], policy)
+    places = _places(crossings.event[which], batch)
     levels = policy.file.bands.levels
-    lowest = next((n for n, level in enumerate(levels, 1) if level.action is not None), None)
+    alerts = []
+    for (k, status, episode), customer, (heat, parts), place in zip(told, customers, made_of, places, strict=True):
+        after = int(crossings.after[k])
+        level = levels[after - 1] if after else None
+        score, name = policy.score_of(heat), customer.decode()
+        alerts.append(
+            Alert(
+                alert_id=alert_id("band_entered", name, episode.opened_ms),
+                revision=episode.revision,
+                type="band_entered",
+                status=status,
+                customer_id=name,
+                raised_ms=int(crossings.at_ms[k]),
+                reason=_reason(status, policy.band_names[after], score, parts),
+                policy=policy.digest,
+                touchpoint=place[0],
+                channel=place[1],
+                band=policy.band_names[after],
+                score=score,
+                contributions=parts,
+                priority=3 if level is None else level.priority,
+                suggested_action=None if level is None or status == "resolved" else level.action,
+            )
+        )
+    return alerts
+
+
+def _changed_episodes(
+    crossings: Crossings, count: int, rows: CustomerRows, policy: Policy
+) -> list[tuple[int, Status, Episode]]:
+    """Which crossings are told, as what, and the episode then, in their order."""
+    lowest = next((n for n, level in enumerate(policy.file.bands.levels, 1) if level.action is not None), None)
     if lowest is None:
-        return
-    for k in range(count):
-        row, before, after = int(crossings.row[k]), int(crossings.before[k]), int(crossings.after[k])
-        episode = rows.episode(row)
-        at_ms = int(crossings.at_ms[k])
+        return []
+    told: list[tuple[int, Status, Episode]] = []
+    columns = (crossings.row, crossings.before, crossings.after, crossings.at_ms)
+    for k, (row, before, after, at_ms) in enumerate(zip(*(c[:count].tolist() for c in columns), strict=True)):
         rises = after >= lowest and after > before
+        if not rises and after >= lowest:
+            continue
+        episode = rows.episode(row)
         # not whether ``before`` alerts: the policy may have been another one when the row came to it
         if rises and not episode.stands:
             goes_on = episode.opened_ms != 0 and at_ms - episode.closed_ms <= policy.file.bands.cooldown
-            episode = episode.reopened() if goes_on else episode.opened(at_ms)
-            status: Status = "opened"
+            episode, status = episode.reopened() if goes_on else episode.opened(at_ms), "opened"
         elif rises:
             episode, status = episode.revised(), "escalated"
-        elif episode.stands and after < lowest:
+        elif episode.stands:
             episode, status = episode.closed(at_ms), "resolved"
         else:
             continue
         rows.set_episode(row, episode)
-        level = levels[after - 1] if after else None
-        heats = crossings.heat[k]
-        score = policy.score_of(float(np.minimum(heats, policy.cap).sum()))
-        made_of = contributions(heats, policy)
-        event = int(crossings.event[k])
-        customer = rows.customers.text(row)
-        yield Alert(
-            alert_id=alert_id("band_entered", customer, episode.opened_ms),
-            revision=episode.revision,
-            type="band_entered",
-            status=status,
-            customer_id=customer,
-            raised_ms=at_ms,
-            reason=_reason(status, policy.band_names[after], score, made_of),
-            policy=policy.digest,
-            touchpoint=None if batch is None or event < 0 else batch.touchpoint.text(batch.data, event),
-            channel=None if batch is None or event < 0 else batch.channel.text(batch.data, event),
-            band=policy.band_names[after],
-            score=score,
-            contributions=made_of,
-            priority=_priority(level),
-            suggested_action=None if level is None or status == "resolved" else level.action,
-        )
+        told.append((k, cast("Status", status), episode))
+    return told
 
 
-def _priority(level: Level | None) -> int:
-    return 3 if level is None else level.priority
+def contributions(heats: Float64s, policy: Policy) -> list[tuple[float, tuple[Contribution, ...]]]:
+    """By row of float64[k, s] the capped heat, and its signals in descending capped heat, ties by name."""
+    begin, signal, value, total = contributed(heats, policy)
+    names, signals = policy.signal_names, policy.signals
+    made = [
+        Contribution(names[s], heat, signals[s].half_life / 1000.0, signals[s].cap)
+        for s, heat in zip(signal.tolist(), value.tolist(), strict=True)
+    ]
+    ends = begin.tolist()
+    return [(heat, tuple(made[a:b])) for heat, a, b in zip(total.tolist(), ends, ends[1:], strict=False)]
+
+
+def _places(event: Int64s, batch: InteractionBatch | None) -> list[tuple[str | None, str | None]]:
+    """Touchpoint and channel of each event, None for what time alone made."""
+    if batch is None:
+        return [(None, None)] * event.shape[0]
+    data = batch.data
+    return [
+        (None, None) if e < 0 else (batch.touchpoint.text(data, e), batch.channel.text(data, e)) for e in event.tolist()
+    ]
 
 
 def _reason(status: Status, band: str, score: float, made_of: tuple[Contribution, ...]) -> str:
-    because = ", ".join(f"{c.signal} {min(c.heat, c.cap):.0f}" for c in made_of[:3]) or "nothing any more"
     if status == "resolved":
         return f"The friction has cooled down to {score:.0f} of 100 ({band})."
+    because = ", ".join(f"{c.signal} {min(c.heat, c.cap):.0f}" for c in made_of[:3]) or "nothing any more"
     return f"The friction is {score:.0f} of 100 ({band}), made of {because}."

@@ -23,3 +23,9 @@ def duration_ms(text: object) -> int:
     if round(milliseconds) == 0:
         raise ValueError(f"must be > 0, got {text}")
     return round(milliseconds)
+
+
+def duration_text(milliseconds: int) -> str:
+    """Return it with the largest unit that divides it."""
+    unit = next(u for u in reversed(_UNIT_MS) if milliseconds % _UNIT_MS[u] == 0)
+    return f"{milliseconds // _UNIT_MS[unit]}{unit}"

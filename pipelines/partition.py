@@ -6,18 +6,21 @@ import numpy as np
 
 from pipelines.alerts import Alert
 from pipelines.bands import Crossings, band_alerts
-from pipelines.index import ELSEWHERE
 from pipelines.interactions import InteractionBatch
+from pipelines.layouts import RowColumns
 from pipelines.policy import Policy
 from pipelines.scores import ScoreColumns, decayed_to
-from pipelines.scoring import cool_rows_compiled, score_interactions_compiled
+from pipelines.scoring import cool_rows_compiled, find_quiet_compiled, score_interactions_compiled
 from pipelines.signals import Vocabulary
 from pipelines.state import CustomerRows
+from pipelines.text_table import ELSEWHERE
 from pipelines.windows import NO_TIME, WaitWindows, WindowState
-from schemas.arrays import Bytes, Int64s
+from schemas.arrays import Int64s
 from schemas.columnar.writer import TextColumn
 
 _CROSSINGS = 4096  # room for crossings in one call of a kernel; more calls follow when it is full
+_LOOKED_AT = 65_536  # rows that one advance looks at for quiet customers, a fraction of a millisecond
+_FORGOTTEN = 8_192  # of them at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +37,19 @@ class Applied:
 class Changes:
     """What has changed since the last checkpoint, copied: the partition may go on.
 
-    stored: uint8[k, width], the rows of ``scores.customers`` as they are kept in the log.
+    rows: those of ``scores.customers``. forgotten: customers that are not remembered any more; they come first, for
+    one of them may have come back.
     """
 
     scores: ScoreColumns
-    stored: Bytes
+    rows: RowColumns
+    forgotten: list[bytes]
     windows: list[WindowState]
     watermark_ms: int
     advanced_ms: int
 
     def __bool__(self) -> bool:
-        return bool(len(self.scores) or self.windows)
+        return bool(len(self.scores) or self.windows or self.forgotten)
 
 
 class CustomerPartition:
@@ -59,6 +64,8 @@ class CustomerPartition:
         self.advanced_ms = NO_TIME
         self._vocabulary = Vocabulary(policy)
         self._cooled: dict[int, int] = {}  # row -> when time alone changed its band
+        self._forgotten: list[bytes] = []
+        self._looked_to = 0
 
     def apply(self, batch: InteractionBatch) -> Applied:
         """Count a batch of accepted interactions, in offset order."""
@@ -80,10 +87,13 @@ class CustomerPartition:
         done, policy, rows = 0, self.policy, self.rows
         crossed = Crossings.room(_CROSSINGS, len(policy.signals))
         while done < len(batch):
+            episodes = rows.episodes.records
             done, count = score_interactions_compiled(
                 done, row, batch.occurred_ms, signal, points, policy.half_life_ms, policy.cap, policy.enter_heat,
-                policy.leave_heat, rows.heat, rows.updated_ms, rows.interactions, rows.band, rows.dirty,
-                crossed.event, crossed.row, crossed.at_ms, crossed.before, crossed.after, crossed.heat,
+                policy.leave_heat, policy.quiet_ms, policy.file.bands.cooldown, rows.heat, rows.updated_ms,
+                rows.interactions, rows.band, rows.dirty, rows.episode_of, episodes["opened_ms"],
+                episodes["closed_ms"], crossed.event, crossed.row, crossed.at_ms, crossed.before, crossed.after,
+                crossed.heat,
             )  # fmt: skip
             alerts.extend(band_alerts(crossed, count, batch, rows, policy))
         late = self.windows.late
@@ -95,6 +105,7 @@ class CustomerPartition:
 
         Bands that decay has ended are left, at the millisecond at which it did. The watermark follows ``to_ms`` at
         the distance of the lateness: without newer interactions a window closes when its end is twice that old.
+        Some of the customers that any interaction that can still come would find forgotten are removed.
         """
         if to_ms <= self.advanced_ms:
             return []
@@ -102,7 +113,7 @@ class CustomerPartition:
         self.windows.advance(to_ms - self.windows.lateness_ms)
         alerts: list[Alert] = []
         policy, rows = self.policy, self.rows
-        banded = np.flatnonzero(rows.band[: len(rows)]).astype(np.int32)
+        banded = np.flatnonzero(rows.band[: rows.numbers]).astype(np.int32)
         crossed = Crossings.room(_CROSSINGS, len(policy.signals))
         done = 0
         while done < banded.shape[0]:
@@ -114,7 +125,28 @@ class CustomerPartition:
             alerts.extend(band_alerts(crossed, count, None, rows, policy))
             for k in range(count):
                 self._cooled[int(crossed.row[k])] = int(crossed.at_ms[k])
+        self._forget_quiet(to_ms - policy.file.acceptance.max_age)
         return alerts
+
+    def _forget_quiet(self, at_ms: int) -> None:
+        """Look at the next rows; what happens from now on happens at ``at_ms`` or later."""
+        policy, rows = self.policy, self.rows
+        first = self._looked_to if self._looked_to < rows.numbers else 0
+        self._looked_to = min(first + _LOOKED_AT, rows.numbers)
+        found, episodes = np.empty(_FORGOTTEN, np.int64), rows.episodes.records
+        count = find_quiet_compiled(
+            first, self._looked_to, at_ms, policy.quiet_ms, policy.file.bands.cooldown, rows.updated_ms,
+            rows.interactions, rows.band, rows.dirty, rows.episode_of, episodes["opened_ms"], episodes["closed_ms"],
+            found,
+        )  # fmt: skip
+        if count:
+            self._forgotten += TextColumn(*rows.customers.texts(found[:count])).raw()
+            rows.forget(found[:count])
+
+    @property
+    def forgets(self) -> bool:
+        """Whether there are customers that the log has to forget."""
+        return bool(self._forgotten)
 
     def take_changes(self) -> Changes:
         """Copy what has changed since the last call."""
@@ -132,9 +164,11 @@ class CustomerPartition:
             interactions=self.rows.interactions[numbers],
             band=self.rows.band[numbers],
         )
+        forgotten, self._forgotten = self._forgotten, []
         return Changes(
             scores=scores,
-            stored=self.rows.stored(numbers),
+            rows=self.rows.columns(numbers),
+            forgotten=forgotten,
             windows=self.windows.take_dirty(),
             watermark_ms=self.windows.watermark_ms,
             advanced_ms=self.advanced_ms,

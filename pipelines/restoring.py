@@ -1,42 +1,39 @@
-"""Customers' rows from the log back into memory, record by record in its order, without a Python object for each."""
+"""Customers' rows from the log back into memory, in its order, without a Python object for each."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
+from pipelines.layouts import forms, read_rows, signals_id
 from pipelines.state import CustomerRows
 from schemas.arrays import Bytes, Int32s, Int64s
-from schemas.compiled import compiled
+from schemas.growing import grown
 
 
-def take_rows(
-    data: Bytes, value_start: Int64s, value_length: Int32s, number: Int32s, form: Bytes, rows: Bytes, taken: Bytes
-) -> None:
-    """Copy stored rows of our own form into memory; a later one of a customer takes the place of an earlier one.
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """Values of one form whose signals only the header names: of which records, which rows, and their bytes."""
 
-    data: uint8[b]. value_start: int64[n], value_length: int32[n]. number: int32[n], the customer's row.
-    form: uint8[f], how a stored row of ours begins. rows: uint8[m, w], written. taken: uint8[n], written: whether the
-    value has our form, and f + w bytes.
-    """
-    head, width = form.shape[0], rows.shape[1]
-    for i in range(number.shape[0]):
-        taken[i] = value_length[i] == head + width
-        k = 0
-        while taken[i] and k < head:
-            taken[i] = data[value_start[i] + k] == form[k]
-            k += 1
-        if taken[i]:
-            for b in range(width):
-                rows[number[i], b] = data[value_start[i] + head + b]
-
-
-take_rows_compiled = compiled(take_rows)
+    layout: int
+    signals: int
+    record: Int64s
+    number: Int64s
+    data: Bytes
+    start: Int64s
+    length: Int32s
 
 
 class RowRestore:
-    """Fills empty CustomerRows. Rows of another form (other signals, another layout) wait for the header."""
+    """Fills empty CustomerRows. Rows of other signals than ours wait for the header, which ends the log."""
 
     def __init__(self, rows: CustomerRows) -> None:
         self._rows = rows
-        self._others: dict[int, bytes] = {}
+        self._ours = signals_id(rows.signal_names)
+        self._records = 0
+        self._last: Int64s = np.zeros(64, np.int64)  # by row: the number of its last record
+        self._there: Bytes = np.zeros(64, np.uint8)  # by row: whether that record has a value
+        self._waiting: list[_Waiting] = []
 
     def take(
         self, data: Bytes, customer_start: Int64s, customer_length: Int32s, value_start: Int64s, value_length: Int32s
@@ -44,35 +41,53 @@ class RowRestore:
         """Take stored rows in the order of the log; a value of length -1 forgets the customer.
 
         data: uint8[b]; starts int64[n], lengths int32[n].
-        """
-        number = self._rows.customers.add(data, customer_start, customer_length)
-        self._rows.make_room()
-        taken = np.empty(number.shape[0], np.uint8)
-        form, rows = self._rows.form, self._rows.raw()
-        take_rows_compiled(data, value_start, value_length, number, form, rows, taken)
-        if not taken.all():
-            self._take_others(data, value_start, value_length, number, taken, rows)
-        elif self._others:
-            for n in set(number.tolist()) & self._others.keys():
-                del self._others[n]
-
-    def _take_others(
-        self, data: Bytes, start: Int64s, length: Int32s, number: Int32s, taken: Bytes, rows: Bytes
-    ) -> None:
-        last = dict(zip(number.tolist(), range(number.shape[0]), strict=True))  # the last record of each customer
-        for n, i in last.items():
-            self._others.pop(n, None)
-            if not taken[i]:
-                rows[n] = 0  # what an earlier record has left
-                if length[i] >= 0:
-                    self._others[n] = data[start[i] : start[i] + length[i]].tobytes()
-
-    def finish(self, signal_sets: dict[int, list[str]]) -> None:
-        """Read the rows that waited. ``signal_sets``: the header's signal names by their id.
 
         Raises:
-            ValueError: a row has a layout, signals or a length that we do not know.
+            ValueError: a row has a layout or a length that we do not know.
         """
-        self._rows.bands_from_rows()
-        customers = [self._rows.customers.raw(n) for n in self._others]
-        self._rows.restore(customers, list(self._others.values()), signal_sets)
+        every = self._rows.customers.add(data, customer_start, customer_length)
+        self._rows.make_room()
+        self._last, self._there = grown(self._last, self._rows.numbers), grown(self._there, self._rows.numbers)
+        record = np.arange(self._records, self._records + every.shape[0])
+        self._records += every.shape[0]
+        self._last[every] = record  # of the records of one customer the last one stays
+        last = np.flatnonzero(self._last[every] == record)
+        number = every[last].astype(np.int64)
+        self._there[number] = value_length[last] >= 0
+        told = last[value_length[last] >= 0]
+        form = forms(data, value_start[told], value_length[told])
+        kind = form["layout"].astype(np.int64) << 32 | form["signals"]
+        for one in np.unique(kind).tolist():
+            which, layout, signals = told[kind == one], one >> 32, one & 0xFFFFFFFF
+            start, length, rows = value_start[which], value_length[which], every[which].astype(np.int64)
+            if signals == self._ours:
+                columns = read_rows(data, start, length, layout, len(self._rows.signal_names))
+                self._rows.put(rows, columns, self._rows.signal_names)
+            else:
+                self._waiting.append(_Waiting(layout, signals, record[which], rows, data, start, length))
+
+    def finish(self, signal_sets: dict[int, list[str]]) -> None:
+        """Read the rows that waited, and forget whom the log has forgotten.
+
+        signal_sets: the header's signal names by their id.
+
+        Raises:
+            ValueError: a row has signals or a length that we do not know.
+        """
+        for waiting in self._still_last():
+            if waiting.signals not in signal_sets:
+                raise ValueError(f"a stored row has the signals {waiting.signals:#x}, which its header does not name")
+            names = signal_sets[waiting.signals]
+            columns = read_rows(waiting.data, waiting.start, waiting.length, waiting.layout, len(names))
+            self._rows.put(waiting.number, columns, names)
+        self._waiting.clear()
+        self._rows.forget(np.flatnonzero(self._there[: self._rows.numbers] == 0))
+
+    def _still_last(self) -> Iterator[_Waiting]:
+        """What waits, without what a later record has replaced."""
+        for w in self._waiting:
+            last = self._last[w.number] == w.record
+            if last.any():
+                yield _Waiting(
+                    w.layout, w.signals, w.record[last], w.number[last], w.data, w.start[last], w.length[last]
+                )

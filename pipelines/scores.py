@@ -28,13 +28,8 @@ class ScoreColumns:
 
     def columns(self, policy: Policy) -> dict[str, Column]:
         """Columns of schemas/avro/score.avsc: score = 100 * (1 - exp(-heat / scale)), heat as in ``contribute``."""
-        k, signals = self.heat.shape
-        by_name = np.argsort(np.array(policy.signal_names)).astype(np.int64)
-        begin, total = np.zeros(k + 1, np.int32), np.empty(k)
-        signal, heat = np.empty(k * signals, np.int64), np.empty(k * signals)
-        contribute_compiled(self.heat, policy.cap, by_name, begin, signal, heat, total)
-        signal, heat = signal[: begin[-1]], heat[: begin[-1]]
-        scale = policy.file.score.scale
+        k, scale = len(self), policy.file.score.scale
+        begin, signal, heat, total = contributed(self.heat, policy)
         same = np.zeros(k, np.int64)
         return {
             "customer_id": self.customers,
@@ -86,6 +81,16 @@ def contribute(
 
 
 contribute_compiled = compiled(contribute)
+
+
+def contributed(heat: Float64s, policy: Policy) -> tuple[Int32s, Int64s, Float64s, Float64s]:
+    """Begin (int32[k + 1]), signal and heat of the contributions, and capped heat (float64[k]) of float64[k, s]."""
+    k, signals = heat.shape
+    by_name = np.argsort(np.array(policy.signal_names)).astype(np.int64)
+    begin, total = np.zeros(k + 1, np.int32), np.empty(k)
+    signal, value = np.empty(k * signals, np.int64), np.empty(k * signals)
+    contribute_compiled(heat, policy.cap, by_name, begin, signal, value, total)
+    return begin, signal[: begin[-1]], value[: begin[-1]], total
 
 
 def decayed_to(heat: Float64s, age_ms: Int64s, policy: Policy) -> Float64s:

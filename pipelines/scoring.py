@@ -115,6 +115,15 @@ def cool(
     return k
 
 
+@step
+def is_forgotten(
+    at_ms: int, updated_ms: int, band: int, opened_ms: int, closed_ms: int, quiet_ms: int, cooldown_ms: int
+) -> bool:
+    """Whether a customer counts as a new one at ``at_ms``: quiet for long, calm, and with no alert that may go on."""
+    may_go_on = opened_ms != 0 and (closed_ms == 0 or at_ms - closed_ms <= cooldown_ms)
+    return at_ms - updated_ms > quiet_ms and band == 0 and not may_go_on
+
+
 def score_interactions(
     first: int,
     row: Int32s,
@@ -125,11 +134,16 @@ def score_interactions(
     cap: Float64s,
     enter_heat: Float64s,
     leave_heat: Float64s,
+    quiet_ms: int,
+    cooldown_ms: int,
     heat: Float64s,
     updated_ms: Int64s,
     interactions: Int64s,
     band: Bytes,
     dirty: Bytes,
+    episode: Int32s,
+    opened_ms: Int64s,
+    closed_ms: Int64s,
     crossed_event: Int64s,
     crossed_row: Int32s,
     crossed_ms: Int64s,
@@ -142,10 +156,13 @@ def score_interactions(
     row: int32[n], the customer's row. occurred_ms: int64[n], event time, not in order. signal: int16[n], below 0 for
     none. points: float64[n], >= 0. half_life_ms, cap: float64[s]. enter_heat, leave_heat: float64[b], capped heat at
     which band b is entered and below which it is left.
+    quiet_ms, cooldown_ms: see is_forgotten.
     heat: float64[m, s], updated_ms, interactions: int64[m], band, dirty: uint8[m]: the rows, updated in place.
+    episode: int32[m], place of the last band alert in opened_ms and closed_ms, int64[p]; place 0 is nobody's.
     crossed_*: [c], written: interaction (-1: time alone), row, time, band before and after, heats then (float64[c, s]).
 
-    Returns how many interactions are done, less than n when crossed_* has no room left, and how many crossings.
+    Returns how many interactions are done, less than n when the crossings have to be taken first, and how many
+    crossings there are.
     """
     bands = enter_heat.shape[0]
     k = 0
@@ -175,6 +192,16 @@ def score_interactions(
                 crossed_to,
                 crossed_heat,
             )
+            if age_ms > quiet_ms and k > 0:
+                return i, k  # what has been crossed may be this row's alert: it has to be known first
+            e = episode[r]
+            if age_ms > quiet_ms and is_forgotten(
+                occurred_ms[i], updated_ms[r], band[r], opened_ms[e], closed_ms[e], quiet_ms, cooldown_ms
+            ):
+                interactions[r] = 0
+                heat[r, :] = 0.0
+                if e > 0:
+                    opened_ms[e] = 0
             for j in range(heat.shape[1]):
                 if heat[r, j] > 0.0:
                     heat[r, j] = decayed(heat[r, j], age_ms, half_life_ms[j])
@@ -261,3 +288,41 @@ def cool_rows(
 
 
 cool_rows_compiled = compiled(cool_rows)
+
+
+def find_quiet(
+    first: int,
+    last: int,
+    at_ms: int,
+    quiet_ms: int,
+    cooldown_ms: int,
+    updated_ms: Int64s,
+    interactions: Int64s,
+    band: Bytes,
+    dirty: Bytes,
+    episode: Int32s,
+    opened_ms: Int64s,
+    closed_ms: Int64s,
+    found: Int64s,
+) -> int:
+    """Find rows first ... last - 1 of customers that are forgotten at ``at_ms`` and have nothing to be written.
+
+    Shapes as above. found: int64[f], written; return how many are found, f at most.
+    """
+    count = 0
+    for r in range(first, last):
+        if count == found.shape[0]:
+            break
+        e = episode[r]
+        if (
+            interactions[r] > 0  # a row without is nobody's
+            and dirty[r] == 0
+            and at_ms - updated_ms[r] > quiet_ms
+            and is_forgotten(at_ms, updated_ms[r], band[r], opened_ms[e], closed_ms[e], quiet_ms, cooldown_ms)
+        ):
+            found[count] = r
+            count += 1
+    return count
+
+
+find_quiet_compiled = compiled(find_quiet)

@@ -34,6 +34,7 @@ bands:
     - {name: breaking, enter: 75, leave: 60, priority: 1, action: Call the customer now.}
 windows: {kinds: [wait.measured, queue.left], length: 1m, lateness: 3m}
 acceptance: {max_age: 1d, max_ahead: 5m}
+retention: {quiet: 60h}
 """
 POLICY = parse_policy(POLICY_TEXT, "tests/batches.py")
 
@@ -119,12 +120,16 @@ _OUTCOMES = st.sampled_from([*OUTCOMES, None, "nobody knows"])
 
 
 @st.composite
-def journeys(draw: st.DrawFn, *, most: int = 40, ticks: bool = True) -> list[Step]:
-    """Up to ``most`` accepted interactions of a few customers, late and early ones among them, and time passing."""
+def journeys(draw: st.DrawFn, *, most: int = 40, ticks: bool = True, leaps: bool = True) -> list[Step]:
+    """Up to ``most`` accepted interactions of a few customers, late and early ones among them, and time passing.
+
+    leaps: sometimes so much time that customers are forgotten.
+    """
+    passes = [0, 0, 1, 700, 20_000, MINUTE_MS, 10 * MINUTE_MS, *([61 * 60 * MINUTE_MS] if leaps else [])]
     steps: list[Step] = []
     now_ms = BEGIN_MS
     for _ in range(draw(st.integers(0, most))):
-        now_ms += draw(st.sampled_from([0, 0, 1, 700, 20_000, MINUTE_MS, 10 * MINUTE_MS]))
+        now_ms += draw(st.sampled_from(passes))
         if ticks and draw(st.integers(0, 5)) == 0:
             steps.append(Tick(now_ms))
             continue

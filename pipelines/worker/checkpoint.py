@@ -21,10 +21,16 @@ from schemas.errors import SettingsError
 
 log = logging.getLogger(__name__)
 
+LATER_BY = 0.1  # of its age an alert may wait longer
+
 
 @dataclass(slots=True)
 class Checkpoints:
-    """The rhythm of checkpoints. alert_gap_s: shortest time between two of a partition when alerts wait."""
+    """The rhythm of checkpoints. alert_gap_s: shortest time between two of a partition when alerts wait.
+
+    While a partition works off a backlog its alerts are late by the age of what it processes, and small checkpoints
+    would make it slower still: then the gap is a tenth of that age, ``interval_s`` at most.
+    """
 
     interval_s: float
     alert_gap_s: float
@@ -36,7 +42,13 @@ class Checkpoints:
         if urgency is Urgency.NOTHING and owned.mirrored:
             return False
         age_s = monotonic() - owned.checkpoint_s
-        return now or age_s >= (self.alert_gap_s if urgency >= Urgency.ALERTS else self.interval_s)
+        return now or urgency is Urgency.MANY or age_s >= self.gap_s(owned, urgency)
+
+    def gap_s(self, owned: Owned, urgency: Urgency) -> float:
+        """Time from one checkpoint to the next."""
+        if urgency is not Urgency.ALERTS:
+            return self.interval_s
+        return max(self.alert_gap_s, min(owned.late_s * LATER_BY, self.interval_s))
 
     def behind(self, owned: Owned) -> bool:
         """Whether so much has changed while a transaction is in flight that processing should wait for it."""

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from connectors.kafka.transactions import Outgoing, OutgoingBatch, OutgoingRecord
-from pipelines.alerts import Alert
-from pipelines.index import murmur2
+from pipelines.alerts import Alert, alert_columns
+from pipelines.layouts import signals_id, write_rows
 from pipelines.partition import Changes
 from pipelines.policy import Policy
+from pipelines.text_table import murmur2_compiled
 from pipelines.windows import WaitCounts, WindowState
 from pipelines.worker.encoding import Encoder
 from schemas.columnar.writer import ColumnarWriter
@@ -33,7 +34,7 @@ class CustomerRecords:
     names: TopicNames
     policy: Policy
     scores: ColumnarWriter
-    alerts: Encoder
+    alerts: ColumnarWriter
     partials: Encoder
     touchpoints: int
 
@@ -42,7 +43,8 @@ class CustomerRecords:
 class CustomerSnapshot:
     """What has changed in a partition since its last checkpoint. Nothing of it is shared with the partition.
 
-    offsets: next offset of each input topic. marks: whether the second stage is told where the watermark stands.
+    offsets: next offset of each input topic. layout: of the rows that are written. marks: whether the second stage
+    is told where the watermark stands.
     """
 
     form: CustomerRecords
@@ -52,6 +54,7 @@ class CustomerSnapshot:
     records: list[OutgoingRecord]
     offsets: dict[str, int]
     header: bytes
+    layout: int
     marks: bool
     emitted_ms: int
 
@@ -74,15 +77,14 @@ class CustomerSnapshot:
         return [{"key": key, "value": value} for key, value in zip(customers, values, strict=True)]
 
     def _told_alerts(self) -> Messages:
-        values = self.form.alerts.encode(a.avro_record(self.emitted_ms) for a in self.alerts)
+        values = self.form.alerts.write(len(self.alerts), alert_columns(self.alerts, self.emitted_ms))
         keys = ((a.customer_id or a.touchpoint or "").encode() for a in self.alerts)
         return [{"key": key, "value": value} for key, value in zip(keys, values, strict=True)]
 
     def _state(self, customers: list[bytes]) -> Messages:
-        width, raw = self.changes.stored.shape[1], self.changes.stored.tobytes()
-        state: Messages = [
-            {"key": CUSTOMER + c, "value": raw[i * width : (i + 1) * width]} for i, c in enumerate(customers)
-        ]
+        rows = write_rows(self.changes.rows, self.layout, signals_id(self.form.policy.signal_names)).values()
+        state: Messages = [{"key": CUSTOMER + c, "value": None} for c in self.changes.forgotten]
+        state += [{"key": CUSTOMER + c, "value": value} for c, value in zip(customers, rows, strict=True)]
         state += [stored_window(w) for w in self.changes.windows]
         state.append({"key": HEADER, "value": self.header})
         return state
@@ -92,8 +94,7 @@ class CustomerSnapshot:
         by_partition: dict[int, list[tuple[bytes, dict[str, Any]]]] = {}
         for window in self.changes.windows:
             key = json.dumps([window.touchpoint, window.channel, window.start_ms], ensure_ascii=False).encode()
-            with np.errstate(over="ignore"):
-                to = murmur2(np.frombuffer(key, np.uint8), 0, len(key)) % self.form.touchpoints
+            to = murmur2_compiled(np.frombuffer(key, np.uint8), 0, len(key)) % self.form.touchpoints
             end_ms = window.start_ms + self.form.policy.file.windows.length
             by_partition.setdefault(to, []).append((key, self._partial(window, end_ms)))
         if self.marks:

@@ -3,36 +3,26 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 from connectors.kafka.dead_letters import Rejected, RejectReason, dead_letter, record_bytes
 from connectors.kafka.fetched import FetchedBatch
 from connectors.kafka.restore import LogReader
 from connectors.kafka.transactions import OutgoingRecord
 from pipelines.alerts import Alert
-from pipelines.index import murmur2
+from pipelines.layouts import NEWEST, signals_id
 from pipelines.partition import Changes, CustomerPartition
 from pipelines.policy import Policy
-from pipelines.restoring import RowRestore
-from pipelines.state import LAYOUT, signals_id
-from pipelines.windows import NO_TIME
+from pipelines.text_table import murmur2_compiled
 from pipelines.worker import metrics
-from pipelines.worker.customer_records import (
-    CUSTOMER,
-    HEADER,
-    WINDOW,
-    CustomerRecords,
-    CustomerSnapshot,
-    restored_window,
-)
+from pipelines.worker.customer_records import CustomerRecords, CustomerSnapshot
+from pipelines.worker.customer_state import Header, read_state
 from pipelines.worker.decoding import Decoded, InteractionDecoder
 from pipelines.worker.stage import Start, Urgency
-from schemas.errors import StateLost, TooManyDeadLetters, TopicMismatch
+from schemas.errors import TooManyDeadLetters
 from schemas.topics import DEAD_LETTERS, INTERACTIONS, REKEYED, STATE, TopicNames
 
-MANY_ROWS = 50_000
+MANY_ROWS = 50_000  # to be written: some 20 MB on their way to Kafka
+MANY_ALERTS = 10_000
 MAX_REKEYED_BYTES = 1_000_000  # Kafka's default for the largest record, less what we and the protocol add
 
 
@@ -41,7 +31,8 @@ class CustomerStage:
     """What the partitions of the first stage share.
 
     partitions: of the source. dead_letter_limit: most dead letters of a source partition,
-    counted in its state from its first record on.
+    counted in its state from its first record on. state_layout: in which rows are written; None: as they are, the
+    newest in a new partition.
     """
 
     app_id: str
@@ -52,6 +43,7 @@ class CustomerStage:
     partitions: int
     accept_loss: bool
     dead_letter_limit: int | None
+    state_layout: int | None
     now_ms: Callable[[], int]
     name: str = "customers"
 
@@ -79,43 +71,11 @@ class CustomerStage:
             StateLost: rows without a header, or source records that are gone.
             TopicMismatch: the topics had another number of partitions when the state was written.
         """
-        state_topic = self.names.of(STATE)
         core = CustomerPartition(partition, self.partitions, self.policy)
-        rows, others = RowRestore(core.rows), dict[bytes, bytes]()
-        for records in log.read_to_end(state_topic, partition, cancelled=cancelled):
-            is_customer = records.keys_begin_with(CUSTOMER[0])
-            which = np.flatnonzero(is_customer)
-            key_start, key_length = records.key_start[which] + 1, records.key_length[which] - 1
-            rows.take(records.data, key_start, key_length, records.value_start[which], records.value_length[which])
-            for i in np.flatnonzero(~is_customer).tolist():
-                key, value = records.key(i) or b"", records.value(i)
-                if value is None:
-                    others.pop(key, None)
-                else:
-                    others[key] = value
-        raw = others.pop(HEADER, None)
-        if raw is None and (others or len(core.rows)):
-            raise StateLost(f"{state_topic}/{partition} has rows but no header: it is not the workers' state")
-        header: dict[str, Any] = {} if raw is None else json.loads(raw)
-        partitions = header.get("partitions", self.partitions)
-        if partitions != self.partitions:
-            raise TopicMismatch(
-                f"{state_topic}/{partition} was written when there were {partitions} partitions, now there are "
-                f"{self.partitions}: customers would be in other partitions than their state. Partitions cannot be "
-                "added to topics that hold state; make new topics, with another prefix, and send interactions there."
-            )
-        signal_sets = {int(i): list(names) for i, names in header.get("signal_sets", {}).items()}
-        try:
-            rows.finish(signal_sets)
-        except ValueError as error:
-            raise StateLost(f"{state_topic}/{partition}: {error}") from error
-        core.windows.restore([restored_window(k, v) for k, v in others.items() if k[:1] == WINDOW])
-        core.restore_times(
-            watermark_ms=header.get("watermark_ms", NO_TIME), advanced_ms=header.get("advanced_ms", NO_TIME)
-        )
-        start = Start({self.names.of(t): o for t, o in header.get("offsets", {}).items()})
+        header = read_state(log, self.names.of(STATE), core, cancelled=cancelled)
+        start = Start({self.names.of(t): o for t, o in header.offsets.items()})
         offsets = start.checked(log, self.inputs, partition, accept_loss=self.accept_loss)
-        return CustomerWork(self, core, offsets, signal_sets, header.get("dead_letters", 0))
+        return CustomerWork(self, core, offsets, header)
 
 
 class CustomerWork:
@@ -126,18 +86,17 @@ class CustomerWork:
         stage: CustomerStage,
         core: CustomerPartition,
         offsets: dict[str, int],
-        signal_sets: dict[int, list[str]],
-        dead_letters: int,
+        header: Header,
     ) -> None:
         self.next_offsets = offsets
         self._stage = stage
         self._core = core
-        self._signal_sets = {**signal_sets, signals_id(core.rows.signal_names): list(core.rows.signal_names)}
+        self._layout = stage.state_layout or header.layout or NEWEST
+        self._signal_sets = {**header.signal_sets, signals_id(core.rows.signal_names): list(core.rows.signal_names)}
         self._alerts: list[Alert] = []
         self._records: list[OutgoingRecord] = []
         self._changed = False
-        self._events = 0
-        self._dead_letters = dead_letters
+        self._dead_letters = header.dead_letters
         self._told_window = self._reached_window()
 
     def process(self, batch: FetchedBatch) -> None:
@@ -153,7 +112,6 @@ class CustomerWork:
         for row in applied.misrouted:
             self._send_on(batch, decoded, int(row))
         self._raise(applied.alerts)
-        self._events += len(decoded.interactions)
         self._changed = True
         metrics.INTERACTIONS.inc(len(decoded.interactions) - applied.misrouted.shape[0])
         metrics.UNKNOWN_KINDS.inc(applied.unknown_kinds)
@@ -165,7 +123,9 @@ class CustomerWork:
         alerts = self._core.advance(to_ms)
         self._raise(alerts)
         windows = self._core.windows
-        self._changed |= bool(alerts) or windows.closing() or self._reached_window() > self._told_window
+        self._changed |= (
+            bool(alerts) or self._core.forgets or windows.closing() or self._reached_window() > self._told_window
+        )
 
     def _reached_window(self) -> int:
         """Number of the window that the watermark has reached: the second stage is told of each."""
@@ -173,15 +133,16 @@ class CustomerWork:
 
     def urgency(self) -> Urgency:
         """How soon it wants to be written down."""
+        if len(self._alerts) >= MANY_ALERTS or self._core.rows.changed >= MANY_ROWS:
+            return Urgency.MANY
         if self._alerts:
             return Urgency.ALERTS
-        if self._events >= MANY_ROWS:
-            return Urgency.MANY
         return Urgency.CHANGES if self._changed else Urgency.NOTHING
 
     def snapshot(self) -> CustomerSnapshot:
         """Copy what has changed since the last call."""
         changes = self._core.take_changes()
+        metrics.FORGOTTEN.inc(len(changes.forgotten))
         reached = self._reached_window()
         snapshot = CustomerSnapshot(
             form=self._stage.form,
@@ -191,11 +152,12 @@ class CustomerWork:
             records=self._records,
             offsets=dict(self.next_offsets),
             header=self._header(changes),
+            layout=self._layout,
             marks=reached > self._told_window,
             emitted_ms=self._stage.now_ms(),
         )
         self._told_window = max(self._told_window, reached)
-        self._alerts, self._records, self._events, self._changed = [], [], 0, False
+        self._alerts, self._records, self._changed = [], [], False
         return snapshot
 
     def _raise(self, alerts: list[Alert]) -> None:
@@ -237,8 +199,7 @@ class CustomerWork:
         customer = decoded.interactions.customer
         start, length = int(customer.start[row]), int(customer.length[row])
         key = decoded.interactions.data[start : start + length]
-        with np.errstate(over="ignore"):
-            to = murmur2(key, 0, length) % self._core.partitions
+        to = murmur2_compiled(key, 0, length) % self._core.partitions
         origin = [
             ("friction.origin.topic", batch.topic.encode()),
             ("friction.origin.partition", str(batch.partition).encode()),
@@ -256,7 +217,7 @@ class CustomerWork:
     def _header(self, changes: Changes) -> bytes:
         declared = {self._stage.names.of(t): t for t in (INTERACTIONS, REKEYED)}
         header = {
-            "layout": LAYOUT,
+            "layout": self._layout,
             "offsets": {declared[topic]: offset for topic, offset in self.next_offsets.items()},
             "watermark_ms": changes.watermark_ms,
             "advanced_ms": changes.advanced_ms,

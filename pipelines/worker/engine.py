@@ -7,7 +7,7 @@ offset: the header in a partition's state says where it goes on, and the transac
 import asyncio
 import logging
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 from faust.types import TP
@@ -20,7 +20,7 @@ from pipelines.worker.acquisition import Acquisitions
 from pipelines.worker.background import Background
 from pipelines.worker.checkpoint import Checkpoints
 from pipelines.worker.lookout import Lookout
-from pipelines.worker.ownership import Name, Owned
+from pipelines.worker.ownership import Name, Owned, named
 from pipelines.worker.stage import Stage
 from schemas.errors import StoreUnavailable, TopicMismatch
 
@@ -122,6 +122,8 @@ class Engine:
             batch = batch.since(position)
         owned.work.process(batch)
         owned.work.next_offsets[batch.topic] = batch.next_position
+        if len(batch.records):
+            owned.late_s = time() - batch.records.timestamp_ms.item(-1) / 1000
         self._checkpoint_if_due(owned)
         while owned.in_flight is not None and self._checkpoints.behind(owned):
             await asyncio.wait([owned.in_flight])  # Kafka is slower than we are: no more than can be written
@@ -157,7 +159,7 @@ class Engine:
         for o, whole in zip(owned, done, strict=True):
             if not whole:
                 self._drop(o, "its last transaction did not come to an end")
-        log.info("revoked %s", _short(revoked))
+        log.info("revoked %s", named(revoked))
 
     def on_assigned(self, assigned: frozenset[TP], consumer: Consumer) -> None:
         """No heartbeats run in here, so there is no I/O: drop what is lost, or may have been another's."""
@@ -171,7 +173,7 @@ class Engine:
                 self._drop(owned, "a generation ran without us")
             elif not self._assigned.issuperset(owned.tps):
                 self._drop(owned, "it is another worker's now")
-        log.info("assigned %s in generation %s", _short(self._assigned), self._membership[1])
+        log.info("assigned %s in generation %s", named(self._assigned), self._membership[1])
 
     async def on_positions(self, consumer: Consumer, assigned: frozenset[TP]) -> None:
         """Go on with what we kept, and acquire the rest; heartbeats run, the flow has not resumed.
@@ -330,10 +332,3 @@ class Engine:
             self._drop(o, "the worker stops")
         # what still runs ends by itself: transactions, and acquisitions that are void now
         await self._background.close(also=self._in_flight, within_s=self._transaction_timeout_s)
-
-
-def _short(tps: frozenset[TP]) -> str:
-    by_topic: dict[str, list[int]] = {}
-    for tp in sorted(tps):
-        by_topic.setdefault(tp.topic, []).append(tp.partition)
-    return ", ".join(f"{topic} {numbers}" for topic, numbers in by_topic.items()) or "nothing"

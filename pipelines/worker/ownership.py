@@ -35,6 +35,8 @@ class Owned:
     gone: bool = False
     reseeking: bool = False
     in_flight: "Future[Written] | None" = None
+    late_s: float = 0.0
+    """Age of the last record when it was processed, by its append time."""
     checkpoint_s: float = field(default_factory=monotonic)
     stuck_at: dict[str, tuple[int, int]] = field(default_factory=dict)
     """By topic where the consumer stood and where we go on, when they last differed."""
@@ -58,3 +60,11 @@ class Owned:
     def clean(self) -> bool:
         """Whether all that has been processed is committed."""
         return self.in_flight is None and self.committed == self.work.next_offsets
+
+
+def named(tps: frozenset[TP]) -> str:
+    """Topics and numbers, for a log."""
+    by_topic: dict[str, list[int]] = {}
+    for tp in sorted(tps):
+        by_topic.setdefault(tp.topic, []).append(tp.partition)
+    return ", ".join(f"{topic} {numbers}" for topic, numbers in by_topic.items()) or "nothing"

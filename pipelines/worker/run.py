@@ -97,13 +97,14 @@ def _assemble(
             names=names,
             policy=policy,
             scores=ColumnarWriter(avro_schema("score"), ids[SCORES]),
-            alerts=Encoder("alert", ids[ALERTS]),
+            alerts=ColumnarWriter(avro_schema("alert"), ids[ALERTS]),
             partials=Encoder("wait_partial", ids[WAIT_PARTIALS]),
             touchpoints=counts[topics()[WAIT_PARTIALS].partitions],
         ),
         partitions=counts[topics()[INTERACTIONS].partitions],
         accept_loss=options.accept_loss,
         dead_letter_limit=options.dead_letter_limit,
+        state_layout=options.state_layout,
         now_ms=lambda: time.time_ns() // 1_000_000,
     )
     second = TouchpointStage(

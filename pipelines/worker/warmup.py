@@ -5,6 +5,7 @@ import gc
 import numpy as np
 
 from connectors.kafka.records import RecordColumns, read_batch_compiled
+from pipelines.layouts import NEWEST, signals_id, write_rows
 from pipelines.partition import CustomerPartition
 from pipelines.policy import Policy
 from pipelines.restoring import RowRestore
@@ -42,9 +43,12 @@ def warm_up(decoder: InteractionDecoder, policy: Policy) -> None:
     core.apply(decoded.interactions)
     core.advance(occurred_ms + 365 * 86_400_000)
     changes = core.take_changes()
-    again, row = RowRestore(CustomerPartition(0, 1, policy).rows), changes.stored.tobytes()
+    rows, ours = CustomerPartition(0, 1, policy).rows, signals_id(policy.signal_names)
+    again, row = RowRestore(rows), write_rows(changes.rows, NEWEST, ours).data
     stored = _records(b"c" + row, occurred_ms)
     again.take(stored.data, stored.value_start, np.ones(1, np.int32), stored.value_start + 1, stored.value_length - 1)
+    again.finish({})
+    rows.forget(np.zeros(1, np.int64))
     ColumnarWriter(avro_schema("score"), _SCHEMA_ID).write(1, changes.scores.columns(policy))
     longs: Int64s = np.zeros((5, 1), np.int64)
     ints = np.zeros((3, 1), np.int32)

@@ -20,6 +20,7 @@ import numpy as np
 
 from schemas.arrays import Bytes, Float64s, Int32s, Int64s
 from schemas.compiled import compiled, step
+from schemas.words import HIGH_BITS, word_at
 
 NULL, BOOLEAN, INT, LONG, FLOAT, DOUBLE, BYTES, STRING, FIXED, LIST = range(10)
 SKIP, INTS, FLOATS, TEXTS = range(4)
@@ -58,11 +59,10 @@ def read_varint(data: Bytes, pos: int, stop: int) -> tuple[int, int]:
 @step
 def is_utf8(data: Bytes, pos: int, stop: int) -> bool:
     """Whether data[pos:stop] is well-formed UTF-8 (Unicode 15, table 3-7)."""
-    high = np.uint8(0)
-    for k in range(pos, stop):
-        high |= data[k]
-    if high < 128:
-        return True
+    while pos + 8 <= stop and word_at(data, pos) & HIGH_BITS == np.uint64(0):
+        pos += 8
+    while pos < stop and data[pos] < 128:
+        pos += 1
     while pos < stop:
         lead = data[pos]
         pos += 1

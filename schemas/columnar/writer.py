@@ -27,10 +27,15 @@ class TextColumn:
     @classmethod
     def chosen(cls, texts: Sequence[str], choice: Int64s) -> "TextColumn":
         """For each of n values (int64[n]) the text of that number."""
+        every = cls.of(texts)
+        return cls(every.data, every.start[choice], every.length[choice])
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> "TextColumn":
+        """These texts."""
         raw = [t.encode() for t in texts]
-        length = np.array([len(r) for r in raw], np.int32)
-        start = (np.cumsum(length) - length).astype(np.int64)
-        return cls(np.frombuffer(b"".join(raw), np.uint8), start[choice], length[choice])
+        length = np.fromiter(map(len, raw), np.int32, len(raw))
+        return cls(np.frombuffer(b"".join(raw), np.uint8), (np.cumsum(length) - length).astype(np.int64), length)
 
     def raw(self) -> list[bytes]:
         """The bytes of each text."""
@@ -46,7 +51,15 @@ class ListColumn:
     entries: Mapping[str, "ValueColumn"]
 
 
-ValueColumn = Int64s | Float64s | TextColumn
+@dataclass(frozen=True, slots=True)
+class NullableColumn:
+    """A column of a union with null. there: bool[n], false where it is null; what ``values`` has there is not read."""
+
+    values: Int64s | Float64s | TextColumn
+    there: Bools
+
+
+ValueColumn = Int64s | Float64s | TextColumn | NullableColumn
 Column = ValueColumn | ListColumn | None  # None: null in every record
 
 
@@ -110,14 +123,16 @@ class _Layout:
         else:
             self._value(name, null_branch, schema, column)
 
-    def _value(self, name: str, null_branch: int, schema: Json, column: ValueColumn) -> None:
+    def _value(self, name: str, null_branch: int, schema: Json, given: ValueColumn) -> None:
         store = _STORE.get(kind_of(schema))
+        column = given.values if isinstance(given, NullableColumn) else given
+        if column is not given and null_branch < 0:
+            raise TypeError(f"{name} cannot be null")
         count = len(column.start) if isinstance(column, TextColumn) else len(column)
         if store is None or isinstance(column, TextColumn) != (store == TEXTS):
             raise TypeError(f"a column of {name} cannot be a {kind_of(schema)}")
-        self._rows.append(
-            (simple_op(schema), null_branch, store, self._size[store], self._there(null_branch, count), 0)
-        )
+        there = self._flags(given.there) if isinstance(given, NullableColumn) else self._there(null_branch, count)
+        self._rows.append((simple_op(schema), null_branch, store, self._size[store], there, 0))
         self._size[store] += count
         self._room += count * (_MOST_BYTES[store] + 1)
         if isinstance(column, TextColumn):

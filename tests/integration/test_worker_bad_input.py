@@ -22,7 +22,7 @@ from connectors.registry.connection import RegistryConnection
 from connectors.registry.server import EmbeddedRegistry
 from pipelines.cli.chaos.outcome import outcome
 from pipelines.cli.exits import ExitCode
-from pipelines.index import murmur2
+from pipelines.text_table import murmur2
 from schemas.interactions import Interaction, InteractionEncoder
 from schemas.topics import DEAD_LETTERS, INTERACTIONS, SCORES, STATE, WAIT_PARTIALS, TopicNames, avro_schema
 from schemas.wire import frame_header

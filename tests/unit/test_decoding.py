@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from connectors.kafka.dead_letters import RejectReason
 from connectors.kafka.records import RecordColumns
-from pipelines import index
+from pipelines import index, text_table
 from pipelines.interactions import OUTCOMES, InteractionBatch
 from pipelines.worker import decoding
 from pipelines.worker.decoding import Decoded, InteractionDecoder, count_other_keys
@@ -404,7 +404,7 @@ def uncompiled() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch, np.errstate(over="ignore"):
         patch.setattr(decoding, "refuse_compiled", refuse)
         patch.setattr(decoding, "count_other_keys_compiled", count_other_keys)
-        patch.setattr(index, "number_texts_compiled", index.number_texts)
+        patch.setattr(index, "number_texts_compiled", text_table.number_texts)
         yield
 
 

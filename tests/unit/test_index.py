@@ -6,8 +6,9 @@ from aiokafka.partitioner import murmur2 as aiokafka_murmur2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import index
-from pipelines.index import ABSENT, ELSEWHERE, TextIndex, murmur2
+from pipelines import index, text_table
+from pipelines.index import TextIndex
+from pipelines.text_table import ABSENT, ELSEWHERE, murmur2
 from schemas.arrays import Bytes, Int32s, Int64s
 
 
@@ -37,6 +38,50 @@ def test_a_hundred_thousand_texts_keep_their_numbers() -> None:
     assert texts.find(*laid_out(["nobody"])).tolist() == [ABSENT]
 
 
+changes = st.lists(st.tuples(st.booleans(), st.lists(st.sampled_from([f"{n}" * (n % 40) for n in range(60)]))))
+
+
+@settings(max_examples=100, deadline=None)
+@given(changes)
+def test_removed_texts_are_gone_and_their_numbers_are_given_again(steps: list[tuple[bool, list[str]]]) -> None:
+    texts, known = TextIndex(), dict[str, int]()
+    for removes, some in steps:
+        if removes:
+            gone = [t for t in dict.fromkeys(some) if t in known]
+            texts.remove(np.array([known.pop(t) for t in gone], np.int64))
+            assert (texts.find(*laid_out(gone)) == ABSENT).all()
+        else:
+            for text, number in zip(some, texts.add(*laid_out(some)).tolist(), strict=True):
+                assert known.setdefault(text, number) == number
+        assert len(texts) == len(known)
+        assert len(set(known.values())) == len(known), "no two texts have one number"
+        assert texts.find(*laid_out(list(known))).tolist() == list(known.values())
+        assert [texts.text(n) for n in known.values()] == list(known)
+
+
+def test_texts_that_come_and_go_take_no_more_room_than_the_most_that_were_there() -> None:
+    texts = TextIndex()
+    for turn in range(30):
+        numbers = texts.add(*laid_out([f"customer-{turn}-{n}" for n in range(1_000)]))
+        assert texts.numbers == 1_000
+        texts.remove(numbers.astype(np.int64))
+    assert len(texts) == 0
+
+
+def test_while_a_table_is_moved_texts_are_found_removed_and_added() -> None:
+    texts, known = TextIndex(), dict[str, int]()
+    for turn in range(400):
+        names = [f"c{turn}-{n}" for n in range(100)]
+        known.update(zip(names, texts.add(*laid_out(names)).tolist(), strict=True))
+        old = [f"c{turn // 2}-{n}" for n in range(turn % 3)]
+        gone = [t for t in old if t in known]
+        texts.remove(np.array([known.pop(t) for t in gone], np.int64))
+        if turn % 20 == 0:
+            assert texts.find(*laid_out(list(known))).tolist() == list(known.values())
+            assert (texts.find(*laid_out(gone)) == ABSENT).all()
+    assert len(texts) == len(known)
+
+
 def test_what_is_not_wanted_is_not_added() -> None:
     texts = TextIndex(["a"])
     assert texts.add(*laid_out(["b", "a", "c"]), wanted=np.array([0, 1, 1], np.uint8)).tolist() == [ABSENT, 0, 1]
@@ -61,6 +106,11 @@ def test_a_text_of_another_partition_is_found_to_be_elsewhere() -> None:
 def test_the_kernel_gives_the_same_uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
     names = ["ana", "", "çağla", "ana", "a-much-longer-name-than-eight-bytes"] * 3
     want = TextIndex().add(*laid_out(names), partition=0, partitions=2)
-    monkeypatch.setattr(index, "number_texts_compiled", index.number_texts)
+    for name in ("number_texts", "remove_texts", "move_entries", "copy_texts"):
+        monkeypatch.setattr(index, f"{name}_compiled", getattr(text_table, name))
     with np.errstate(over="ignore"):
-        assert TextIndex().add(*laid_out(names), partition=0, partitions=2).tolist() == want.tolist()
+        plain = TextIndex()
+        assert plain.add(*laid_out(names), partition=0, partitions=2).tolist() == want.tolist()
+        plain.add(*laid_out([f"{n}" for n in range(200)]))
+        plain.remove(np.array([0, 5], np.int64))
+        assert len(plain) == len(set(want.tolist()) - {ELSEWHERE}) + 200 - 2

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from pipelines.durations import duration_ms
 from pipelines.partition import CustomerPartition
-from pipelines.policy import Policy, PolicyFile, parse_policy, schema_for_editors
+from pipelines.policy import Policy, parse_policy, schema_for_editors
+from pipelines.policy_model import PolicyFile
 from schemas.errors import PolicyError
 from tests.batches import batch_of, event
 
@@ -98,6 +99,16 @@ def default() -> Policy:
         ("lateness: 1h", "latenes: 1h", "17 windows.lateness: is missing"),
         ("max_age: 7d", "max_age: [", "21 is no YAML: "),
         ("max_age: 7d", "max_age: *week", "19 is no YAML: found undefined alias 'week'"),
+        (
+            "ahead: 5m\n",
+            "ahead: 5m\nretention: {quiet: 2d}\n",
+            "21 retention: quiet must be at least 60h, 30 ",
+        ),
+        (
+            "ahead: 5m\n",
+            "ahead: 5m\nretention: {quiet: 6d}\n",
+            "21 retention: quiet must be at least 7d, acc",
+        ),
         ("  max_age: 7d\n  max_ahead: 5m\n", "  - 7d\n", "18 acceptance: must be keys with values, got ['7d']"),
     ],
 )
@@ -235,6 +246,7 @@ def test_every_key_is_documented_and_no_other() -> None:
         "Bands": "bands.",
         "Windows": "windows.",
         "Acceptance": "acceptance.",
+        "Retention": "retention.",
     }
     wanted = {f"{places[name]}{key}" for name, schema in defined.items() for key in schema["properties"]}
     told = set(re.findall(r"^\| `([\w.*]+)` \|", DOCUMENT, re.MULTILINE))

@@ -3,79 +3,104 @@
 import numpy as np
 import pytest
 
-from pipelines import restoring
-from pipelines.restoring import RowRestore
-from pipelines.state import LAYOUT, CustomerRows, signals_id
-from schemas.arrays import Bytes, Int32s, Int64s
+from pipelines import index, layouts, text_table
+from pipelines.layouts import signals_id
+from pipelines.state import CustomerRows, Episode
 from tests.batches import POLICY
+from tests.stored import Record, restored, stored
 
 OTHER = ["return", "noise", "wait"]  # signals of another policy: another order, and one that is gone
 SETS = {signals_id(POLICY.signal_names): list(POLICY.signal_names), signals_id(OTHER): OTHER}
 BANDS = len(POLICY.band_names)
 
 
-def stored(names: list[str] | tuple[str, ...], *, interactions: int, **heat: float) -> bytes:
+def a_row(names: list[str] | tuple[str, ...], interactions: int, *, layout: int = 2, **heat: float) -> bytes:
     rows = CustomerRows(names, BANDS)
     rows.customers.add(np.frombuffer(b"x", np.uint8), np.zeros(1, np.int64), np.ones(1, np.int32))
     rows.interactions[0] = interactions
     for name, value in heat.items():
         rows.heat[0, list(names).index(name)] = value
-    return rows.stored(np.zeros(1, np.int64)).tobytes()
+    if interactions % 2:
+        rows.set_episode(0, Episode(5, 6, interactions))
+    return stored(rows, layout=layout)[0]
 
 
-OURS = stored(POLICY.signal_names, interactions=7, wait=1.5)
-THEIRS = stored(OTHER, interactions=9, wait=2.5, noise=8.0)
+OURS = a_row(POLICY.signal_names, 7, wait=1.5)
+LATER = a_row(POLICY.signal_names, 8, wait=1.0)
+EARLIER_LAYOUT = a_row(POLICY.signal_names, 3, wait=0.5, layout=1)
+THEIRS = a_row(OTHER, 9, wait=2.5, noise=8.0)
+
+Read = dict[str, tuple[int, float, int]]  # interactions, heat of wait, revision of the last alert
 
 
-def laid_out(records: list[tuple[str, bytes | None]]) -> tuple[Bytes, Int64s, Int32s, Int64s, Int32s]:
-    parts = [part for key, value in records for part in (key.encode(), value or b"")]
-    ends = np.cumsum([len(p) for p in parts]).astype(np.int64)
-    starts = ends - np.array([len(p) for p in parts], np.int64)
-    key_length = np.array([len(p) for p in parts[::2]], np.int32)
-    value_length = np.array([-1 if value is None else len(value) for _, value in records], np.int32)
-    return np.frombuffer(b"".join(parts), np.uint8), starts[::2].copy(), key_length, starts[1::2].copy(), value_length
-
-
-def restored(*chunks: list[tuple[str, bytes | None]]) -> dict[str, tuple[int, float]]:
-    rows = CustomerRows(POLICY.signal_names, BANDS)
-    restore = RowRestore(rows)
-    for chunk in chunks:
-        restore.take(*laid_out(chunk))
-    restore.finish(SETS)
+def read(*chunks: list[Record]) -> Read:
+    rows = restored(CustomerRows(POLICY.signal_names, BANDS), SETS, *chunks)
     wait = POLICY.signal_names.index("wait")
-    return {rows.customers.text(n): (int(rows.interactions[n]), float(rows.heat[n, wait])) for n in range(len(rows))}
+    there = [n for n in range(rows.numbers) if rows.interactions[n]]
+    assert len(there) == len(rows)
+    assert len(rows.episodes) == sum(rows.episode(n).revision > 0 for n in there)
+    return {
+        rows.customers.text(n): (int(rows.interactions[n]), float(rows.heat[n, wait]), rows.episode(n).revision)
+        for n in there
+    }
 
 
 def test_the_last_row_of_a_customer_counts_within_a_chunk_and_across() -> None:
-    later = stored(POLICY.signal_names, interactions=8, wait=1.0)
-    assert restored([("ana", OURS), ("ana", later)]) == {"ana": (8, 1.0)}
-    assert restored([("ana", OURS)], [("çağla", OURS), ("ana", later)]) == {"ana": (8, 1.0), "çağla": (7, 1.5)}
+    assert read([(b"ana", OURS), (b"ana", LATER)]) == {"ana": (8, 1.0, 0)}
+    chunks: list[list[Record]] = [[(b"ana", OURS)], [("çağla".encode(), OURS), (b"ana", LATER)]]
+    assert read(*chunks) == {"ana": (8, 1.0, 0), "çağla": (7, 1.5, 7)}
 
 
 @pytest.mark.parametrize("cut", [False, True])
-def test_rows_of_another_policy_are_matched_by_the_names_of_their_signals(cut: bool) -> None:
-    def read(*records: tuple[str, bytes | None]) -> dict[str, tuple[int, float]]:
-        return restored(*[[r] for r in records]) if cut else restored(list(records))
+def test_rows_of_other_forms_are_matched_by_the_names_of_their_signals(cut: bool) -> None:
+    def told(*records: Record) -> Read:
+        return read(*[[r] for r in records]) if cut else read(list(records))
 
-    assert read(("ana", THEIRS)) == {"ana": (9, 2.5)}
-    assert read(("ana", OURS), ("ana", THEIRS)) == {"ana": (9, 2.5)}
-    assert read(("ana", THEIRS), ("ana", OURS)) == {"ana": (7, 1.5)}
-    assert read(("ana", THEIRS), ("bo", OURS), ("ana", OURS), ("ana", THEIRS)) == {"ana": (9, 2.5), "bo": (7, 1.5)}
-
-
-def test_a_customer_that_was_deleted_begins_anew() -> None:
-    assert restored([("ana", OURS), ("ana", None)]) == {"ana": (0, 0.0)}
-    assert restored([("ana", THEIRS)], [("ana", None)]) == {"ana": (0, 0.0)}
-    assert restored([("ana", None)], [("ana", OURS)]) == {"ana": (7, 1.5)}
-
-
-def test_a_layout_that_is_not_known_is_refused() -> None:
-    with pytest.raises(ValueError, match=f"layout 99, this version reads {LAYOUT}"):
-        restored([("ana", b"\x63\x00" + OURS[2:])])
+    assert told((b"ana", THEIRS)) == {"ana": (9, 2.5, 9)}
+    assert told((b"ana", OURS), (b"ana", THEIRS)) == {"ana": (9, 2.5, 9)}
+    assert told((b"ana", THEIRS), (b"ana", LATER)) == {"ana": (8, 1.0, 0)}
+    assert told((b"ana", THEIRS), (b"bo", OURS), (b"ana", OURS), (b"ana", THEIRS)) == {
+        "ana": (9, 2.5, 9),
+        "bo": (7, 1.5, 7),
+    }
+    assert told((b"ana", THEIRS), (b"ana", EARLIER_LAYOUT)) == {"ana": (3, 0.5, 3)}
+    assert told((b"ana", EARLIER_LAYOUT), (b"ana", OURS)) == {"ana": (7, 1.5, 7)}
 
 
-def test_the_kernel_gives_the_same_uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    records: list[tuple[str, bytes | None]] = [("ana", OURS), ("bo", THEIRS), ("ana", OURS), ("bo", None)]
-    want = restored(records)
-    monkeypatch.setattr(restoring, "take_rows_compiled", restoring.take_rows)
-    assert restored(records) == want
+def test_a_customer_that_was_forgotten_is_not_there_and_may_come_back() -> None:
+    assert read([(b"ana", OURS), (b"ana", None)]) == {}
+    assert read([(b"ana", THEIRS)], [(b"ana", None)], [(b"bo", OURS)]) == {"bo": (7, 1.5, 7)}
+    assert read([(b"ana", None)], [(b"ana", OURS)]) == {"ana": (7, 1.5, 7)}
+    assert read([(b"ana", OURS), (b"ana", None), (b"ana", LATER)]) == {"ana": (8, 1.0, 0)}
+
+
+def test_nothing_is_restored_from_nothing() -> None:
+    assert read() == read([]) == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (b"\x63\x00" + OURS[2:], "has layout 99, this version reads 1 to 2: it was written by a newer one"),
+        (OURS[:2] + b"\1\2\3\4" + OURS[6:], "has the signals 0x4030201, which its header does not name"),
+        (OURS[:-1], "of layout 2 and 3 signals has 69 bytes"),
+        (OURS + b"\0", "of layout 2 and 3 signals has 71 bytes"),
+        (EARLIER_LAYOUT[:-1], "of layout 1 and 3 signals has 69 bytes"),
+        (OURS[:47] + b"\7" + OURS[48:], "has a section that this version does not know"),
+        (OURS[:4], "has only 4 bytes"),
+        (b"", "has only 0 bytes"),
+    ],
+)
+def test_a_row_that_is_not_as_we_store_it_is_refused(value: bytes, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        read([(b"bo", OURS), (b"ana", value)])
+
+
+def test_the_kernels_give_the_same_uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    records: list[Record] = [(b"ana", OURS), (b"bo", THEIRS), (b"ana", LATER), (b"bo", None), (b"c" * 50, OURS)]
+    want = read(records)
+    monkeypatch.setattr(layouts, "copy_out_compiled", layouts.copy_out)
+    for name in ("number_texts", "remove_texts", "move_entries", "copy_texts"):
+        monkeypatch.setattr(index, f"{name}_compiled", getattr(text_table, name))
+    with np.errstate(over="ignore"):
+        assert read(records) == want

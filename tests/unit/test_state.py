@@ -1,23 +1,28 @@
-"""The rows of customers, and what of them is in the log: it comes back as it was, or is refused."""
+"""The rows of customers, and what of them is in the log: it comes back as it was, from every released version."""
 
 import re
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.state import LAYOUT, CustomerRows, Episode, row_dtype, signals_id
+from pipelines.layouts import EPISODE, LAYOUTS, PREFIX, head_dtype, signals_id
+from pipelines.state import CustomerRows, Episode
 from pipelines.windows import WaitCounts, WindowState
 from pipelines.worker.customer_records import restored_window, stored_window
 from schemas.errors import InvariantBroken
 from tests.batches import CUSTOMERS
+from tests.stored import restored, stored
 
 NAMES = ["wait", "form_failure", "return"]
 SETS = {signals_id(NAMES): NAMES}
 LONGS = st.integers(-(2**63), 2**63 - 1)
+RELEASED: dict[str, Any] = yaml.safe_load((Path(__file__).parents[1] / "golden" / "state_rows.yaml").read_text("utf-8"))
 
 
 def rows_of(*customers: str, names: list[str] = NAMES, bands: int = 4) -> CustomerRows:
@@ -29,110 +34,107 @@ def rows_of(*customers: str, names: list[str] = NAMES, bands: int = 4) -> Custom
     return rows
 
 
-def stored(rows: CustomerRows) -> list[bytes]:
-    return [value.tobytes() for value in rows.stored(np.arange(len(rows)))]
-
-
 def filled(*customers: str) -> CustomerRows:
     rows = rows_of(*customers)
     for r in range(len(rows)):
         rows.updated_ms[r], rows.interactions[r], rows.band[r] = 1_790_000_000_000 + r, 10 + r, r % 4
         rows.heat[r] = [r + 0.1, 0.0, 1e-300]
-        rows.set_episode(r, Episode(5 + r, 6 + r, 7 + r))
+        if r % 2 == 0:
+            rows.set_episode(r, Episode(5 + r, 6 + r, 7 + r))
     return rows
 
 
-def test_a_stored_row_is_laid_out_as_documented() -> None:
-    (value,) = stored(filled("ana"))
-    wanted = struct.pack(
-        "<HI qqqq i B3x 3d", LAYOUT, signals_id(NAMES), 1_790_000_000_000, 10, 5, 6, 7, 0, 0.1, 0.0, 1e-300
+def again(before: CustomerRows, into: CustomerRows | None = None, *, layout: int = 2) -> CustomerRows:
+    keys = [before.customers.raw(n) for n in range(before.numbers)]
+    records = list(zip(keys, stored(before, layout=layout), strict=True))
+    return restored(
+        rows_of() if into is None else into,
+        {**SETS, signals_id(before.signal_names): list(before.signal_names)},
+        records,
     )
-    assert value == wanted
-    assert len(value) == 6 + 40 + 8 * len(NAMES)
 
 
-def test_rows_come_back_bit_by_bit() -> None:
+def test_stored_rows_are_laid_out_as_documented() -> None:
+    alerted, quiet = stored(filled("ana", "bea"))
+    head = struct.pack("<HI qqB 3d", 2, signals_id(NAMES), 1_790_000_000_000, 10, 0, 0.1, 0.0, 1e-300)
+    assert alerted == head + struct.pack("<BH qqi", 1, 20, 5, 6, 7)
+    assert len(quiet) == 23 + 8 * len(NAMES)
+    (older,) = stored(filled("ana"), layout=1)
+    assert older == struct.pack(
+        "<HI qqqq i B3x 3d", 1, signals_id(NAMES), 1_790_000_000_000, 10, 5, 6, 7, 0, 0.1, 0.0, 1e-300
+    )
+
+
+@pytest.mark.parametrize("row", RELEASED["rows"], ids=lambda row: f"{row['layout']}-{row['customer']}")
+def test_rows_of_released_versions_are_read(row: dict[str, Any]) -> None:
+    value = bytes.fromhex(row["stored"])
+    rows = restored(rows_of(), RELEASED["signals"], [(row["customer"].encode(), value)])
+    assert rows.customers.text(0) == row["customer"]
+    assert {
+        "updated_ms": rows.updated_ms[0],
+        "interactions": rows.interactions[0],
+        "band": rows.band[0],
+        "episode": [rows.episode(0).opened_ms, rows.episode(0).closed_ms, rows.episode(0).revision],
+        "heat": rows.heat[0].tolist(),
+    } == row["holds"]
+    assert stored(rows, layout=row["layout"]) == [value], "and written so, until all workers are upgraded"
+
+
+def test_there_are_released_rows_of_every_layout() -> None:
+    assert {row["layout"] for row in RELEASED["rows"]} == set(LAYOUTS)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_rows_come_back_bit_by_bit(layout: int) -> None:
     before = filled(*CUSTOMERS)
-    after = rows_of()
-    after.restore([c.encode() for c in CUSTOMERS], stored(before), SETS)
+    after = again(before, layout=layout)
     assert stored(after) == stored(before)
     assert [after.customers.text(r) for r in range(len(after))] == list(CUSTOMERS)
-    assert [after.episode(r) for r in range(len(after))] == [before.episode(r) for r in range(len(before))]
     assert after.take_dirty().tolist() == []
 
 
-@given(LONGS, LONGS, LONGS, LONGS, st.integers(0, 3), st.floats())
+@given(LONGS, LONGS, LONGS.filter(bool), LONGS, st.integers(0, 3), st.floats(), st.sampled_from(LAYOUTS))
 def test_any_values_come_back(
-    updated_ms: int, count: int, opened_ms: int, closed_ms: int, band: int, heat: float
+    updated_ms: int, count: int, opened_ms: int, closed_ms: int, band: int, heat: float, layout: int
 ) -> None:
-    before, after = rows_of("a"), rows_of()
+    before = rows_of("a")
     before.updated_ms[0], before.interactions[0], before.band[0], before.heat[0, 1] = updated_ms, count, band, heat
     before.set_episode(0, Episode(opened_ms, closed_ms, 3))
-    after.restore([b"a"], stored(before), SETS)
-    assert stored(after) == stored(before)
+    assert stored(again(before, layout=layout)) == stored(before)
 
 
-def test_nothing_is_restored_and_nothing_is_stored() -> None:
-    rows = rows_of()
-    rows.restore([], [], {})
-    assert len(rows) == 0
-    assert rows.stored(np.zeros(0, np.int64)).shape[0] == 0
+def test_nothing_is_stored_of_nobody() -> None:
+    assert stored(rows_of()) == []
 
 
 def test_a_hundred_thousand_rows_find_room() -> None:
-    names = [f"c{n}" for n in range(100_000)]
-    before = filled(*names)
-    after = rows_of()
-    after.restore([n.encode() for n in names], stored(before), SETS)
+    before = filled(*[f"c{n}" for n in range(100_000)])
+    after = again(before)
     assert np.array_equal(after.heat[:100_000], before.heat[:100_000])
     assert after.customers.text(99_999) == "c99999"
+    assert len(after.episodes) == 50_000
 
 
 def test_heat_is_taken_by_the_name_of_its_signal() -> None:
-    before = filled("ana", "çağla")
-    after = rows_of(names=["return", "late", "wait"])
-    after.restore([b"ana", "çağla".encode()], stored(before), SETS)
+    after = again(filled("ana", "çağla"), rows_of(names=["return", "late", "wait"]))
     assert after.heat[:2].tolist() == [[1e-300, 0.0, 0.1], [1e-300, 0.0, 1.1]]
-
-
-def test_rows_of_several_policies_are_restored_together() -> None:
-    other = ["return"]
-    old, new = rows_of("old", names=other), rows_of("new")
-    old.heat[0], new.heat[0] = [4.0], [1.0, 2.0, 3.0]
-    both = rows_of()
-    both.restore([b"old", b"new"], [*stored(old), *stored(new)], {**SETS, signals_id(other): other})
-    assert both.heat[:2].tolist() == [[0.0, 0.0, 4.0], [1.0, 2.0, 3.0]]
 
 
 def test_a_band_that_is_no_more_becomes_the_highest_that_is() -> None:
     before = rows_of("ana")
     before.band[0] = 3
-    after = rows_of(bands=2)
-    after.restore([b"ana"], stored(before), SETS)
-    assert after.band[0] == 1
+    assert again(before, rows_of(bands=2)).band[0] == 1
 
 
-@pytest.mark.parametrize(
-    ("broken", "told"),
-    [
-        (lambda v: struct.pack("<H", LAYOUT + 1) + v[2:], f"has layout {LAYOUT + 1}, this version reads {LAYOUT}"),
-        (lambda v: v[:2] + b"\1\2\3\4" + v[6:], "has the signals 0x4030201, which its header does not name"),
-        (lambda v: v[:-1], "a stored row of 3 signals has 69 bytes"),
-        (lambda v: v + b"\0", "a stored row of 3 signals has 71 bytes"),
-        (lambda v: v[:4], "a stored row has only 4 bytes"),
-        (lambda v: b"", "a stored row has only 0 bytes"),
-    ],
-)  # fmt: skip
-def test_a_row_that_is_not_as_we_store_it_is_refused(broken: object, told: str) -> None:
-    assert callable(broken)
-    with pytest.raises(ValueError, match=told):
-        rows_of().restore([b"ana"], [broken(*stored(filled("ana")))], SETS)
-
-
-def test_a_short_and_a_long_row_do_not_make_up_for_each_other() -> None:
-    one, two = stored(filled("ana", "bea"))
-    with pytest.raises(ValueError, match="62 bytes"):
-        rows_of().restore([b"ana", b"bea"], [one[:-8], two + one[-8:]], SETS)
+def test_a_forgotten_row_is_taken_by_the_next_customer() -> None:
+    rows = filled("ana", "bea", "cem")
+    rows.forget(np.array([0, 1]))
+    assert (len(rows), len(rows.episodes)) == (1, 1)
+    raw = np.frombuffer(b"ana.dora", np.uint8)
+    assert rows.customers.add(raw, np.array([4]), np.array([4], np.int32)).tolist() == [1]
+    assert rows.customers.add(raw, np.array([0]), np.array([3], np.int32)).tolist() == [0]
+    assert rows.heat[:2].any() == rows.updated_ms[:2].any() == rows.interactions[:2].any() == False  # noqa: E712
+    assert [rows.episode(r).revision for r in range(3)] == [0, 0, 9]
 
 
 def test_signals_are_known_by_names_and_order() -> None:
@@ -144,46 +146,35 @@ def test_signals_are_known_by_names_and_order() -> None:
 def test_a_dirty_row_is_taken_once() -> None:
     rows = filled("ana", "bea", "cem")
     rows.dirty[[0, 2]] = 1
+    assert rows.changed == 2
     assert rows.take_dirty().tolist() == [0, 2]
     assert rows.take_dirty().tolist() == []
 
 
-def test_what_is_stored_is_a_copy() -> None:
+def test_what_is_copied_does_not_change() -> None:
     rows = filled("ana")
-    value = rows.stored(np.zeros(1, np.int64))
-    before = value.tobytes()
-    rows.heat[0] = 9.0
-    assert value.tobytes() == before
-
-
-def described(signals: int) -> list[tuple[str, str, int]]:
-    """Name, type and place of the fields of a row."""
-    row = row_dtype(signals)
-    fields = row.fields
-    assert fields is not None
-    return [(name, str(row[name]), fields[name][1]) for name in row.names or ()]
+    copy = rows.columns(np.zeros(1, np.int64))
+    rows.heat[0], before = 9.0, copy.head["heat"].tolist()
+    rows.set_episode(0, Episode(1, 2, 3))
+    assert before == copy.head["heat"].tolist() == [[0.1, 0.0, 1e-300]]
+    assert copy.episode["revision"].tolist() == [7]
 
 
 def test_the_documentation_tells_where_each_field_of_a_row_stands() -> None:
     document = (Path(__file__).parents[2] / "docs" / "state.md").read_text("utf-8")
-    told = re.findall(r"^\| (\d+) \| (\S+)[^|]* \| (\w*) \|", document, re.MULTILINE)
-    kinds = {"int64": "i64", "int32": "i32", "uint8": "u8", "('u1', (3,))": "3", "('<f8', (1,))": "f64"}
-    row = [(str(6 + at), kinds[kind], name) for name, kind, at in described(1)]
-    assert told == [("0", "u16", "layout"), ("2", "u32", "signals"), *row]
-
-
-def test_the_layout_does_not_change_unnoticed() -> None:
-    """Whoever changes it raises LAYOUT, and reads the older one too (docs/state.md)."""
-    assert described(2) == [
-        ("updated_ms", "int64", 0),
-        ("interactions", "int64", 8),
-        ("opened_ms", "int64", 16),
-        ("closed_ms", "int64", 24),
-        ("revision", "int32", 32),
-        ("band", "uint8", 36),
-        ("unused", "('u1', (3,))", 37),
-        ("heat", "('<f8', (2,))", 40),
-    ]
+    kinds = {"int64": "i64", "int32": "i32", "uint16": "u16", "uint32": "u32", "uint8": "u8", "('u1', (3,))": "3"}
+    for layout in LAYOUTS:
+        table = document.partition(f"Layout {layout}")[2].partition("\n\n|")[2].partition("\n\n")[0]
+        told = re.findall(r"^\| (\d+) \| (\S+)[^|]* \| (\w*) \|", f"|{table}", re.MULTILINE)
+        wanted = []
+        for at, dtype in ((0, PREFIX), (PREFIX.itemsize, head_dtype(layout, 1))):
+            fields = dtype.fields
+            assert fields is not None
+            for name in dtype.names or ():
+                kind = "f64" if name == "heat" else kinds[str(dtype[name])]
+                wanted.append((str(at + fields[name][1]), kind, name))
+        assert told == wanted
+    assert [EPISODE[name].str for name in EPISODE.names or ()] == ["<i8", "<i8", "<i4"]
 
 
 @given(

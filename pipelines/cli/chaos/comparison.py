@@ -104,7 +104,10 @@ class Comparison:
 def compared(found: Outcome, want: Mapping[int, Model]) -> Comparison:
     """Hold rows, heats, scores, alerts, windows and dead letters against those of the models."""
     c = Comparison()
-    customers = {name: (p, customer) for p, model in want.items() for name, customer in model.customers.items()}
+    everybody = {name: (p, customer) for p, model in want.items() for name, customer in model.customers.items()}
+    gone = {n for n, (p, _) in everybody.items() if n not in found.rows and want[p].may_be_gone(n)}
+    customers = {name: one for name, one in everybody.items() if name not in gone}
+    c.counts["customers forgotten"] = len(gone)
     c.counts["interactions"] = sum(customer.interactions for _, customer in customers.values())
     if found.interactions != c.counts["interactions"]:
         c.problems.append(f"{found.interactions} interactions counted, {c.counts['interactions']} accepted")
@@ -127,14 +130,14 @@ def compared(found: Outcome, want: Mapping[int, Model]) -> Comparison:
     c.hold(
         "last scores",
         {name: (s.interactions, s.band) for name, s in found.scores.items()},
-        {name: (m.interactions, m.band) for name, (_, m) in customers.items()},
+        {name: (m.interactions, m.band) for name, (_, m) in everybody.items()},
     )
-    told = {name: s for name, s in found.scores.items() if name in customers}
+    told = {name: s for name, s in found.scores.items() if name in everybody}
     c.near(
         "values of last scores",
         {name: s.score for name, s in told.items()},
         {
-            name: want[customers[name][0]].score(name, max(s.scored_ms, customers[name][1].updated_ms))
+            name: want[everybody[name][0]].score(name, max(s.scored_ms, everybody[name][1].updated_ms))
             for name, s in told.items()
         },
     )

@@ -105,6 +105,9 @@ class Model:
         self._length_ms = milliseconds(said["windows"]["length"])
         self._lateness_ms = milliseconds(said["windows"]["lateness"])
         self._max_age_ms = milliseconds(said["acceptance"]["max_age"])
+        retention = said.get("retention")
+        least_ms = max(90 * _UNITS["d"], 30 * max(self._half_life_ms.values()), self._max_age_ms, self._cooldown_ms)
+        self._quiet_ms = least_ms if retention is None else milliseconds(retention["quiet"])
         self._max_ahead_ms = milliseconds(said["acceptance"]["max_ahead"])
 
     def feed(self, record: Mapping[str, Any], append_ms: int) -> None:
@@ -134,6 +137,19 @@ class Model:
         age_ms = 0 if at_ms is None else at_ms - customer.updated_ms
         return -100 * expm1(-self._capped(customer, age_ms) / self._scale)
 
+    def may_be_gone(self, customer_id: str) -> bool:
+        """Whether any interaction that can still come would find the customer forgotten."""
+        if self.advanced_ms is None:
+            return False
+        return self._is_forgotten(self.customers[customer_id], self.advanced_ms - self._max_age_ms)
+
+    def _is_forgotten(self, customer: Customer, at_ms: int) -> bool:
+        if customer.band != "calm" or at_ms - customer.updated_ms <= self._quiet_ms:
+            return False
+        if customer.opened_ms is None:
+            return True
+        return customer.closed_ms is not None and at_ms - customer.closed_ms > self._cooldown_ms
+
     def _refusal(self, record: Mapping[str, Any], append_ms: int) -> str | None:
         duration_ms = record.get("duration_ms")
         if not 1 <= len(record["customer_id"].encode()) <= MAX_TEXT_BYTES:
@@ -162,6 +178,8 @@ class Model:
         customer = self.customers.setdefault(name, Customer(at_ms))
         if at_ms > customer.updated_ms:
             self._cool(name, customer, at_ms)
+            if self._is_forgotten(customer, at_ms):
+                customer = self.customers[name] = Customer(customer.updated_ms)
             customer.heat = {s: self._left_of(s, h, at_ms - customer.updated_ms) for s, h in customer.heat.items()}
             customer.updated_ms = at_ms
         customer.interactions += 1

@@ -20,7 +20,12 @@ from schemas.topics import ALERTS, DEAD_LETTERS, SCORES, STATE, WAITS, TopicName
 BANDS = ("calm", "warm", "hot", "breaking")
 DEAD_LETTER_REASON = "__connect.errors.exception.class.name"
 
-_ROW = struct.Struct("<HIqqqqiB3x")  # docs/state.md
+_FORM = struct.Struct("<HI")  # docs/state.md
+_ROW = struct.Struct("<qqB")
+_ROW_1 = struct.Struct("<qqqqiB3x")
+_SECTION = struct.Struct("<BH")
+_EPISODE = struct.Struct("<qqi")
+_QUIET_MS = 180_000  # retention.quiet of policy.yaml, the shortest that anybody runs with
 _WAITS = ("answered", "abandoned", "other_ends", "wait_sum_ms", "wait_max_ms")
 
 Window = tuple[str, str, int]  # touchpoint, channel, start in ms
@@ -113,9 +118,22 @@ def outcome(kafka: KafkaConnection, names: TopicNames) -> Outcome:
 
 
 def _row(partition: int, value: bytes, signal_sets: dict[str, list[str]]) -> Row:
-    _, signals, updated_ms, interactions, opened_ms, closed_ms, revision, band = _ROW.unpack_from(value)
+    layout, signals = _FORM.unpack_from(value)
     names = signal_sets[str(signals)]
-    heats = struct.unpack_from(f"<{len(names)}d", value, _ROW.size)
+    opened_ms = closed_ms = revision = 0
+    if layout == 1:
+        updated_ms, interactions, opened_ms, closed_ms, revision, band = _ROW_1.unpack_from(value, _FORM.size)
+        at = _FORM.size + _ROW_1.size
+    else:
+        updated_ms, interactions, band = _ROW.unpack_from(value, _FORM.size)
+        at = _FORM.size + _ROW.size
+    heats = struct.unpack_from(f"<{len(names)}d", value, at)
+    at += 8 * len(names)
+    while at < len(value):
+        kind, size = _SECTION.unpack_from(value, at)
+        if kind == 1:
+            opened_ms, closed_ms, revision = _EPISODE.unpack_from(value, at + _SECTION.size)
+        at += _SECTION.size + size
     heat = {name: h for name, h in zip(names, heats, strict=True) if h}
     return Row(partition, interactions, updated_ms, BANDS[band], heat, opened_ms or None, closed_ms or None, revision)
 
@@ -125,10 +143,15 @@ def _read_scores(found: Outcome, messages: Iterator[Message]) -> None:
         record = avro("score", message)
         score = Score(record["interactions"], record["scored_at"], record["score"], record["band"])
         before = found.scores.get(record["customer_id"])
-        if before is not None and (score == before or score.interactions < before.interactions):
+        if before is not None and (score == before or _went_back(before, score)):
             found.doubled.append(f"score of {record['customer_id']} after {score.interactions} interactions")
         found.scores[record["customer_id"]] = score
         found.told["scores"] += 1
+
+
+def _went_back(before: Score, score: Score) -> bool:
+    """Whether interactions are fewer than they were, although nobody was forgotten in between."""
+    return score.interactions < before.interactions and score.scored_ms - before.scored_ms <= _QUIET_MS
 
 
 def _read_alerts(found: Outcome, messages: Iterator[Message]) -> None:

@@ -1,0 +1,78 @@
+"""Reading the state of a source partition back: rows, windows and header (docs/state.md)."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from connectors.kafka.restore import LogReader
+from pipelines.layouts import NEWEST
+from pipelines.partition import CustomerPartition
+from pipelines.restoring import RowRestore
+from pipelines.windows import NO_TIME
+from pipelines.worker.customer_records import CUSTOMER, HEADER, WINDOW, restored_window
+from schemas.errors import StateLost, TopicMismatch
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the header of a partition says. offsets: by declared topic. layout: None for a partition without state."""
+
+    offsets: dict[str, int]
+    signal_sets: dict[int, list[str]]
+    dead_letters: int
+    layout: int | None
+
+
+def read_state(log: LogReader, topic: str, core: CustomerPartition, *, cancelled: Callable[[], bool]) -> Header:
+    """Fill an empty partition with what the log of its state says.
+
+    Raises:
+        StateLost: rows without a header, or in a form that this version does not read.
+        TopicMismatch: the topics had another number of partitions when the state was written.
+    """
+    where = f"{topic}/{core.number}"
+    restore, others = RowRestore(core.rows), dict[bytes, bytes]()
+    try:
+        for records in log.read_to_end(topic, core.number, cancelled=cancelled):
+            is_customer = records.keys_begin_with(CUSTOMER[0])
+            which = np.flatnonzero(is_customer)
+            key_start, key_length = records.key_start[which] + 1, records.key_length[which] - 1
+            restore.take(records.data, key_start, key_length, records.value_start[which], records.value_length[which])
+            for i in np.flatnonzero(~is_customer).tolist():
+                key, value = records.key(i) or b"", records.value(i)
+                if value is None:
+                    others.pop(key, None)
+                else:
+                    others[key] = value
+        raw = others.pop(HEADER, None)
+        if raw is None and (others or len(core.rows)):
+            raise StateLost(f"{where} has rows but no header: it is not the workers' state")
+        said: dict[str, Any] = {} if raw is None else json.loads(raw)
+        header = _checked(said, where, core.partitions)
+        restore.finish(header.signal_sets)
+    except ValueError as error:
+        raise StateLost(f"{where}: {error}") from error
+    core.windows.restore([restored_window(k, v) for k, v in others.items() if k[:1] == WINDOW])
+    core.restore_times(watermark_ms=said.get("watermark_ms", NO_TIME), advanced_ms=said.get("advanced_ms", NO_TIME))
+    return header
+
+
+def _checked(said: dict[str, Any], where: str, partitions: int) -> Header:
+    before = said.get("partitions", partitions)
+    if before != partitions:
+        raise TopicMismatch(
+            f"{where} was written when there were {before} partitions, now there are {partitions}: customers would be "
+            "in other partitions than their state. Partitions cannot be added to topics that hold state; make new "
+            "topics, with another prefix, and send interactions there."
+        )
+    layout = said.get("layout")
+    if layout is not None and layout > NEWEST:
+        raise StateLost(
+            f"{where} is written in layout {layout}, this version reads up to {NEWEST}: it was written by a newer one. "
+            "Start that version again (docs/operations.md: how to upgrade with a way back)."
+        )
+    signal_sets = {int(i): list(names) for i, names in said.get("signal_sets", {}).items()}
+    return Header(said.get("offsets", {}), signal_sets, said.get("dead_letters", 0), layout)

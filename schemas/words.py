@@ -1,0 +1,40 @@
+"""Eight bytes at a time for kernels that hash, compare and check texts: a third of the time of a byte at a time.
+
+The bytes may begin anywhere; the caller has seen that all eight are there. What compares words on a machine of another
+byte order sees other words, which is why nothing of them is ever stored.
+"""
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]  # ships no types
+from numba.core import types
+from numba.extending import intrinsic, overload
+
+from schemas.arrays import Bytes
+
+HIGH_BITS = np.uint64(0x8080808080808080)
+"""Set in a word where a byte is not ASCII."""
+
+
+def word_at(data: Bytes, at: int) -> np.uint64:
+    """Return data[at:at + 8] as one number, little-endian."""
+    return np.uint64(int.from_bytes(data[at : at + 8].tobytes(), "little"))
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # numba ships no types
+def _load(_typing: Any, data: Any, _at: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        first = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        place = builder.bitcast(builder.gep(first, [arguments[1]]), ir.IntType(64).as_pointer())
+        return builder.load(place, align=1)
+
+    return types.uint64(data, types.int64), code
+
+
+@overload(word_at)  # type: ignore[untyped-decorator]  # as above
+def _word_at(data: Any, at: Any) -> Any:  # noqa: ARG001 - numba calls it with types
+    def load(data: Any, at: Any) -> Any:
+        return _load(data, at)
+
+    return load
