@@ -17,7 +17,7 @@ from pipelines.text_table import (
     number_texts_compiled,
     remove_texts_compiled,
 )
-from schemas.arrays import Bytes, Int32s, Int64s, UInt32s, UInt64s
+from schemas.arrays import Bytes, Int32s, Int64s, UInt64s
 from schemas.growing import grown
 
 MAX_BYTES = 4096
@@ -41,8 +41,7 @@ class TextIndex:
     _older: UInt64s = field(default_factory=_no_table)
     _moved: int = 0
     _arena: Bytes = field(default_factory=lambda: np.zeros(1024, np.uint8))
-    _slot: UInt32s = field(default_factory=lambda: np.zeros(32, np.uint32))
-    _lengths: Int32s = field(default_factory=lambda: np.zeros(32, np.int32))
+    _span: Int32s = field(default_factory=lambda: np.zeros((32, 2), np.int32))
     _free: Int32s = field(default_factory=lambda: np.full(MAX_BYTES // SLOT_BYTES + 1, ABSENT, np.int32))
     _used: Int64s = field(default_factory=lambda: np.zeros(3, np.int64))
 
@@ -67,16 +66,16 @@ class TextIndex:
 
     def raw(self, number: int) -> bytes:
         """Return the bytes of a number's text."""
-        begin = int(self._slot[number]) * SLOT_BYTES
-        return self._arena[begin : begin + int(self._lengths[number])].tobytes()
+        slot, length = self._span[number].tolist()
+        return self._arena[slot * SLOT_BYTES : slot * SLOT_BYTES + length].tobytes()
 
     def texts(self, numbers: Int64s) -> tuple[Bytes, Int64s, Int32s]:
         """Return copies of the texts of some numbers, int64[k]: the bytes, and start and length of each in them."""
-        length = self._lengths[numbers]
+        length = self._span[numbers, 1]
         ends = np.cumsum(length, dtype=np.int64)
         start = ends - length
         out = np.empty(int(ends[-1]) if len(ends) else 0, np.uint8)
-        copy_texts_compiled(self._arena, self._slot, numbers, start, length, out)
+        copy_texts_compiled(self._arena, self._span, numbers, start, length, out)
         return out, start, length
 
     def add(
@@ -107,9 +106,7 @@ class TextIndex:
 
     def remove(self, numbers: Int64s) -> None:
         """Forget some numbers (int64[k], each there and once) and their texts; others will have them."""
-        remove_texts_compiled(
-            numbers, self._table, self._older, self._arena, self._slot, self._lengths, self._free, self._used
-        )
+        remove_texts_compiled(numbers, self._table, self._older, self._arena, self._span, self._free, self._used)
 
     def _number(
         self,
@@ -125,16 +122,15 @@ class TextIndex:
         number = np.empty(start.shape[0], np.int32)
         every = np.ones(start.shape[0], np.uint8) if wanted is None else wanted
         number_texts_compiled(
-            data, start, length, every, partition, partitions, add, self._table, self._older, self._arena, self._slot,
-            self._lengths, self._free, self._used, number,
+            data, start, length, every, partition, partitions, add, self._table, self._older, self._arena, self._span,
+            self._free, self._used, number,
         )  # fmt: skip
         return number
 
     def _make_room(self, length: Int32s) -> None:
         texts = length.shape[0]
         numbers, slots, there = (int(n) for n in self._used)
-        self._slot = grown(self._slot, numbers + texts)
-        self._lengths = grown(self._lengths, numbers + texts)
+        self._span = grown(self._span, numbers + texts)
         more = (slots + texts) * SLOT_BYTES + int(np.maximum(length, 0).sum())
         self._arena = grown(self._arena, more)
         self._move(texts * _MOVED_PER_TEXT)

@@ -8,7 +8,7 @@ removed leaves its slot and its number to the next one of that size.
 
 import numpy as np
 
-from schemas.arrays import Bytes, Int32s, Int64s, UInt32s, UInt64s
+from schemas.arrays import Bytes, Int32s, Int64s, UInt64s
 from schemas.compiled import compiled, step
 from schemas.words import word_at
 
@@ -60,7 +60,7 @@ def same_text(data: Bytes, start: int, arena: Bytes, begin: int, length: int) ->
 
 @step
 def find(
-    data: Bytes, start: int, length: int, h: np.uint64, table: UInt64s, arena: Bytes, slot: UInt32s, lengths: Int32s
+    data: Bytes, start: int, length: int, h: np.uint64, table: UInt64s, arena: Bytes, span: Int32s
 ) -> tuple[int, int]:
     """Return the number of a text, or ABSENT, and its place in the table, or the free one behind its last look."""
     mask = np.uint64(table.shape[0] - 1)
@@ -72,7 +72,8 @@ def find(
             return ABSENT, int(place)
         if entry & _TAG == tag and entry > _TAG:
             number = int(entry >> np.uint64(32)) - 1
-            if lengths[number] == length and same_text(data, start, arena, int(slot[number]) * SLOT_BYTES, length):
+            begin = int(span[number, 0]) * SLOT_BYTES
+            if span[number, 1] == length and same_text(data, start, arena, begin, length):
                 return number, int(place)
         place = (place + np.uint64(1)) & mask
 
@@ -146,8 +147,7 @@ def number_texts(
     table: UInt64s,
     older: UInt64s,
     arena: Bytes,
-    slot: UInt32s,
-    lengths: Int32s,
+    span: Int32s,
     free: Int32s,
     used: Int64s,
     number: Int32s,
@@ -157,8 +157,8 @@ def number_texts(
     data: uint8[b]; text i is data[start[i]:start[i] + length[i]], int64[n] and int32[n]. wanted: uint8[n], others
     get ABSENT. With partitions > 0 a new text that murmur2 gives another partition is not added: ELSEWHERE.
     table, older: uint64[2 ** k], see above; ``older`` is being moved into ``table``, or has one free place.
-    arena: uint8[c]. slot: uint32[m], where the text of a number lies, in slots. lengths: int32[m], its bytes; of a
-    free number -2 minus the next free one of its size. free: int32[f], by size in slots the first free number, or
+    arena: uint8[c]. span: int32[m, 2], where the text of a number lies, in slots, and its length in bytes; of a free
+    number -2 minus the next free one of its size. free: int32[f], by size in slots the first free number, or
     ABSENT. used: int64[3], numbers given so far, slots given so far, texts that are there. There is room for n more
     texts; all of them are updated in place. number: int32[n], written.
     """
@@ -167,9 +167,9 @@ def number_texts(
         if not wanted[i]:
             continue
         h = text_hash(data, start[i], length[i])
-        found, place = find(data, start[i], length[i], h, table, arena, slot, lengths)
+        found, place = find(data, start[i], length[i], h, table, arena, span)
         if found == ABSENT and older.shape[0] > 1:
-            found, _ = find(data, start[i], length[i], h, older, arena, slot, lengths)
+            found, _ = find(data, start[i], length[i], h, older, arena, span)
         if found == ABSENT and add:
             if partitions > 0 and murmur2(data, start[i], length[i]) % partitions != partition:
                 number[i] = ELSEWHERE
@@ -177,16 +177,16 @@ def number_texts(
             size = (length[i] + SLOT_BYTES - 1) // SLOT_BYTES
             found = free[size]
             if found >= 0:
-                free[size] = -2 - lengths[found]
+                free[size] = -2 - span[found, 1]
             else:
                 found = used[0]
-                slot[found] = used[1]
+                span[found, 0] = used[1]
                 used[0] += 1
                 used[1] += size
             used[2] += 1
             table[place] = (np.uint64(found + 1) << np.uint64(32)) | (h & _TAG)
-            lengths[found] = length[i]
-            begin = np.int64(slot[found]) * SLOT_BYTES
+            span[found, 1] = length[i]
+            begin = np.int64(span[found, 0]) * SLOT_BYTES
             for k in range(length[i]):
                 arena[begin + k] = data[start[i] + k]
         number[i] = found
@@ -206,24 +206,24 @@ move_entries_compiled = compiled(move_entries)
 
 
 def remove_texts(
-    numbers: Int64s, table: UInt64s, older: UInt64s, arena: Bytes, slot: UInt32s, lengths: Int32s, free: Int32s,
+    numbers: Int64s, table: UInt64s, older: UInt64s, arena: Bytes, span: Int32s, free: Int32s,
     used: Int64s,
 ) -> None:  # fmt: skip
     """Forget the texts of some numbers (int64[k], each there and once); shapes as above."""
     for i in range(numbers.shape[0]):
         number = numbers[i]
-        length = lengths[number]
-        begin = int(slot[number]) * SLOT_BYTES
+        length = span[number, 1]
+        begin = int(span[number, 0]) * SLOT_BYTES
         h = text_hash(arena, begin, length)
-        found, place = find(arena, begin, length, h, table, arena, slot, lengths)
+        found, place = find(arena, begin, length, h, table, arena, span)
         if found >= 0:
             take_out(table, place)
         if older.shape[0] > 1:
-            found, place = find(arena, begin, length, h, older, arena, slot, lengths)
+            found, place = find(arena, begin, length, h, older, arena, span)
             if found >= 0:  # nothing may move in it: entries that were not moved yet could be passed over
                 older[place] = _REMOVED
         size = (length + SLOT_BYTES - 1) // SLOT_BYTES
-        lengths[number] = -2 - free[size]
+        span[number, 1] = -2 - free[size]
         free[size] = number
         used[2] -= 1
 
@@ -231,10 +231,10 @@ def remove_texts(
 remove_texts_compiled = compiled(remove_texts)
 
 
-def copy_texts(arena: Bytes, slot: UInt32s, numbers: Int64s, start: Int64s, length: Int32s, out: Bytes) -> None:
+def copy_texts(arena: Bytes, span: Int32s, numbers: Int64s, start: Int64s, length: Int32s, out: Bytes) -> None:
     """Copy the texts of some numbers (int64[k]) to ``out``, each from start[i] on (int64[k]), length[i] (int32[k])."""
     for i in range(numbers.shape[0]):
-        begin = np.int64(slot[numbers[i]]) * SLOT_BYTES
+        begin = np.int64(span[numbers[i], 0]) * SLOT_BYTES
         for k in range(length[i]):
             out[start[i] + k] = arena[begin + k]
 

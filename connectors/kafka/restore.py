@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from time import monotonic
 from typing import Self
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -13,6 +14,9 @@ from schemas.errors import StoreUnavailable
 
 _QUIET = logging.getLogger("librdkafka")
 _TIMEOUT_S = 10.0
+_PROGRESS_S = 2.0
+
+log = logging.getLogger(__name__)
 
 
 class LogReader:
@@ -67,4 +71,10 @@ class LogReader:
             StoreUnavailable: the log could not be read to its end.
         """
         begin, end = self.bounds(topic, partition)
-        yield from read_columns(self._kafka, topic, partition, begin=begin, end=end, cancelled=cancelled)
+        told_s, count = monotonic(), 0
+        for records in read_columns(self._kafka, topic, partition, begin=begin, end=end, cancelled=cancelled):
+            count += len(records)
+            yield records
+            if monotonic() - told_s > _PROGRESS_S and len(records):
+                told_s, at = monotonic(), int(records.offset[-1]) + 1
+                log.info("%s/%s: %.0f %% read, %s records", topic, partition, 100 * (at - begin) / (end - begin), count)

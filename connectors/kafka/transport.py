@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Protocol
+from weakref import WeakSet
 
 from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
@@ -26,13 +27,15 @@ class FetchSettings:
     """How the worker's consumer fetches.
 
     wait_ms: how long the broker waits for ``min_bytes``. partition_bytes: most bytes of a partition in one answer.
-    total_bytes: most bytes of one answer. check_crc: verify the checksum of every batch.
+    total_bytes: most bytes of one answer. buffer_bytes: so much, unpacked, may wait for the agents before no more is
+    taken from what has been fetched, and so nothing more is fetched. check_crc: verify the checksum of every batch.
     """
 
     wait_ms: int = 25
     min_bytes: int = 40_000
     partition_bytes: int = 4 * 1024 * 1024
     total_bytes: int = 16 * 1024 * 1024
+    buffer_bytes: int = 64 * 1024 * 1024
     check_crc: bool = True
 
 
@@ -103,6 +106,7 @@ class Consumer(driver.Consumer):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._read_offset = _NoOffsets()
+        self._handed_over = WeakSet[ConsumerMessage]()  # what Faust drops in a rebalance is gone from it too
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -112,7 +116,7 @@ class Consumer(driver.Consumer):
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
         active = self._get_active_partitions()
-        if not active:  # Faust would sleep for a second
+        if not active or self._waiting_bytes() > self.app.hooks.fetch.buffer_bytes:  # Faust would sleep for a second
             await self.sleep(IDLE_S)
             return
         batches = await self._getmany(active_partitions=active, timeout=timeout)
@@ -122,13 +126,21 @@ class Consumer(driver.Consumer):
                 return
             if tp in active:
                 for batch in fetched:
-                    yield tp, _message(batch, generation)
+                    message = _message(batch, generation)
+                    self._handed_over.add(message)
+                    yield tp, message
+                    del message
+
+    def _waiting_bytes(self) -> int:
+        """Size of the batches that agents have not processed."""
+        return sum(message.value.batch.records.data.nbytes for message in self._handed_over)
 
     def ack(self, message: ConsumerMessage) -> bool:
         """Forget the message; where to go on is none of Faust's business."""
         if message.acked:
             return False
         message.acked = True
+        self._handed_over.discard(message)
         self._unacked_messages.discard(message)
         return True
 

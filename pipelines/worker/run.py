@@ -172,7 +172,14 @@ async def _run(kafka: KafkaConnection, options: WorkerOptions, parts: _Parts) ->
         failures.append(error)
         stopped.set()
 
-    fetch = FetchSettings(partition_bytes=options.fetch_max_bytes, total_bytes=options.fetch_max_bytes * 4)
+    fetch = FetchSettings(
+        wait_ms=options.fetch_wait_ms,
+        min_bytes=options.fetch_min_bytes,
+        partition_bytes=options.fetch_max_bytes,
+        total_bytes=options.fetch_max_bytes * 4,
+        buffer_bytes=options.buffer_bytes,
+        check_crc=options.fetch_check_crc,
+    )
     engine = engine_class()(
         kafka=kafka,
         group_id=options.app_id,

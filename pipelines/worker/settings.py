@@ -44,6 +44,13 @@ class WorkerOptions(_Part):
     """A dead worker's partitions move after this. Kafka's brokers refuse less than 6 s by default."""
     fetch_max_bytes: int = Field(default=4 * 1024 * 1024, ge=64 * 1024)
     """Most bytes of one partition in one fetch."""
+    fetch_min_bytes: int = Field(default=40_000, ge=1)
+    """The broker answers a fetch when it has so much, or after ``fetch_wait_ms``."""
+    fetch_wait_ms: int = Field(default=25, ge=1, le=5_000)
+    fetch_check_crc: bool = True
+    """Verify the checksum of every fetched batch."""
+    buffer_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024)
+    """So much, unpacked, may wait to be processed; then no more is taken, whatever the number of partitions."""
     transaction_timeout_s: Seconds = 10.0
     accept_loss: bool = False
     """Go on although records between the committed offset and the topic's begin are gone."""

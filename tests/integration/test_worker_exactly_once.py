@@ -27,7 +27,11 @@ from tests.polling import wait_until
 from tests.reading import read_topic
 
 POLICY = files("schemas").joinpath("policy", "default.yaml").read_text("utf-8")
-SLOWLY = {"FRICTION_WORKER__FETCH_MAX_BYTES": "65536", "FRICTION_WORKER__CHECKPOINT_INTERVAL_S": "0.2"}
+SLOWLY = {
+    "FRICTION_WORKER__FETCH_MAX_BYTES": "65536",
+    "FRICTION_WORKER__BUFFER_BYTES": "1048576",
+    "FRICTION_WORKER__CHECKPOINT_INTERVAL_S": "0.2",
+}
 
 NewWorker = Callable[..., WorkerProcess]
 
