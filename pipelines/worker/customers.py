@@ -1,7 +1,7 @@
 """The first stage: interactions of a source partition to scores, alerts, wait partials and state."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,8 @@ from pipelines.worker.customer_records import (
     restored_window,
 )
 from pipelines.worker.decoding import Decoded, InteractionDecoder
-from pipelines.worker.stage import Start, Urgency
+from pipelines.worker.stage import Urgency
+from pipelines.worker.start import Start
 from schemas.errors import StateLost, TooManyDeadLetters, TopicMismatch
 from schemas.topics import DEAD_LETTERS, INTERACTIONS, REKEYED, STATE, TopicNames
 
@@ -40,8 +41,8 @@ MAX_REKEYED_BYTES = 1_000_000  # Kafka's default for the largest record, less wh
 class CustomerStage:
     """What the partitions of the first stage share.
 
-    partitions: of the source. dead_letter_limit: most dead letters of a source partition,
-    counted in its state from its first record on.
+    partitions: of the source. topic_ids: Kafka's id of each topic. dead_letter_limit: most dead letters of a source
+    partition, counted in its state from its first record on.
     """
 
     app_id: str
@@ -50,6 +51,7 @@ class CustomerStage:
     decoder: InteractionDecoder
     form: CustomerRecords
     partitions: int
+    topic_ids: Mapping[str, str]
     accept_loss: bool
     dead_letter_limit: int | None
     now_ms: Callable[[], int]
@@ -76,8 +78,8 @@ class CustomerStage:
         """Read a partition's rows, windows and header back.
 
         Raises:
-            StateLost: rows without a header, or source records that are gone.
-            TopicMismatch: the topics had another number of partitions when the state was written.
+            StateLost: rows without a header, or state or source records that are gone.
+            TopicMismatch: the topics had another number of partitions when the state was written, or are other ones.
         """
         state_topic = self.names.of(STATE)
         core = CustomerPartition(partition, self.partitions, self.policy)
@@ -113,8 +115,8 @@ class CustomerStage:
         core.restore_times(
             watermark_ms=header.get("watermark_ms", NO_TIME), advanced_ms=header.get("advanced_ms", NO_TIME)
         )
-        start = Start({self.names.of(t): o for t, o in header.get("offsets", {}).items()})
-        offsets = start.checked(log, self.inputs, partition, accept_loss=self.accept_loss)
+        start = Start.of(header, self.names, state_topic, partition)
+        offsets = start.checked(log, self.inputs, self.topic_ids, accept_loss=self.accept_loss)
         return CustomerWork(self, core, offsets, signal_sets, header.get("dead_letters", 0))
 
 
@@ -254,10 +256,11 @@ class CustomerWork:
         metrics.REKEYED.inc()
 
     def _header(self, changes: Changes) -> bytes:
-        declared = {self._stage.names.of(t): t for t in (INTERACTIONS, REKEYED)}
+        of = self._stage.names.of
         header = {
             "layout": LAYOUT,
-            "offsets": {declared[topic]: offset for topic, offset in self.next_offsets.items()},
+            "offsets": {t: self.next_offsets[of(t)] for t in (INTERACTIONS, REKEYED)},
+            "topic_ids": {t: self._stage.topic_ids[of(t)] for t in (INTERACTIONS, REKEYED, STATE)},
             "watermark_ms": changes.watermark_ms,
             "advanced_ms": changes.advanced_ms,
             "signal_sets": self._signal_sets,

@@ -17,5 +17,6 @@ TRANSACTION_SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
 )
 RECORDS_WRITTEN = Counter("friction_worker_records_written_total", "Records in committed transactions.", ["stage"])
+LOST_RECORDS = Counter("friction_worker_lost_records_total", "Records gone unprocessed, and accepted.", ["topic"])
 OWNED = Gauge("friction_worker_partitions", "Partitions that are restored and processed here, by stage.", ["stage"])
 RESTORE_SECONDS = Gauge("friction_worker_restore_seconds", "Time of the last restore.", ["stage"])
