@@ -26,7 +26,13 @@ from pipelines.worker.faults import engine_class
 from pipelines.worker.policy_file import load_policy
 from pipelines.worker.settings import WorkerOptions
 from pipelines.worker.stage import Stage
-from pipelines.worker.topics import identities, partition_counts, refuse_forgetful_state, watch_topics
+from pipelines.worker.topics import (
+    identities,
+    partition_counts,
+    refuse_forgetful_state,
+    refuse_what_we_may_not,
+    watch_topics,
+)
 from pipelines.worker.touchpoints import TouchpointStage, partial_reader
 from pipelines.worker.warmup import warm_up
 from schemas.acceptance import Bounds
@@ -64,6 +70,7 @@ def _assemble(
     client = SchemaRegistry(registry)
     ids = _patiently("the schema registry", lambda: register_contract(client, names))
     counts = _patiently("Kafka", lambda: partition_counts(kafka, names))
+    _patiently("Kafka", lambda: refuse_what_we_may_not(kafka, names, options.app_id))
     _patiently("Kafka", lambda: refuse_forgetful_state(kafka, names))
     topic_ids = _patiently("Kafka", lambda: identities(kafka, names))
     acceptance = policy.file.acceptance

@@ -8,8 +8,18 @@ from connectors.kafka.admin import diff_topics
 from connectors.kafka.connection import KafkaConnection
 from connectors.kafka.identities import TopicIds
 from connectors.kafka.refusals import cluster_metadata
+from connectors.kafka.rights import READ, WRITE, refuse_missing_rights
 from schemas.errors import SettingsError, StoreUnavailable, TopicMismatch
-from schemas.topics import STATE, TOUCHPOINT_STATE, TopicNames, default_partitions, topics
+from schemas.topics import (
+    INTERACTIONS,
+    REKEYED,
+    STATE,
+    TOUCHPOINT_STATE,
+    WAIT_PARTIALS,
+    TopicNames,
+    default_partitions,
+    topics,
+)
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +72,18 @@ def refuse_forgetful_state(kafka: KafkaConnection, names: TopicNames) -> None:
                 f"topic {change.topic} {change.detail}. Kafka would delete state that is needed; "
                 "`friction topics diff` shows when it is right."
             )
+
+
+def refuse_what_we_may_not(kafka: KafkaConnection, names: TopicNames, group: str) -> None:
+    """See that this user may read and write what a worker reads and writes, and join its group.
+
+    Raises:
+        SettingsError: a right is missing.
+        StoreUnavailable: Kafka does not answer.
+    """
+    both = {REKEYED, WAIT_PARTIALS, STATE, TOUCHPOINT_STATE}
+    needed = {names.of(topic): (READ, WRITE) if topic in both else (WRITE,) for topic in topics()}
+    refuse_missing_rights(kafka, {**needed, names.of(INTERACTIONS): (READ,)}, group)
 
 
 def identities(kafka: KafkaConnection, names: TopicNames) -> dict[str, str]:

@@ -89,7 +89,9 @@ def forbidden(house: House, kind: ResourceType, name: str, operation: AclOperati
             "--operation Write --transactional-id",
         ),
         (ResourceType.TOPIC, NAMES.of(SCORES), AclOperation.DESCRIBE, "--operation Describe --topic"),
-        (ResourceType.TOPIC, NAMES.of(SCORES), AclOperation.WRITE, "Write on topic"),
+        (ResourceType.TOPIC, NAMES.of(SCORES), AclOperation.WRITE, "--operation Write --topic"),
+        (ResourceType.TOPIC, NAMES.of(INTERACTIONS), AclOperation.READ, "--operation Read --topic"),
+        (ResourceType.GROUP, APP, AclOperation.READ, "--operation Read --group"),
     ],
 )
 def test_a_right_that_is_missing_is_named_with_the_command_that_gives_it(
@@ -97,7 +99,19 @@ def test_a_right_that_is_missing_is_named_with_the_command_that_gives_it(
 ) -> None:
     guarded.sender.send_good(20)
     with forbidden(guarded, kind, name, operation):
-        guarded.refused(right, name, "kafka-acls --add", code=ExitCode.USAGE)
+        guarded.refused(f"kafka-acls --add {right} {name}", code=ExitCode.USAGE)
+    guarded.work_and_stop()
+    assert guarded.counts_all_once()
+
+
+def test_a_right_that_is_taken_away_stops_a_worker_that_runs(guarded: House) -> None:
+    guarded.worker.start()
+    guarded.send_and_process(20)
+    before = guarded.written()
+    with forbidden(guarded, ResourceType.TOPIC, NAMES.of(SCORES), AclOperation.WRITE):
+        guarded.sender.send_good(20)
+        guarded.refused("Kafka refuses what partition 1", "Write on topic", NAMES.of(SCORES), code=ExitCode.USAGE)
+    assert guarded.written() == before
     guarded.work_and_stop()
     assert guarded.counts_all_once()
 
