@@ -186,13 +186,14 @@ def _plan_existing(topic: Topic, name: str, has: int, wanted: int, config: Mappi
         if found is None or _equal(found, value):
             continue
         if key in _FIXED_CONFIGS:
+            anew = "" if topic.config.get("cleanup.policy") == "compact" else ", or delete the topic and apply again"
             return _Plan(
                 TopicChange(
                     name,
                     "mismatch",
                     f"has {key}={found}, declared is {value}. Changing it under stored records could lose them or "
                     "the meaning of their times, so it is left to you: set it with Kafka's kafka-configs --alter "
-                    f"--topic {name} --add-config {key}={value}, or delete the topic and apply again",
+                    f"--topic {name} --add-config {key}={value}{anew}",
                 )
             )
         if key in _LEAST_CONFIGS and _at_least(found, value):

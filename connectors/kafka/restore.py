@@ -23,6 +23,7 @@ class LogReader:
     """Reads committed records of single partitions. Not thread-safe; close it."""
 
     def __init__(self, kafka: KafkaConnection, group_id: str) -> None:
+        self.group_id = group_id
         self._kafka = kafka
         self._consumer = Consumer(
             kafka.confluent(

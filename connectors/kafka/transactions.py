@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 
 from connectors.kafka.connection import KafkaConnection
 from connectors.kafka.log_columns import Cancelled
+from connectors.kafka.remedies import REFUSALS, remedy
 from schemas.errors import SettingsError, StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -94,16 +95,6 @@ _FENCED = {
     90,  # PRODUCER_FENCED, for which the library has no name
     KafkaError.INVALID_PRODUCER_ID_MAPPING,
 }
-_REFUSED = {
-    KafkaError.MSG_SIZE_TOO_LARGE,
-    KafkaError.RECORD_LIST_TOO_LARGE,
-    KafkaError.INVALID_RECORD,
-    KafkaError.POLICY_VIOLATION,
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-}
 
 
 @dataclass(slots=True)
@@ -116,7 +107,8 @@ class TransactionalProducer:
     timeout_s: float
     _producer: Any = field(init=False, default=None)
     _group: Any = field(init=False, default=None)
-    _undelivered: KafkaError | None = field(init=False, default=None)
+    _topics: str = field(init=False, default="")
+    _undelivered: tuple[KafkaError, str | None] | None = field(init=False, default=None)
 
     def start(self, *, cancelled: Callable[[], bool] = lambda: False) -> None:
         """Fence the previous owner; wait until what it left open is complete or aborted.
@@ -158,8 +150,8 @@ class TransactionalProducer:
                 if reason.retriable() and monotonic() < end_s:
                     continue  # the client goes on where it was
                 said = f"{self.transactional_id} cannot begin to write: {_said(reason)}"
-                if reason.fatal() and reason.code() not in _FENCED:
-                    raise SettingsError(said) from error
+                if reason.code() in REFUSALS or (reason.fatal() and reason.code() not in _FENCED):
+                    raise SettingsError(said + self._remedy(reason.code(), None)) from error
                 raise StoreUnavailable(said) from error
             self._producer = producer
             return
@@ -172,6 +164,8 @@ class TransactionalProducer:
         """
         producer, end_s = self._producer, monotonic() + self.timeout_s
         self._undelivered = None
+        written = [batch.topic for batch in outgoing.batches] + [record.topic for record in outgoing.records]
+        self._topics = " or ".join(dict.fromkeys(written))
         try:
             producer.begin_transaction()
             for batch in outgoing.batches:
@@ -199,21 +193,38 @@ class TransactionalProducer:
                 return self._outcome(error.args[0])
             return Committed()
 
-    def _note(self, error: KafkaError | None, _message: Message) -> None:
+    def _note(self, error: KafkaError | None, message: Message) -> None:
         """Remember why a record was not delivered: the transaction's own error does not say it."""
-        self._undelivered = self._undelivered or error
+        if error is not None and (self._undelivered is None or error.code() in REFUSALS):
+            self._undelivered = error, message.topic()
 
     def _not_taken(self, topic: str, part: list[dict[str, Any]]) -> CommitOutcome:
         first: KafkaError = next(m["_error"] for m in part if "_error" in m)
-        outcome = self._outcome(first)
-        return type(outcome)(f"a record for {topic} was not taken: {_said(first)}")
+        self._undelivered = first, topic
+        return self._outcome(first)
 
     def _outcome(self, error: KafkaError) -> Fenced | Failed | Refused:
-        causes = [error] if self._undelivered is None else [error, self._undelivered]
-        said = "; ".join(_said(cause) for cause in causes)
-        if any(cause.code() in _FENCED for cause in causes) or error.fatal():
+        self._producer.poll(0)  # delivers the reports that have not been
+        causes: list[tuple[KafkaError, str | None]] = [(error, None)]
+        if self._undelivered is not None:
+            causes.append(self._undelivered)
+        said = "; ".join(_said(cause) + (f" for {topic}" if topic else "") for cause, topic in causes)
+        if any(cause.code() in _FENCED for cause, _ in causes) or error.fatal():
             return Fenced(said)
-        return Refused(said) if any(cause.code() in _REFUSED for cause in causes) else Failed(said)
+        for cause, topic in reversed(causes):
+            if cause.code() in REFUSALS:
+                return Refused(said + self._remedy(cause.code(), topic))
+        return Failed(said)
+
+    def _remedy(self, code: int, topic: str | None) -> str:
+        known = remedy(
+            code,
+            transactional_id=self.transactional_id,
+            group_id=self.group_id,
+            where=topic or self._topics,
+            most_bytes=MAX_MESSAGE_BYTES,
+        )
+        return known and f"; {known}"
 
     def close(self) -> None:
         """Give the producer up, and abort a transaction that is open."""

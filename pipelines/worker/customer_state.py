@@ -1,7 +1,7 @@
 """Reading the state of a source partition back: rows, windows and header (docs/state.md)."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,9 @@ from schemas.errors import StateLost, TopicMismatch
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the header of a partition says. offsets: by declared topic. layout: None for a partition without state."""
+    """What the header of a partition says (``said``, empty for one without state). layout: None without state."""
 
-    offsets: dict[str, int]
+    said: Mapping[str, Any]
     signal_sets: dict[int, list[str]]
     dead_letters: int
     layout: int | None
@@ -75,4 +75,4 @@ def _checked(said: dict[str, Any], where: str, partitions: int) -> Header:
             "Start that version again (docs/operations.md: how to upgrade with a way back)."
         )
     signal_sets = {int(i): list(names) for i, names in said.get("signal_sets", {}).items()}
-    return Header(said.get("offsets", {}), signal_sets, said.get("dead_letters", 0), layout)
+    return Header(said, signal_sets, said.get("dead_letters", 0), layout)

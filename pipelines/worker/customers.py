@@ -1,7 +1,7 @@
 """The first stage: interactions of a source partition to scores, alerts, wait partials and state."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from connectors.kafka.dead_letters import Rejected, RejectReason, dead_letter, record_bytes
@@ -17,7 +17,8 @@ from pipelines.worker import metrics
 from pipelines.worker.customer_records import CustomerRecords, CustomerSnapshot
 from pipelines.worker.customer_state import Header, read_state
 from pipelines.worker.decoding import Decoded, InteractionDecoder
-from pipelines.worker.stage import Start, Urgency
+from pipelines.worker.stage import Urgency
+from pipelines.worker.start import Start
 from schemas.errors import TooManyDeadLetters
 from schemas.topics import DEAD_LETTERS, INTERACTIONS, REKEYED, STATE, TopicNames
 
@@ -30,9 +31,9 @@ MAX_REKEYED_BYTES = 1_000_000  # Kafka's default for the largest record, less wh
 class CustomerStage:
     """What the partitions of the first stage share.
 
-    partitions: of the source. dead_letter_limit: most dead letters of a source partition,
-    counted in its state from its first record on. state_layout: in which rows are written; None: as they are, the
-    newest in a new partition.
+    partitions: of the source. topic_ids: Kafka's id of each topic. dead_letter_limit: most dead letters of a source
+    partition, counted in its state from its first record on. state_layout: in which rows are written; None: as they
+    are, the newest in a new partition.
     """
 
     app_id: str
@@ -41,6 +42,7 @@ class CustomerStage:
     decoder: InteractionDecoder
     form: CustomerRecords
     partitions: int
+    topic_ids: Mapping[str, str]
     accept_loss: bool
     dead_letter_limit: int | None
     state_layout: int | None
@@ -68,13 +70,14 @@ class CustomerStage:
         """Read a partition's rows, windows and header back.
 
         Raises:
-            StateLost: rows without a header, or source records that are gone.
-            TopicMismatch: the topics had another number of partitions when the state was written.
+            StateLost: rows without a header, or state or source records that are gone.
+            TopicMismatch: the topics had another number of partitions when the state was written, or are other ones.
         """
         core = CustomerPartition(partition, self.partitions, self.policy)
-        header = read_state(log, self.names.of(STATE), core, cancelled=cancelled)
-        start = Start({self.names.of(t): o for t, o in header.offsets.items()})
-        offsets = start.checked(log, self.inputs, partition, accept_loss=self.accept_loss)
+        state_topic = self.names.of(STATE)
+        header = read_state(log, state_topic, core, cancelled=cancelled)
+        start = Start.of(header.said, self.names, state_topic, partition)
+        offsets = start.checked(log, self.inputs, self.topic_ids, accept_loss=self.accept_loss)
         return CustomerWork(self, core, offsets, header)
 
 
@@ -215,10 +218,11 @@ class CustomerWork:
         metrics.REKEYED.inc()
 
     def _header(self, changes: Changes) -> bytes:
-        declared = {self._stage.names.of(t): t for t in (INTERACTIONS, REKEYED)}
+        of = self._stage.names.of
         header = {
             "layout": self._layout,
-            "offsets": {declared[topic]: offset for topic, offset in self.next_offsets.items()},
+            "offsets": {t: self.next_offsets[of(t)] for t in (INTERACTIONS, REKEYED)},
+            "topic_ids": {t: self._stage.topic_ids[of(t)] for t in (INTERACTIONS, REKEYED, STATE)},
             "watermark_ms": changes.watermark_ms,
             "advanced_ms": changes.advanced_ms,
             "signal_sets": self._signal_sets,

@@ -32,8 +32,8 @@ REACQUIRE_S = 0.2
 OVERDUE_S = 5.0  # beyond the transaction's time-out
 
 _APART = (
-    "partition {1} of {0} is not assigned to one worker: the topics have different numbers of partitions now. They "
-    "must be the same (friction topics diff), and stay what they were when the first state was written."
+    "partition {1} of {0} is not assigned to one worker: one was deleted, or their numbers of partitions differ now. "
+    "They must be the same (friction topics diff), and stay what they were when the first state was written."
 )
 
 

@@ -53,6 +53,8 @@ class Faults(BaseModel):
     """A transaction ends with nobody knowing how: half of them are there, half are not."""
     witness: str | None = None
     """Topic, with partitions as the interactions, that is told in each transaction when time was let pass."""
+    raise_at: int | None = None
+    """The agent raises when it has counted the batch that holds this offset of a source partition."""
     plant: Bug | None = None
     """A bug, once in the life of the worker."""
 
@@ -189,18 +191,19 @@ class _Disturbed:
 
     def restore(self, log: LogReader, partition: int, *, cancelled: Callable[[], bool]) -> Work:
         work = self.stage.restore(log, partition, cancelled=cancelled)
-        return _WitnessedWork(work, self.inputs[0], partition, self.faults.witness, self.planted)
+        return _WitnessedWork(work, self.inputs[0], partition, self.faults, self.planted)
 
 
 class _WitnessedWork:
     """A partition that remembers at which offset time was let pass to when, and has the planted bug."""
 
-    def __init__(self, work: Work, topic: str, partition: int, witness: str | None, planted: _Planted) -> None:
+    def __init__(self, work: Work, topic: str, partition: int, faults: Faults, planted: _Planted) -> None:
         self.next_offsets = work.next_offsets  # the same one: the engine writes into it
         self._work = work
+        self._raise_at = faults.raise_at
         self._topic = topic
         self._partition = partition
-        self._witness = witness
+        self._witness = faults.witness
         self._planted = planted
         self._begin = self.next_offsets[topic]
         self._advances: list[tuple[int, int]] = []
@@ -221,6 +224,8 @@ class _WitnessedWork:
             self._work.process(batch.since(int(offsets[-1])))
         else:
             self._work.process(batch)
+        if batch.topic == self._topic and self._raise_at in offsets:
+            raise ArithmeticError(f"a test wanted it at offset {self._raise_at}")
 
     def advance(self, to_ms: int) -> None:
         if self._planted.strikes("early-time"):

@@ -18,5 +18,6 @@ TRANSACTION_SECONDS = Histogram(
 )
 RECORDS_WRITTEN = Counter("friction_worker_records_written_total", "Records in committed transactions.", ["stage"])
 FORGOTTEN = Counter("friction_worker_forgotten_customers_total", "Customers removed after they were quiet for long.")
+LOST_RECORDS = Counter("friction_worker_lost_records_total", "Records gone unprocessed, and accepted.", ["topic"])
 OWNED = Gauge("friction_worker_partitions", "Partitions that are restored and processed here, by stage.", ["stage"])
 RESTORE_SECONDS = Gauge("friction_worker_restore_seconds", "Time of the last restore.", ["stage"])

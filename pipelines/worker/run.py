@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from typing import Any
 from aiokafka.errors import KafkaError
 
 from connectors.kafka.connection import KafkaConnection
-from connectors.kafka.refusals import cluster_metadata
 from connectors.kafka.transport import FetchSettings
 from connectors.registry.client import SchemaRegistry, register_contract
 from connectors.registry.connection import RegistryConnection
@@ -27,56 +26,42 @@ from pipelines.worker.faults import engine_class
 from pipelines.worker.policy_file import load_policy
 from pipelines.worker.settings import WorkerOptions
 from pipelines.worker.stage import Stage
+from pipelines.worker.topics import (
+    identities,
+    partition_counts,
+    refuse_forgetful_state,
+    refuse_what_we_may_not,
+    watch_topics,
+)
 from pipelines.worker.touchpoints import TouchpointStage, partial_reader
 from pipelines.worker.warmup import warm_up
 from schemas.acceptance import Bounds
 from schemas.columnar.writer import ColumnarWriter
-from schemas.errors import FrictionError, InvariantBroken, StoreUnavailable, TopicMismatch
+from schemas.errors import FrictionError, InvariantBroken, StoreUnavailable
 from schemas.topics import (
     ALERTS,
     INTERACTIONS,
     SCORES,
+    STATE,
     TOUCHPOINT_STATE,
     WAIT_PARTIALS,
     WAITS,
     TopicNames,
     avro_schema,
-    default_partitions,
     topics,
 )
 
 log = logging.getLogger(__name__)
 
 
-def partition_counts(kafka: KafkaConnection, names: TopicNames) -> dict[str, int]:
-    """Partitions of each group of topics, as they are on the cluster.
-
-    Raises:
-        SettingsError: Kafka refuses us.
-        StoreUnavailable: Kafka does not answer.
-        TopicMismatch: a topic is missing, or topics of a group have different counts.
-    """
-    on_cluster = cluster_metadata(kafka).topics
-    counts: dict[str, int] = dict.fromkeys(default_partitions(), 0)
-    for topic in topics().values():
-        name = names.of(topic.name)
-        if name not in on_cluster:
-            raise TopicMismatch(f"topic {name} does not exist; run `friction topics apply`")
-        found = len(on_cluster[name].partitions)
-        if counts[topic.partitions] not in (0, found):
-            raise TopicMismatch(
-                f"topic {name} has {found} partitions, other {topic.partitions} topics have "
-                f"{counts[topic.partitions]}: they must be the same, since a record stays in its source's partition. "
-                "Make the topics anew with the same number (friction topics diff)."
-            )
-        counts[topic.partitions] = found
-    return counts
-
-
 @dataclass(frozen=True, slots=True)
 class _Parts:
     stages: tuple[Stage, ...]
     decoder: InteractionDecoder
+    topic_ids: Mapping[str, str]
+    """Of every topic, by its name on the cluster."""
+    lasting: frozenset[str]
+    """Topics that must stay the ones that they are."""
 
 
 def _assemble(
@@ -85,6 +70,9 @@ def _assemble(
     client = SchemaRegistry(registry)
     ids = _patiently("the schema registry", lambda: register_contract(client, names))
     counts = _patiently("Kafka", lambda: partition_counts(kafka, names))
+    _patiently("Kafka", lambda: refuse_what_we_may_not(kafka, names, options.app_id))
+    _patiently("Kafka", lambda: refuse_forgetful_state(kafka, names))
+    topic_ids = _patiently("Kafka", lambda: identities(kafka, names))
     acceptance = policy.file.acceptance
     decoder = InteractionDecoder(client, Bounds(acceptance.max_age, acceptance.max_ahead))
     decoder.know(ids[INTERACTIONS], "interaction")
@@ -102,6 +90,7 @@ def _assemble(
             touchpoints=counts[topics()[WAIT_PARTIALS].partitions],
         ),
         partitions=counts[topics()[INTERACTIONS].partitions],
+        topic_ids=topic_ids,
         accept_loss=options.accept_loss,
         dead_letter_limit=options.dead_letter_limit,
         state_layout=options.state_layout,
@@ -115,12 +104,14 @@ def _assemble(
         policy_digest=policy.digest,
         sources=first.partitions,
         lateness_ms=policy.file.windows.lateness,
+        topic_ids=topic_ids,
         accept_loss=options.accept_loss,
         reader=partial_reader(),
         writers={},
     )
     log.info("topics: %s, state of windows in %s", counts, names.of(TOUCHPOINT_STATE))
-    return _Parts((first, second), decoder)
+    lasting = frozenset((*first.inputs, *second.inputs, names.of(STATE), names.of(TOUCHPOINT_STATE)))
+    return _Parts((first, second), decoder, topic_ids, lasting)
 
 
 def _patiently(what: str, ask: Callable[[], Any], *, within_s: float = 60.0) -> Any:
@@ -207,12 +198,13 @@ async def _run(kafka: KafkaConnection, options: WorkerOptions, parts: _Parts) ->
         await engine.close()
         failures.append(error)
         return failures[0]
+    watching = asyncio.create_task(watch_topics(kafka, parts.topic_ids, same=parts.lasting, fail=engine.fail))
     ended = asyncio.create_task(app.wait_until_stopped())
     asked = asyncio.create_task(stopped.wait())
     await asyncio.wait([ended, asked], return_when=asyncio.FIRST_COMPLETED)
     await engine.close()
     await app.stop()
-    for task in (ended, asked):
+    for task in (ended, asked, watching):
         task.cancel()
     if failures:
         return failures[0]

@@ -1,14 +1,12 @@
 """What the engine asks of a stage: its topics, and how a partition of it is restored, fed and written down."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
 from connectors.kafka.fetched import FetchedBatch
 from connectors.kafka.restore import LogReader
 from connectors.kafka.transactions import Outgoing
-from schemas.errors import InvariantBroken, StateLost
 
 
 class Urgency(IntEnum):
@@ -68,36 +66,3 @@ class Stage(Protocol):
 
     def restore(self, log: LogReader, partition: int, *, cancelled: Callable[[], bool]) -> Work:
         """Read a partition's state back; blocks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Where a partition goes on, as its header says; a topic without one begins at its first record."""
-
-    offsets: dict[str, int]
-
-    def checked(self, log: LogReader, topics: tuple[str, ...], partition: int, *, accept_loss: bool) -> dict[str, int]:
-        """Next offset of each input topic, held against what the topic still has.
-
-        Raises:
-            StateLost: records that were never processed are gone, unless ``accept_loss``.
-            InvariantBroken: the topic ends before the place where we were: it is another one.
-        """
-        found: dict[str, int] = {}
-        for topic in topics:
-            low, high = log.bounds(topic, partition)
-            at = self.offsets.get(topic, low)
-            if at > high:
-                raise InvariantBroken(
-                    f"{topic}/{partition} ends at {high}, but {at} has been processed: the topic was made anew. Give "
-                    "the workers state topics that are new too (friction topics list), or the old topic back."
-                )
-            if at < low:
-                if not accept_loss:
-                    raise StateLost(
-                        f"records {at} to {low - 1} of {topic}/{partition} were deleted before they were processed. "
-                        "Set worker.accept_loss (`--set worker.accept_loss=true`) to go on without them."
-                    )
-                at = low
-            found[topic] = at
-        return found

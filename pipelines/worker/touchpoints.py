@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +19,10 @@ from pipelines.windows import WaitCounts
 from pipelines.worker import metrics
 from pipelines.worker.decoding import MAX_PLACE_BYTES
 from pipelines.worker.encoding import Encoder
-from pipelines.worker.stage import Start, Urgency
+from pipelines.worker.stage import Urgency
+from pipelines.worker.start import Start
 from schemas.columnar import ColumnarReader
-from schemas.errors import StateLost, UnknownSchema
+from schemas.errors import StateLost, TopicMismatch, UnknownSchema
 from schemas.topics import DEAD_LETTERS, TOUCHPOINT_STATE, WAIT_PARTIALS, WAITS, TopicNames, avro_schema
 from schemas.wire import HEADER_BYTES, NotFramed, split_frame
 
@@ -34,7 +35,10 @@ _MOST = 2**53  # those of all source partitions are added
 
 @dataclass(frozen=True, slots=True)
 class TouchpointStage:
-    """What the partitions of the second stage share. ``sources``: partitions of the first."""
+    """What the partitions of the second stage share.
+
+    sources: partitions of the first. topic_ids: Kafka's id of each topic.
+    """
 
     app_id: str
     names: TopicNames
@@ -43,6 +47,7 @@ class TouchpointStage:
     policy_digest: str
     sources: int
     lateness_ms: int
+    topic_ids: Mapping[str, str]
     accept_loss: bool
     reader: ColumnarReader
     writers: dict[int, str | None]
@@ -78,7 +83,8 @@ class TouchpointStage:
         """Read a partition's windows and header back.
 
         Raises:
-            StateLost: windows without a header, or partials that are gone.
+            StateLost: windows without a header, or state or partials that are gone.
+            TopicMismatch: there were another number of source partitions, or a topic is another one than it was.
         """
         core = TouchpointPartition(self.sources, self.lateness_ms)
         topic = self.names.of(TOUCHPOINT_STATE)
@@ -96,12 +102,13 @@ class TouchpointStage:
             raise StateLost(f"{topic}/{partition} has windows but no header: it is not the workers' state")
         core.watermarks_ms = header.get("watermarks_ms", core.watermarks_ms)
         if len(core.watermarks_ms) != self.sources:
-            raise StateLost(
-                f"{topic}/{partition} was written for {len(core.watermarks_ms)} source partitions, there are "
-                f"{self.sources} now: partitions cannot be added to topics that hold state"
+            raise TopicMismatch(
+                f"{topic}/{partition} was written when there were {len(core.watermarks_ms)} source partitions, now "
+                f"there are {self.sources}. Partitions cannot be added to topics that hold state; make new topics, "
+                "with another prefix, and send interactions there."
             )
-        start = Start({self.names.of(t): o for t, o in header.get("offsets", {}).items()})
-        offsets = start.checked(log, self.inputs, partition, accept_loss=self.accept_loss)
+        start = Start.of(header, self.names, topic, partition)
+        offsets = start.checked(log, self.inputs, self.topic_ids, accept_loss=self.accept_loss)
         return TouchpointWork(self, partition, core, offsets)
 
 
@@ -186,6 +193,7 @@ class TouchpointWork:
         told = self._core.take_changes()
         header = {
             "offsets": {WAIT_PARTIALS: self.next_offsets[self._stage.inputs[0]]},
+            "topic_ids": {t: self._stage.topic_ids[self._stage.names.of(t)] for t in (WAIT_PARTIALS, TOUCHPOINT_STATE)},
             "watermarks_ms": self._core.watermarks_ms,
         }
         state: list[dict[str, bytes | None]] = [

@@ -5,34 +5,29 @@ import re
 import struct
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.resources import files
-from itertools import count
 from pathlib import Path
 
-import numpy as np
 import pytest
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from connectors.kafka.connection import KafkaConnection
-from connectors.registry.client import SchemaRegistry, register_contract
+from connectors.registry.client import register_contract
 from connectors.registry.connection import RegistryConnection
 from connectors.registry.server import EmbeddedRegistry
 from pipelines.cli.chaos.outcome import outcome
 from pipelines.cli.exits import ExitCode
-from pipelines.text_table import murmur2
-from schemas.interactions import Interaction, InteractionEncoder
 from schemas.topics import DEAD_LETTERS, INTERACTIONS, SCORES, STATE, WAIT_PARTIALS, TopicNames, avro_schema
 from schemas.wire import frame_header
+from tests.integration.senders import PARTITION, Headers, Sender, app_of, counted, customers, now_ms, send, wait
 from tests.integration.workers import WorkerProcess, wait_until_processed
 from tests.polling import wait_until
 from tests.reading import read_topic
 
-Headers = list[tuple[str, bytes | None]]
 HEADERS: Headers = [("trace", b"\x00\xff"), ("empty", b""), ("none", None), ("trace", b"again")]
-PARTITION = 1  # where the records of these tests go
 DAY_MS = 86_400_000
 
 NewWorker = Callable[..., WorkerProcess]
@@ -52,78 +47,6 @@ def new_worker(
     yield new
     for worker in workers:
         worker.kill()
-
-
-def app_of(names: TopicNames) -> str:
-    return f"{names.prefix}app"
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def customers(partition: int) -> Iterator[str]:
-    """Those whose interactions belong there."""
-    for n in count():
-        key = np.frombuffer(f"customer-{n}".encode(), np.uint8)
-        with np.errstate(over="ignore"):
-            if murmur2(key, 0, len(key)) % 3 == partition:
-                yield f"customer-{n}"
-
-
-def wait(customer: str, **more: object) -> Interaction:
-    said: dict[str, object] = {
-        "event_id": f"of {customer}",
-        "customer_id": customer,
-        "kind": "wait.measured",
-        "channel": "phone",
-        "touchpoint": "call/support",
-        "occurred_ms": now_ms() - 60_000,
-        "duration_ms": 600_000,
-        "attributes": {"outcome": "answered"},
-    }
-    return Interaction(**{**said, **more})  # type: ignore[arg-type]  # the fields of one
-
-
-def send(
-    kafka: KafkaConnection,
-    topic: str,
-    records: Sequence[tuple[bytes | None, bytes | None]],
-    headers: Headers | None = None,
-    partition: int = PARTITION,
-    **settings: object,
-) -> None:
-    """Send keys and values in as few batches as they fit into."""
-    producer = Producer(kafka.confluent(linger_ms=300, message_max_bytes=20_000_000, **settings))
-    for key, value in records:
-        producer.produce(topic, value, key, partition=partition, headers=headers or [])
-    assert producer.flush(30.0) == 0
-
-
-class Sender:
-    """Sends interactions of good customers, one after the other, and remembers whose."""
-
-    def __init__(self, kafka: KafkaConnection, registry: RegistryConnection, names: TopicNames) -> None:
-        self.registry = SchemaRegistry(registry)
-        self.schema_id = register_contract(self.registry, names)[INTERACTIONS]
-        self.encoder = InteractionEncoder(self.schema_id)
-        self.sent: list[str] = []
-        self._kafka, self._names, self._customers = kafka, names, customers(PARTITION)
-
-    def good(self) -> tuple[bytes, bytes]:
-        self.sent.append(next(self._customers))
-        return self.sent[-1].encode(), self.encoder.encode(wait(self.sent[-1]))
-
-    def send_good(self, how_many: int) -> None:
-        send(self._kafka, self._names.of(INTERACTIONS), [self.good() for _ in range(how_many)])
-
-    def bad(self, **more: object) -> bytes:
-        return self.encoder.encode(wait("a customer", **more))
-
-
-def counted(kafka: KafkaConnection, names: TopicNames) -> Counter[str]:
-    """Interactions of each customer, as the last score says."""
-    return Counter({name: s.interactions for name, s in outcome(kafka, names).scores.items()})
 
 
 def dead_letters(kafka: KafkaConnection, names: TopicNames) -> list[tuple[bytes | None, bytes | None, Headers, str]]:
@@ -411,6 +334,9 @@ def test_records_that_were_deleted_unprocessed_stop_the_worker_unless_their_loss
     sender.send_good(5)
     worker.start(FRICTION_WORKER__ACCEPT_LOSS="true")
     wait_until_processed(kafka, names, app, by=worker)
+    gone = 40 - int(lost[1])
+    assert worker.metric("friction_worker_lost_records_total", topic=topic) == gone
+    assert f"worker.accept_loss is set, so it goes on without {gone} records: {lost[0]}" in worker.log
     assert counted(kafka, names) == kept + Counter(sender.sent[before:])
     assert worker.stop() == ExitCode.DONE
 
