@@ -101,7 +101,10 @@ def _texts(texts: Sequence[str | None]) -> NullableColumn:
     return NullableColumn(TextColumn.of([text or "" for text in texts]), there)
 
 
+_NO_TIMES, _NO_TEXTS = np.zeros(0, np.int64), TextColumn.of([])
+
+
 def _none(n: int, *, times: Sequence[str], texts: Sequence[str]) -> ListColumn:
     """N empty lists."""
-    entries: dict[str, TextColumn | np.ndarray] = {name: np.zeros(0, np.int64) for name in times}
-    return ListColumn(np.zeros(n + 1, np.int32), {**entries, **{name: TextColumn.of([]) for name in texts}})
+    entries: dict[str, TextColumn | np.ndarray] = dict.fromkeys(times, _NO_TIMES)
+    return ListColumn(np.zeros(n + 1, np.int32), {**entries, **dict.fromkeys(texts, _NO_TEXTS)})

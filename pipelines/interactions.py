@@ -1,6 +1,10 @@
 """A batch of interactions of one partition, as columns: what the core takes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from schemas.arrays import Bytes, Int8s, Int32s, Int64s
 
@@ -62,3 +66,43 @@ class InteractionBatch:
             channel=self.channel.take(rows),
             touchpoint=self.touchpoint.take(rows),
         )
+
+
+def joined(parts: Sequence[tuple[Int64s, InteractionBatch]]) -> tuple[InteractionBatch, Int64s]:
+    """Bring the parts of a batch, one for each writer, into one in offset order."""
+    if len(parts) == 1:
+        return parts[0][1], parts[0][0]
+    if not parts:
+        none = np.zeros(0, np.int64)
+        texts = Texts(none, none.astype(np.int32))
+        data = np.frombuffer(b"", np.uint8)  # not writable, as the bytes of a fetch: kernels are compiled for that
+        empty = InteractionBatch(data, none, none, none, none, none.astype(np.int8), *[texts] * 4)
+        return empty, none
+    base = np.cumsum([0, *(b.data.shape[0] for _, b in parts)])
+    batches = [b for _, b in parts]
+    index = np.concatenate([i for i, _ in parts])
+
+    def texts_of(name: str) -> Texts:
+        found: list[Texts] = [getattr(b, name) for b in batches]
+        start = np.concatenate([t.start + at for t, at in zip(found, base, strict=False)])
+        return Texts(start, np.concatenate([t.length for t in found]))
+
+    def whole(name: str) -> Any:
+        return np.concatenate([getattr(b, name) for b in batches])
+
+    data = whole("data")
+    data.flags.writeable = False  # as above
+    together = InteractionBatch(
+        data=data,
+        offset=whole("offset"),
+        append_ms=whole("append_ms"),
+        occurred_ms=whole("occurred_ms"),
+        duration_ms=whole("duration_ms"),
+        outcome=whole("outcome"),
+        customer=texts_of("customer"),
+        kind=texts_of("kind"),
+        channel=texts_of("channel"),
+        touchpoint=texts_of("touchpoint"),
+    )
+    order = np.argsort(index, kind="stable")
+    return together.take(order), index[order]

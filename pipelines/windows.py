@@ -73,8 +73,10 @@ def add_waits(
     slot_key: Int64s,
     counts: Int64s,
     dirty: Bytes,
-) -> tuple[int, int]:
-    """Add the waits of a batch to their windows, in offset order; return the watermark and how many were late.
+) -> tuple[int, int, int]:
+    """Add the waits of a batch to their windows, in offset order.
+
+    Returns the watermark, how many waits were late, and how many windows are new.
 
     is_wait: bool[n]. place: int32[n]. occurred_ms, append_ms, duration_ms: int64[n]. outcome: int8[n].
     slot_key: int64[c, 2], place and start of the window in each slot of an open-addressing table, place -1 for none;
@@ -82,6 +84,7 @@ def add_waits(
     dirty: uint8[c]. The last three are updated in place.
     """
     late = 0
+    new = 0
     mask = slot_key.shape[0] - 1
     for i in range(occurred_ms.shape[0]):
         watermark_ms = max(watermark_ms, min(occurred_ms[i], append_ms[i]))
@@ -94,6 +97,7 @@ def add_waits(
         slot = (np.int64(place[i]) * 1_000_003 + start_ms // length_ms) & mask
         while slot_key[slot, 0] >= 0 and (slot_key[slot, 0] != place[i] or slot_key[slot, 1] != start_ms):
             slot = (slot + 1) & mask
+        new += slot_key[slot, 0] < 0
         slot_key[slot, 0] = place[i]
         slot_key[slot, 1] = start_ms
         end = outcome[i]
@@ -101,7 +105,7 @@ def add_waits(
         counts[slot, 3] += duration_ms[i]
         counts[slot, 4] = max(counts[slot, 4], duration_ms[i])
         dirty[slot] = 1
-    return watermark_ms, late
+    return watermark_ms, late, new
 
 
 add_waits_compiled = compiled(add_waits)
@@ -123,12 +127,13 @@ class WaitWindows:
         is_wait = is_wait & (batch.duration_ms >= 0)
         place = self._place_numbers(batch, is_wait)
         self._make_room(int(is_wait.sum()))
-        watermark_ms, late = add_waits_compiled(
+        watermark_ms, late, new = add_waits_compiled(
             is_wait, place, batch.occurred_ms, batch.append_ms, batch.duration_ms, batch.outcome, self.length_ms,
             self.lateness_ms, self.watermark_ms, self._key, self._counts, self._dirty,
         )  # fmt: skip
         self.watermark_ms = int(watermark_ms)
         self.late += int(late)
+        self._open += int(new)
 
     def advance(self, watermark_ms: int) -> None:
         """Move the watermark when time itself tells that nothing older will come."""
@@ -193,11 +198,10 @@ class WaitWindows:
         self._key: Int64s = np.full((slots, 2), _EMPTY, np.int64)
         self._counts: Int64s = np.zeros((slots, 5), np.int64)
         self._dirty: Bytes = np.zeros(slots, np.uint8)
+        self._open = 0
 
     def _make_room(self, more: int) -> None:
-        used = int((self._key[:, 0] != _EMPTY).sum())
-        # a batch may open as many windows as it has waits, but rarely more than a few
-        need = used + more
+        need = self._open + more  # a batch may open as many windows as it has waits, but rarely more than a few
         if need * 2 > self._key.shape[0]:
             self._rebuild(np.ones(self._key.shape[0], np.bool_), 1 << (need * 2 - 1).bit_length())
 
@@ -216,6 +220,7 @@ class WaitWindows:
         while self._key[slot, 0] != _EMPTY:
             slot = (slot + 1) & mask
         self._key[slot] = (place, start_ms)
+        self._open += 1
         if counts is not None:
             self._counts[slot] = (
                 counts.answered, counts.abandoned, counts.other_ends, counts.wait_sum_ms, counts.wait_max_ms

@@ -16,6 +16,7 @@ from aiokafka.structs import TopicPartition
 
 from connectors.kafka.records import RecordColumns, read_record_set
 
+LITTLE = 8  # an answer of less than an eighth of the bytes that it may wait for
 PREFETCH_BACKOFF_S = 0.02  # how long data of one partition may wait before the others are fetched again
 
 
@@ -74,10 +75,16 @@ class _Batches:
 
 
 class _AnswerKeeper:
-    """A client that keeps the record sets of the last answer, by partition, until the fetcher asks for them."""
+    """A client that keeps the record sets of the last answer, by partition, until the fetcher asks for them.
 
-    def __init__(self, client: Any) -> None:
+    While little comes, it lets the next fetch wait for twice as long: small batches cost more than they hold.
+    """
+
+    def __init__(self, client: Any, fetcher: Any) -> None:
         self._client = client
+        self._fetcher = fetcher
+        self._wait_ms: int = fetcher._fetch_max_wait_ms
+        self._little_bytes: int = fetcher._fetch_min_bytes // LITTLE
         self.record_sets: dict[TopicPartition, bytes] = {}
         self.answers: dict[TopicPartition, Answer] = {}
 
@@ -87,12 +94,17 @@ class _AnswerKeeper:
     async def send(self, node_id: int, request: Any, **options: Any) -> Any:
         begun_ms = time.time_ns() // 1_000_000
         answer = await self._client.send(node_id, request, **options)
-        for topic, partitions in getattr(answer, "topics", ()) if _is_fetch(request) else ():
+        if not _is_fetch(request):
+            return answer
+        size = 0
+        for topic, partitions in answer.topics:
             for partition, error, high, *_, record_set in partitions:
                 tp = TopicPartition(topic, partition)
                 if error == 0:
+                    size += len(record_set)
                     self.record_sets[tp] = record_set
                     self.answers[tp] = Answer(begun_ms, high)
+        self._fetcher._fetch_max_wait_ms = self._wait_ms * (2 if size < self._little_bytes else 1)
         return answer
 
 
@@ -121,7 +133,7 @@ def read_as_columns(consumer: AIOKafkaConsumer, *, check_crc: bool) -> dict[Topi
     Returns the brokers' last answers by partition, which go on to change.
     """
     fetcher = consumer._fetcher
-    answers = _AnswerKeeper(fetcher._client)
+    answers = _AnswerKeeper(fetcher._client, fetcher)
     fetcher._client = answers
     fetcher._records = _Buffer(answers, check_crc=check_crc)
     fetcher._prefetch_backoff = PREFETCH_BACKOFF_S

@@ -12,7 +12,9 @@ RELIED_ON: Mapping[str, tuple[str, ...]] = {
         "_client", "_coordinator", "_fetch_max_bytes", "_fetch_max_wait_ms", "_fetch_min_bytes", "_fetcher",
         "_isolation_level", "_subscription",
     ),
-    "aiokafka.consumer.fetcher:Fetcher": ("_client", "_prefetch_backoff", "_records"),
+    "aiokafka.consumer.fetcher:Fetcher": (
+        "_client", "_fetch_max_wait_ms", "_fetch_min_bytes", "_prefetch_backoff", "_records",
+    ),
     "aiokafka.consumer.fetcher:FetchResult": ("_partition_records",),
     "aiokafka.consumer.fetcher:PartitionRecords": ("_aborted_transactions", "next_fetch_offset"),
     "aiokafka.consumer.group_coordinator:GroupCoordinator": ("_do_heartbeat", "generation", "member_id"),

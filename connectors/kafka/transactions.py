@@ -124,6 +124,7 @@ class TransactionalProducer:
             transactional_id=self.transactional_id,
             transaction_timeout_ms=int(self.timeout_s * 1000),
             linger_ms=2,
+            retry_backoff_ms=20,  # a transaction that begins while the broker still ends the last one waits for so long
             reconnect_backoff_max_ms=1000,
             # otherwise a broker that comes back is another one to the client, which waits for the old one for ever in
             # send_offsets_to_transaction (librdkafka issues 5456 and 5511)

@@ -77,6 +77,8 @@ class CustomerSnapshot:
         return [{"key": key, "value": value} for key, value in zip(customers, values, strict=True)]
 
     def _told_alerts(self) -> Messages:
+        if not self.alerts:
+            return []
         values = self.form.alerts.write(len(self.alerts), alert_columns(self.alerts, self.emitted_ms))
         keys = ((a.customer_id or a.touchpoint or "").encode() for a in self.alerts)
         return [{"key": key, "value": value} for key, value in zip(keys, values, strict=True)]

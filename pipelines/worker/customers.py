@@ -99,6 +99,7 @@ class CustomerWork:
         self._alerts: list[Alert] = []
         self._records: list[OutgoingRecord] = []
         self._changed = False
+        self._since = 0  # interactions since the last checkpoint: no more rows than that have changed
         self._dead_letters = header.dead_letters
         self._told_window = self._reached_window()
 
@@ -115,6 +116,7 @@ class CustomerWork:
         for row in applied.misrouted:
             self._send_on(batch, decoded, int(row))
         self._raise(applied.alerts)
+        self._since += len(decoded.interactions)
         self._changed = True
         metrics.INTERACTIONS.inc(len(decoded.interactions) - applied.misrouted.shape[0])
         metrics.UNKNOWN_KINDS.inc(applied.unknown_kinds)
@@ -136,7 +138,8 @@ class CustomerWork:
 
     def urgency(self) -> Urgency:
         """How soon it wants to be written down."""
-        if len(self._alerts) >= MANY_ALERTS or self._core.rows.changed >= MANY_ROWS:
+        many = self._since >= MANY_ROWS and self._core.rows.changed >= MANY_ROWS
+        if many or len(self._alerts) >= MANY_ALERTS:
             return Urgency.MANY
         if self._alerts:
             return Urgency.ALERTS
@@ -160,7 +163,7 @@ class CustomerWork:
             emitted_ms=self._stage.now_ms(),
         )
         self._told_window = max(self._told_window, reached)
-        self._alerts, self._records, self._changed = [], [], False
+        self._alerts, self._records, self._since, self._changed = [], [], 0, False
         return snapshot
 
     def _raise(self, alerts: list[Alert]) -> None:

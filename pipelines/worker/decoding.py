@@ -12,11 +12,12 @@ from connectors.kafka.dead_letters import Rejected, RejectReason
 from connectors.kafka.records import RecordColumns
 from connectors.registry.client import SchemaRegistry
 from pipelines.index import TextIndex
-from pipelines.interactions import OUTCOMES, UNKNOWN_MS, InteractionBatch, Texts
+from pipelines.interactions import OUTCOMES, UNKNOWN_MS, InteractionBatch, Texts, joined
 from schemas.acceptance import Bounds, refuse_compiled
 from schemas.arrays import Bytes, Int8s, Int32s, Int64s
 from schemas.columnar import Arrays, ColumnarReader
 from schemas.columnar.foreign import NotAvro, read_foreign
+from schemas.columnar.frames import read_ids_compiled
 from schemas.columnar.kernel import INTS, REASONS, TEXTS
 from schemas.columnar.plan import Plan, Simple, StringMap
 from schemas.compiled import compiled
@@ -107,8 +108,7 @@ class InteractionDecoder:
 
     def unresolved(self, records: RecordColumns) -> list[int]:
         """Schema ids of the records that have to be asked of the registry first."""
-        framed, ids = _schema_ids(records)
-        return [int(i) for i in np.unique(ids[framed]) if int(i) not in self._writers]
+        return [i for i in _schema_ids(records)[1] if i not in self._writers]
 
     def know(self, schema_id: int, schema_name: str) -> None:
         """Take the schema of schemas/avro for an id, without asking."""
@@ -134,12 +134,12 @@ class InteractionDecoder:
 
     def decode(self, records: RecordColumns) -> Decoded:
         """Read and judge n records; those whose schema could not be resolved are rejected as unknown."""
-        framed, ids = _schema_ids(records)
-        rejected = [_not_framed(records, int(i)) for i in np.flatnonzero(~framed)]
+        ids, known = _schema_ids(records)
+        rejected = [_not_framed(records, int(i)) for i in np.flatnonzero(ids < 0)]
         parts: list[tuple[Int64s, InteractionBatch]] = []
-        for schema_id in np.unique(ids[framed]):
-            which = np.flatnonzero(framed & (ids == schema_id))
-            match self._writers.get(int(schema_id)):
+        for schema_id in known:
+            which = np.flatnonzero(ids == schema_id)
+            match self._writers.get(schema_id):
                 case None:
                     message = f"the registry knows no schema {schema_id}"
                     rejected += [Rejected(int(i), RejectReason.UNKNOWN_SCHEMA, message) for i in which]
@@ -151,7 +151,7 @@ class InteractionDecoder:
                     start = records.value_start[which] + HEADER_BYTES
                     end = records.value_start[which] + records.value_length[which]
                     parts.append(self._read(plan, records, records.data, which, start, end, rejected))
-        batch, index = _joined(parts)
+        batch, index = joined(parts)
         customer = batch.customer
         keys_differ = count_other_keys_compiled(
             records.data,
@@ -252,14 +252,11 @@ class InteractionDecoder:
         return outcome
 
 
-def _schema_ids(records: RecordColumns) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], Int64s]:
-    """bool[n], whether the value is framed, and int64[n], its schema id."""
-    framed = records.value_length >= HEADER_BYTES
-    at = np.where(framed, records.value_start, 0)
-    if records.data.shape[0] < HEADER_BYTES:
-        return np.zeros(len(records), np.bool_), np.zeros(len(records), np.int64)
-    head = [records.data[at + k].astype(np.int64) for k in range(HEADER_BYTES)]
-    return framed & (head[0] == 0), head[1] << 24 | head[2] << 16 | head[3] << 8 | head[4]
+def _schema_ids(records: RecordColumns) -> tuple[Int64s, list[int]]:
+    """int64[n], the schema id of each record, -1 where the value is not framed; and the ids that there are."""
+    ids = np.empty(len(records), np.int64)
+    one = read_ids_compiled(records.data, records.value_start, records.value_length, ids)
+    return ids, np.unique(ids[ids >= 0]).tolist() if one < 0 else [one]
 
 
 def _not_framed(records: RecordColumns, i: int) -> Rejected:
@@ -287,43 +284,3 @@ def _ints(arrays: Arrays, column: object, missing: int) -> Int64s:
         return np.full(arrays.n, missing, np.int64)
     values = arrays.ints[arrays.part(column.column, INTS)]
     return np.where(arrays.is_valid(column), values, missing)
-
-
-def _joined(parts: list[tuple[Int64s, InteractionBatch]]) -> tuple[InteractionBatch, Int64s]:
-    """Bring the parts of a batch, one for each writer, into one in offset order."""
-    if len(parts) == 1:
-        return parts[0][1], parts[0][0]
-    if not parts:
-        none = np.zeros(0, np.int64)
-        texts = Texts(none, none.astype(np.int32))
-        data = np.frombuffer(b"", np.uint8)  # not writable, as the bytes of a fetch: kernels are compiled for that
-        empty = InteractionBatch(data, none, none, none, none, none.astype(np.int8), *[texts] * 4)
-        return empty, none
-    base = np.cumsum([0, *(b.data.shape[0] for _, b in parts)])
-    batches = [b for _, b in parts]
-    index = np.concatenate([i for i, _ in parts])
-
-    def texts_of(name: str) -> Texts:
-        found: list[Texts] = [getattr(b, name) for b in batches]
-        start = np.concatenate([t.start + at for t, at in zip(found, base, strict=False)])
-        return Texts(start, np.concatenate([t.length for t in found]))
-
-    def whole(name: str) -> Any:
-        return np.concatenate([getattr(b, name) for b in batches])
-
-    data = whole("data")
-    data.flags.writeable = False  # as above
-    together = InteractionBatch(
-        data=data,
-        offset=whole("offset"),
-        append_ms=whole("append_ms"),
-        occurred_ms=whole("occurred_ms"),
-        duration_ms=whole("duration_ms"),
-        outcome=whole("outcome"),
-        customer=texts_of("customer"),
-        kind=texts_of("kind"),
-        channel=texts_of("channel"),
-        touchpoint=texts_of("touchpoint"),
-    )
-    order = np.argsort(index, kind="stable")
-    return together.take(order), index[order]

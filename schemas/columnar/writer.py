@@ -63,11 +63,32 @@ ValueColumn = Int64s | Float64s | TextColumn | NullableColumn
 Column = ValueColumn | ListColumn | None  # None: null in every record
 
 
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """What the kernel is told of a field, whatever n is. items: of an array of records, else None."""
+
+    name: str
+    kind: str
+    op: int
+    null_branch: int
+    store: int | None
+    items: "tuple[_Field, ...] | None"
+
+    @classmethod
+    def of(cls, field: Json) -> "_Field":
+        null_branch, schema = branches(field["type"])
+        kind = kind_of(schema)
+        if kind == "array":
+            items = tuple(cls.of(f) for f in schema["items"]["fields"]) if is_record(schema["items"]) else None
+            return cls(field["name"], kind, LIST, null_branch, None, items)
+        return cls(field["name"], kind, simple_op(schema), null_branch, _STORE.get(kind), None)
+
+
 class ColumnarWriter:
     """Writes records of a flat schema (Avro JSON text), or one with arrays of flat records, with one schema id."""
 
     def __init__(self, schema: str, schema_id: int) -> None:
-        self._fields: list[Json] = json.loads(schema)["fields"]
+        self._fields = [_Field.of(field) for field in json.loads(schema)["fields"]]
         self._header: Bytes = np.frombuffer(frame_header(schema_id), np.uint8)
 
     def write(self, n: int, columns: Mapping[str, Column]) -> list[bytes]:
@@ -78,11 +99,13 @@ class ColumnarWriter:
         """
         layout = _Layout(n)
         for field in self._fields:
-            layout.add(field, columns[field["name"]])
+            layout.add(field, columns[field.name])
+        if not n:
+            return []
         out, end = layout.write(self._header)
         whole = out.tobytes()
         ends = end.tolist()
-        return [whole[a:b] for a, b in zip([0, *ends[:-1]], ends, strict=True)] if n else []
+        return [whole[a:b] for a, b in zip([0, *ends[:-1]], ends, strict=True)]
 
 
 class _Layout:
@@ -97,42 +120,42 @@ class _Layout:
         self._begins: list[Int32s] = []
         self._valid: list[Bytes] = []
         self._size = [0, 0, 0, 0]
+        self._flagged = 0
+        self._listed = 0
         self._data_bytes = 0
         self._room = n * 16
         self._known: dict[int, int] = {}
 
-    def add(self, field: Json, column: Column) -> None:
-        null_branch, schema = branches(field["type"])
-        name = field["name"]
+    def add(self, field: _Field, column: Column) -> None:
         if column is None:
-            if null_branch < 0:
-                raise TypeError(f"{name} cannot be null")
-            self._rows.append((simple_op(schema), null_branch, 0, 0, self._flags(np.zeros(self._n, np.bool_)), 0))
+            if field.null_branch < 0:
+                raise TypeError(f"{field.name} cannot be null")
+            self._rows.append((field.op, field.null_branch, 0, 0, self._flags(np.zeros(self._n, np.bool_)), 0))
             self._room += self._n
         elif isinstance(column, ListColumn):
-            if kind_of(schema) != "array" or not is_record(schema["items"]):
-                raise TypeError(f"{name} is no array of records")
-            fields = schema["items"]["fields"]
-            base = sum(len(b) for b in self._begins)
+            if field.items is None:
+                raise TypeError(f"{field.name} is no array of records")
+            there = self._there(field.null_branch, self._n)
+            self._rows.append((LIST, field.null_branch, TEXTS, self._listed, there, len(field.items)))
             self._begins.append(column.begin)
-            self._rows.append((LIST, null_branch, TEXTS, base, self._there(null_branch, self._n), len(fields)))
+            self._listed += len(column.begin)
             self._room += 12 * self._n
-            for inner in fields:
-                branch, inner_schema = branches(inner["type"])
-                self._value(inner["name"], branch, inner_schema, column.entries[inner["name"]])
+            for inner in field.items:
+                self._value(inner, column.entries[inner.name])
         else:
-            self._value(name, null_branch, schema, column)
+            self._value(field, column)
 
-    def _value(self, name: str, null_branch: int, schema: Json, given: ValueColumn) -> None:
-        store = _STORE.get(kind_of(schema))
+    def _value(self, field: _Field, given: ValueColumn) -> None:
+        store = field.store
         column = given.values if isinstance(given, NullableColumn) else given
-        if column is not given and null_branch < 0:
-            raise TypeError(f"{name} cannot be null")
+        if column is not given and field.null_branch < 0:
+            raise TypeError(f"{field.name} cannot be null")
+        is_text = isinstance(column, TextColumn)
         count = len(column.start) if isinstance(column, TextColumn) else len(column)
-        if store is None or isinstance(column, TextColumn) != (store == TEXTS):
-            raise TypeError(f"a column of {name} cannot be a {kind_of(schema)}")
-        there = self._flags(given.there) if isinstance(given, NullableColumn) else self._there(null_branch, count)
-        self._rows.append((simple_op(schema), null_branch, store, self._size[store], there, 0))
+        if store is None or is_text != (store == TEXTS):
+            raise TypeError(f"a column of {field.name} cannot be a {field.kind}")
+        there = self._flags(given.there) if isinstance(given, NullableColumn) else self._there(field.null_branch, count)
+        self._rows.append((field.op, field.null_branch, store, self._size[store], there, 0))
         self._size[store] += count
         self._room += count * (_MOST_BYTES[store] + 1)
         if isinstance(column, TextColumn):
@@ -146,8 +169,9 @@ class _Layout:
         return -1 if null_branch < 0 else self._flags(np.ones(count, np.bool_))
 
     def _flags(self, valid: Bools) -> int:
-        first = sum(len(v) for v in self._valid)
+        first = self._flagged
         self._valid.append(valid.view(np.uint8))
+        self._flagged += len(valid)
         return first
 
     def _where(self, data: Bytes) -> int:

@@ -21,16 +21,29 @@ class FakeClient:
         return SimpleNamespace(topics=self._topics)
 
 
+def keeper_of(*partitions: tuple[Any, ...]) -> _AnswerKeeper:
+    return _AnswerKeeper(FakeClient(*partitions), SimpleNamespace(_fetch_max_wait_ms=25, _fetch_min_bytes=800))
+
+
 def test_a_transaction_that_is_still_open_holds_time_back() -> None:
     """Its records bear the time at which they were appended, and become visible later."""
     high_watermark, last_stable_offset = 20, 12
-    keeper = _AnswerKeeper(FakeClient((0, 0, high_watermark, last_stable_offset, [], b"records")))
+    keeper = keeper_of((0, 0, high_watermark, last_stable_offset, [], b"records"))
     asyncio.run(keeper.send(1, FetchRequest()))
     assert keeper.answers[TopicPartition("topic", 0)].end == high_watermark
     assert keeper.record_sets == {TopicPartition("topic", 0): b"records"}
 
 
 def test_an_answer_that_is_an_error_says_nothing_about_the_end() -> None:
-    keeper = _AnswerKeeper(FakeClient((0, 1, -1, -1, [], b"")))
+    keeper = keeper_of((0, 1, -1, -1, [], b""))
     asyncio.run(keeper.send(1, FetchRequest()))
     assert keeper.answers == {}
+
+
+def test_while_little_comes_the_next_fetch_waits_for_twice_as_long() -> None:
+    keeper = keeper_of((0, 0, 20, 20, [], b"r" * 99))
+    asyncio.run(keeper.send(1, FetchRequest()))
+    assert keeper._fetcher._fetch_max_wait_ms == 50
+    keeper._client = FakeClient((0, 0, 20, 20, [], b"r" * 60), (1, 0, 20, 20, [], b"r" * 60))
+    asyncio.run(keeper.send(1, FetchRequest()))
+    assert keeper._fetcher._fetch_max_wait_ms == 25

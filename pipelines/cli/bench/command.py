@@ -67,7 +67,7 @@ def engine(
 @app.command("latency", epilog=EPILOG)
 def latency(
     rate: Annotated[float, typer.Option(min=100, help="Interactions a second.")] = 10_000,
-    seconds: Annotated[float, typer.Option(min=1, help="How long it is measured, after a warm-up of 5 s.")] = 60,
+    seconds: Annotated[float, typer.Option(min=1, help="How long it is measured, after a warm-up of 30 s.")] = 60,
     customers: Annotated[int, typer.Option(min=100, help="How many there are; one in a hundred alerts.")] = 50_000,
     policy: PolicyName = "three",
     as_json: Json = False,

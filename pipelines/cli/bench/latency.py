@@ -19,7 +19,7 @@ from schemas.interactions import Interaction, InteractionEncoder
 from schemas.topics import ALERTS, INTERACTIONS
 
 ONE_IN = 100  # customers, and interactions, that alert
-WARM_S = 5.0
+WARM_S = 30.0  # a broker that has just been started compiles its own code meanwhile
 SPELL = 200_000  # interactions of the crowd that are made; they are told again and again, with new ids and times
 _LONG_WAIT_MS = 64 * 60_000  # five doublings of the tolerated two minutes: heat 60, score 78, band hot
 _LAST_ALERTS_S = 15.0
