@@ -6,6 +6,7 @@ transaction is ever seen by a read_committed reader.
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -205,7 +206,8 @@ class TransactionalProducer:
         return self._outcome(first)
 
     def _outcome(self, error: KafkaError) -> Fenced | Failed | Refused:
-        self._producer.poll(0)  # delivers the reports that have not been
+        with suppress(KafkaException):  # a producer that is dead says so once more
+            self._producer.poll(0)  # delivers the reports that have not been
         causes: list[tuple[KafkaError, str | None]] = [(error, None)]
         if self._undelivered is not None:
             causes.append(self._undelivered)
