@@ -1,11 +1,8 @@
 """Whatever happens to workers, every interaction counts exactly once."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -15,18 +12,17 @@ from connectors.kafka.connection import KafkaConnection
 from connectors.kafka.producing import Sender
 from connectors.registry.client import SchemaRegistry, register_contract
 from connectors.registry.connection import RegistryConnection
-from connectors.simulator.producer import simulate
 from connectors.simulator.simulation import crowd_interactions
 from pipelines.cli.chaos.outcome import outcome
 from pipelines.cli.chaos.workers import lag
 from schemas.interactions import InteractionEncoder
 from schemas.topics import INTERACTIONS, REKEYED, TopicNames
+from tests.integration.live import POLICY, live
 from tests.integration.outcome import assert_exactly_once, models
 from tests.integration.workers import WorkerProcess, wait_until_processed
 from tests.polling import wait_until
 from tests.reading import read_topic
 
-POLICY = files("schemas").joinpath("policy", "default.yaml").read_text("utf-8")
 SLOWLY = {
     "FRICTION_WORKER__FETCH_MAX_BYTES": "65536",
     "FRICTION_WORKER__BUFFER_BYTES": "1048576",
@@ -50,24 +46,6 @@ def new_worker(
     yield new
     for worker in workers:
         worker.kill()
-
-
-@contextmanager
-def live(
-    kafka: KafkaConnection, registry: RegistryConnection, names: TopicNames, *, seed: int, seconds: float
-) -> Iterator[None]:
-    """2,000 interactions a second while the block runs, and to the end of ``seconds``."""
-    stop = threading.Event()
-    settings = {"seed": seed, "rate": 2_000, "seconds": seconds, "customers": 2_000, "stop": stop}
-    sending = threading.Thread(target=simulate, args=(kafka, SchemaRegistry(registry), names), kwargs=settings)
-    sending.start()
-    try:
-        yield
-    except BaseException:
-        stop.set()
-        raise
-    finally:
-        sending.join()
 
 
 def produce(

@@ -33,6 +33,7 @@ class FakeWork:
     def __init__(self) -> None:
         self.next_offsets = {"in": 0}
         self.changed = False
+        self.much = False
         self.snapshot_fails = False
 
     def process(self, batch: FetchedBatch) -> None:
@@ -42,6 +43,8 @@ class FakeWork:
         pass
 
     def urgency(self) -> Urgency:
+        if self.changed and self.much:
+            return Urgency.MANY
         return Urgency.CHANGES if self.changed else Urgency.NOTHING
 
     def snapshot(self) -> FakeSnapshot:
@@ -319,6 +322,57 @@ def test_a_transaction_that_never_comes_to_an_end_is_given_up(monkeypatch: pytes
 
     asyncio.run(run())
     never.set()
+
+
+def test_while_kafka_is_slow_no_more_is_counted_than_can_be_written() -> None:
+    goes_on = threading.Event()
+
+    def commit() -> CommitOutcome:
+        assert goes_on.wait(10.0)
+        return Committed()
+
+    async def run() -> None:
+        house = House(commit)
+        owned = await house.owning()
+        owned.work.much = True  # type: ignore[attr-defined]
+        await house.process(0, 5)  # its transaction does not come to an end
+        waiting = asyncio.create_task(house.process(5, 9))
+        await until(lambda: owned.work.next_offsets == {"in": 9})
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not waiting.done(), "the agent takes no further batch, so nothing more is fetched"
+        assert owned.producer.commits == 1  # type: ignore[attr-defined]
+        goes_on.set()
+        await asyncio.wait_for(waiting, 5.0)
+        await until(lambda: owned.committed == {"in": 9})
+        await house.engine.close()
+
+    asyncio.run(run())
+
+
+def test_a_partition_that_is_restored_for_long_does_not_hold_the_others_back() -> None:
+    async def run() -> None:
+        house = House()
+        finish = threading.Event()
+        restored = house.engine._acquisitions._restore
+
+        def slow(stage: Any, partition: int, void: Callable[[], bool]) -> Owned:
+            if partition == 0:
+                assert finish.wait(10.0)
+            return restored(stage, partition, void)
+
+        house.engine._acquisitions._restore = slow  # type: ignore[method-assign]
+        await house.assigned(IN, TP("in", 1))
+        await until(lambda: ("stage", 1) in house.engine.owned)
+        assert house.consumer.resumed == {TP("in", 1)}
+        await house.engine.process(Delivered(FetchedBatch("in", 1, 0, 7, no_records()), generation=1))
+        assert house.engine.owned["stage", 1].work.next_offsets == {"in": 7}
+        assert ("stage", 0) not in house.engine.owned
+        finish.set()
+        await until(lambda: ("stage", 0) in house.engine.owned)
+        await house.engine.close()
+
+    asyncio.run(run())
 
 
 def test_a_worker_that_waits_for_the_registry_fetches_nothing_again_and_can_be_stopped() -> None:
