@@ -307,12 +307,13 @@ def test_records_that_were_deleted_unprocessed_stop_the_worker_unless_their_loss
         asked = TopicPartition(topic, PARTITION, offset)
         admin.delete_records([asked])[asked].result(10.0)
 
-    worker = new_worker()
+    worker = new_worker(FRICTION_WORKER__FETCH_WAIT_MS="1")
     worker.start()
     sender.send_good(20)
     wait_until_processed(kafka, names, app, by=worker)
 
-    # under a worker that runs, but not at this moment; the first may be in the answer that it is waiting for
+    # under a worker that runs, but not at this moment; the first may be in the answer that it is waiting for, which the
+    # broker gives within 2 ms: before the second ones are sent
     worker.freeze()
     for _ in range(2):
         sender.send_good(10)
