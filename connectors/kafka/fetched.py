@@ -6,7 +6,7 @@ replaced by one that keeps the bytes of each answer, its buffer by one that read
 
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,15 @@ from connectors.kafka.records import RecordColumns, read_record_set
 
 LITTLE = 8  # an answer of less than an eighth of the bytes that it may wait for
 PREFETCH_BACKOFF_S = 0.02  # how long data of one partition may wait before the others are fetched again
+
+
+Prepare = Callable[[str, RecordColumns], object]
+"""What the consumer's thread does with the records of a topic before others have them; it must not raise."""
+
+
+def prepare_nothing(_topic: str, _records: RecordColumns) -> object:
+    """Leave them as they are."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +42,11 @@ class FetchedBatch:
     position: int
     next_position: int
     records: RecordColumns
+    prepared: object = None
+    """What the consumer's thread has made of the records already (``Prepare``); None if nothing."""
 
     def since(self, position: int) -> "FetchedBatch":
-        """The part from ``position`` on."""
+        """The part from ``position`` on, of which nothing is prepared."""
         return FetchedBatch(self.topic, self.partition, position, self.next_position, self.records.since(position))
 
 
@@ -54,12 +65,15 @@ class Answer:
 class _Batches:
     """Stands where aiokafka has its PartitionRecords: an iterator of one batch, and the next fetch offset."""
 
-    def __init__(self, partition: TopicPartition, fetched: Any, raw: bytes, *, check_crc: bool) -> None:
+    def __init__(
+        self, partition: TopicPartition, fetched: Any, raw: bytes, *, check_crc: bool, prepare: Prepare
+    ) -> None:
         self.next_fetch_offset: int = fetched.next_fetch_offset
         self._partition = partition
         self._aborted: list[tuple[int, int]] = list(fetched._aborted_transactions)
         self._raw: bytes | None = raw
         self._check_crc = check_crc
+        self._prepare = prepare
 
     def __iter__(self) -> Iterator[FetchedBatch]:
         return self
@@ -71,7 +85,8 @@ class _Batches:
         position = self.next_fetch_offset
         columns, following = read_record_set(raw, self._aborted, position, check_crc=self._check_crc)
         self.next_fetch_offset = following
-        return FetchedBatch(self._partition.topic, self._partition.partition, position, following, columns)
+        topic, partition = self._partition
+        return FetchedBatch(topic, partition, position, following, columns, self._prepare(topic, columns))
 
 
 class _AnswerKeeper:
@@ -115,19 +130,24 @@ def _is_fetch(request: Any) -> bool:
 class _Buffer(OrderedDict[TopicPartition, Any]):
     """The fetcher's buffer: what is put in comes out as columns."""
 
-    def __init__(self, answers: _AnswerKeeper, *, check_crc: bool) -> None:
+    def __init__(self, answers: _AnswerKeeper, *, check_crc: bool, prepare: Prepare) -> None:
         super().__init__()
         self._answers = answers
         self._check_crc = check_crc
+        self._prepare = prepare
 
     def __setitem__(self, partition: TopicPartition, result: Any) -> None:
         if type(result) is FetchResult:
             raw = self._answers.record_sets.pop(partition)
-            result._partition_records = _Batches(partition, result._partition_records, raw, check_crc=self._check_crc)
+            result._partition_records = _Batches(
+                partition, result._partition_records, raw, check_crc=self._check_crc, prepare=self._prepare
+            )
         super().__setitem__(partition, result)
 
 
-def read_as_columns(consumer: AIOKafkaConsumer, *, check_crc: bool) -> dict[TopicPartition, Answer]:
+def read_as_columns(
+    consumer: AIOKafkaConsumer, *, check_crc: bool, prepare: Prepare = prepare_nothing
+) -> dict[TopicPartition, Answer]:
     """Make a consumer that has been started, and has no subscription yet, give FetchedBatch objects.
 
     Returns the brokers' last answers by partition, which go on to change.
@@ -135,6 +155,6 @@ def read_as_columns(consumer: AIOKafkaConsumer, *, check_crc: bool) -> dict[Topi
     fetcher = consumer._fetcher
     answers = _AnswerKeeper(fetcher._client, fetcher)
     fetcher._client = answers
-    fetcher._records = _Buffer(answers, check_crc=check_crc)
+    fetcher._records = _Buffer(answers, check_crc=check_crc, prepare=prepare)
     fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
     return answers.answers

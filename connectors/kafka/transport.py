@@ -17,6 +17,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from connectors.kafka.fetched import Answer, FetchedBatch, read_as_columns
+from connectors.kafka.records import RecordColumns
 from schemas.errors import InvariantBroken
 
 IDLE_S = 0.02  # how often to look again while every partition is still being restored
@@ -52,6 +53,9 @@ class ConsumerHooks(Protocol):
 
     fetch: FetchSettings
 
+    def prepare(self, topic: str, records: RecordColumns) -> object:
+        """Make what can be made of fetched records in the consumer's thread; must not raise."""
+
     async def on_positions(self, consumer: "Consumer", assigned: frozenset[TP]) -> None:
         """Say where each assigned partition goes on. Heartbeats run, the flow has not resumed."""
 
@@ -70,7 +74,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self._consumer = consumer
         self.time_started = monotonic()
         await consumer.start()  # nothing is subscribed yet, so nothing is fetched
-        self.answers = read_as_columns(consumer, check_crc=fetch.check_crc)
+        self.answers = read_as_columns(consumer, check_crc=fetch.check_crc, prepare=self.app.hooks.prepare)
 
     async def on_thread_stop(self) -> None:
         """Stop the consumer; aiokafka lets the cancellation of its own fetches through while Kafka is away."""

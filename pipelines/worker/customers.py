@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from connectors.kafka.dead_letters import Rejected, RejectReason, dead_letter, record_bytes
 from connectors.kafka.fetched import FetchedBatch
+from connectors.kafka.records import RecordColumns
 from connectors.kafka.restore import LogReader
 from connectors.kafka.transactions import OutgoingRecord
 from pipelines.alerts import Alert
@@ -58,6 +59,10 @@ class CustomerStage:
         """The fence of a partition."""
         return f"{self.app_id}.{partition}"
 
+    def prepare(self, records: RecordColumns) -> Decoded | None:
+        """Decode, unless a schema has to be asked for first."""
+        return None if self.decoder.unresolved(records) else self.decoder.decode(records)
+
     def unresolved(self, batch: FetchedBatch) -> list[int]:
         """Schemas that the registry has to be asked for first."""
         return self.decoder.unresolved(batch.records)
@@ -109,7 +114,8 @@ class CustomerWork:
         Raises:
             TooManyDeadLetters: the limit is passed. What it has counted since the last checkpoint must not be written.
         """
-        decoded = self._stage.decoder.decode(batch.records)
+        ready = batch.prepared
+        decoded = ready if isinstance(ready, Decoded) else self._stage.decoder.decode(batch.records)
         applied = self._core.apply(decoded.interactions)
         for rejected in decoded.rejected:
             self._reject(batch, rejected)

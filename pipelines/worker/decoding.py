@@ -88,7 +88,7 @@ _Writer = Plan | _Foreign | _Unreadable
 
 
 class InteractionDecoder:
-    """Reads records of friction.interactions and friction.rekeyed. One thread at a time decodes; any may resolve."""
+    """Reads records of friction.interactions and friction.rekeyed. Any thread may decode, and any may resolve."""
 
     def __init__(self, registry: SchemaRegistry, bounds: Bounds) -> None:
         self._whole = ColumnarReader(avro_schema("interaction"))  # what others read of it, the landing for one

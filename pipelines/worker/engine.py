@@ -13,6 +13,7 @@ from typing import Any
 from faust.types import TP
 
 from connectors.kafka.connection import KafkaConnection
+from connectors.kafka.records import RecordColumns
 from connectors.kafka.restore import LogReader
 from connectors.kafka.transport import Consumer, Delivered, FetchSettings
 from pipelines.worker import metrics
@@ -21,13 +22,13 @@ from pipelines.worker.background import Background
 from pipelines.worker.checkpoint import Checkpoints
 from pipelines.worker.lookout import Lookout
 from pipelines.worker.ownership import Name, Owned, named
+from pipelines.worker.resolving import resolve
 from pipelines.worker.stage import Stage
 from schemas.errors import StoreUnavailable, TopicMismatch
 
 log = logging.getLogger(__name__)
 
 FLUSH_S = 4.0  # how long a revocation may wait for transactions; heartbeats run meanwhile
-REGISTRY_RETRY_S = 0.5
 REACQUIRE_S = 0.2
 OVERDUE_S = 5.0  # beyond the transaction's time-out
 
@@ -82,6 +83,15 @@ class Engine:
 
     # -- batches ------------------------------------------------------------------------------------------------
 
+    def prepare(self, topic: str, records: RecordColumns) -> object:
+        """Read records in the consumer's thread, while the event loop works on those before them."""
+        try:
+            stage = self._stage_of.get(topic)
+            return None if stage is None else stage.prepare(records)
+        except Exception as error:  # noqa: BLE001 - what is wrong with them is found when they are processed
+            log.debug("records of %s are not prepared: %r", topic, error)
+            return None
+
     async def process(self, delivered: Delivered) -> None:
         """Count a batch if it begins where its partition goes on; else ask for the right one."""
         self._busy += 1
@@ -114,8 +124,8 @@ class Engine:
             if self._consumer is not None:
                 self._lookout.ask_again(self._consumer, owned, batch.topic)
             return
-        for schema_id in stage.unresolved(batch):
-            await self._resolved(owned, schema_id)
+        for schema_id in stage.unresolved(batch) if batch.prepared is None else ():
+            await resolve(stage, schema_id, self._background, wanted=lambda: self._works_on(owned))
         if not self._works_on(owned):
             return  # while we asked the registry, the partition was lost
         if batch.position < position:
@@ -131,21 +141,6 @@ class Engine:
     def _works_on(self, owned: Owned) -> bool:
         """Whether batches of a partition are counted; what is not counted now comes again."""
         return owned.ready and not (self._rebalancing or self._closing or self._failed)
-
-    async def _resolved(self, owned: Owned, schema_id: int) -> None:
-        told = False
-        while self._works_on(owned):
-            try:
-                await self._background.in_thread(owned.stage.resolve, schema_id)
-            except StoreUnavailable as error:
-                if not told:
-                    log.warning("waiting for the schema registry: %s", error)
-                    told = True
-                await asyncio.sleep(REGISTRY_RETRY_S)
-                continue
-            if told:
-                log.warning("the schema registry is back")
-            return
 
     # -- the group ----------------------------------------------------------------------------------------------
 

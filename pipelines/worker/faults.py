@@ -18,6 +18,7 @@ from faust.types import TP
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from connectors.kafka.fetched import FetchedBatch
+from connectors.kafka.records import RecordColumns
 from connectors.kafka.restore import LogReader
 from connectors.kafka.transactions import Failed, Outgoing, OutgoingBatch, OutgoingRecord
 from connectors.kafka.transport import Consumer, Delivered
@@ -182,6 +183,9 @@ class _Disturbed:
 
     def transactional_id(self, partition: int) -> str:
         return self.stage.transactional_id(partition)
+
+    def prepare(self, records: RecordColumns) -> object:
+        return self.stage.prepare(records)
 
     def unresolved(self, batch: FetchedBatch) -> list[int]:
         return self.stage.unresolved(batch)

@@ -5,6 +5,7 @@ from enum import IntEnum
 from typing import Protocol
 
 from connectors.kafka.fetched import FetchedBatch
+from connectors.kafka.records import RecordColumns
 from connectors.kafka.restore import LogReader
 from connectors.kafka.transactions import Outgoing
 
@@ -57,6 +58,9 @@ class Stage(Protocol):
 
     def transactional_id(self, partition: int) -> str:
         """The fence of a partition."""
+
+    def prepare(self, records: RecordColumns) -> object:
+        """Read fetched records, in the consumer's thread, for ``process`` to find them read; None if it cannot."""
 
     def unresolved(self, batch: FetchedBatch) -> list[int]:
         """Schemas that the registry has to be asked for before the batch is processed."""

@@ -62,6 +62,9 @@ class TouchpointStage:
         """The fence of a partition."""
         return f"{self.app_id}.touchpoints.{partition}"
 
+    def prepare(self, _records: RecordColumns) -> None:
+        """Nothing: partials are few."""
+
     def unresolved(self, batch: FetchedBatch) -> list[int]:
         """Schemas that the registry has to be asked for first."""
         found = {_schema_id(batch.records, i) for i in range(len(batch.records))}

@@ -75,6 +75,11 @@ class FakeStage:
     def __init__(self) -> None:
         self.asks = 0
 
+    def prepare(self, records: RecordColumns) -> object:
+        if len(records):
+            raise ArithmeticError("these cannot be read")
+        return "read"
+
     def unresolved(self, batch: FetchedBatch) -> list[int]:
         return [7] if batch.position == 100 else []
 
@@ -392,6 +397,37 @@ def test_a_worker_that_waits_for_the_registry_fetches_nothing_again_and_can_be_s
         await asyncio.wait_for(waiting, 5.0)
         assert owned.work.next_offsets == {"in": 100}
         assert house.failures == []
+
+    asyncio.run(run())
+
+
+def test_what_has_been_prepared_needs_no_registry_and_what_is_left_of_a_batch_is_read_anew() -> None:
+    async def run() -> None:
+        house = House()
+        owned = await house.owning()
+        await house.process(0, 100)
+        prepared = house.engine.prepare("in", no_records())
+        assert prepared == "read"
+        batch = FetchedBatch("in", 0, 100, 200, no_records(), prepared)
+        await house.engine.process(Delivered(batch, generation=1))
+        assert owned.work.next_offsets == {"in": 200}
+        assert house.stage.asks == 0
+        assert batch.since(150).prepared is None
+        await house.engine.close()
+
+    asyncio.run(run())
+
+
+def test_an_error_while_preparing_is_left_to_whoever_processes_the_batch() -> None:
+    async def run() -> None:
+        house = House()
+        await house.owning()
+        ones, ints = np.ones(1, np.int64), np.ones(1, np.int32)
+        some = RecordColumns(np.zeros(9, np.uint8), ones, ones, ones, ints, ones, ints, ones, ints)
+        assert house.engine.prepare("in", some) is None
+        assert house.engine.prepare("another topic", some) is None
+        assert house.failures == []
+        await house.engine.close()
 
     asyncio.run(run())
 
