@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import fastavro
@@ -26,6 +27,7 @@ from schemas.errors import StoreUnavailable, UnknownSchema
 from schemas.topics import avro_schema
 from schemas.wire import frame_header
 
+ROOT = Path(__file__).parents[2]
 APPENDED_MS = 1_790_000_000_000
 DAY_MS = 86_400_000
 BOUNDS = Bounds(max_age_ms=7 * DAY_MS, max_ahead_ms=300_000)
@@ -59,6 +61,8 @@ WRITERS = {
     PROTOBUF: 'syntax = "proto3"; message Interaction {}',
     NONSENSE: '{"type": "record", "name": "Interaction", "fields": [7, null, {"type": {}}]}',
 }
+RELEASED = {100 + int(r.name): r / "interaction.avsc" for r in (ROOT / "schemas" / "released").iterdir() if r.is_dir()}
+WRITERS |= {number: path.read_text("utf-8") for number, path in RELEASED.items()}
 PARSED = {
     i: fastavro.parse_schema(json.loads(WRITERS[i])) for i in WRITERS if i not in {JSON_SCHEMA, PROTOBUF, NONSENSE}
 }
@@ -323,7 +327,7 @@ interactions = st.fixed_dictionaries(
         ),
     }
 )
-written = st.tuples(st.sampled_from([CURRENT, OLD, FOREIGN, NEWER]), interactions)
+written = st.tuples(st.sampled_from([CURRENT, OLD, FOREIGN, NEWER, *RELEASED]), interactions)
 damage = st.one_of(st.none(), st.none(), st.none(), st.tuples(st.integers(5, 200), st.integers(0, 255)))
 
 
