@@ -56,7 +56,7 @@ class WorkerOptions(_Part):
     """Go on although records between the committed offset and the topic's begin are gone."""
     dead_letter_limit: CountOrOff = None
     """Stop when a source partition has had so many dead letters; ``off`` for no limit."""
-    state_layout: Literal[1, 2] | None = None
+    state_layout: int | None = Field(default=None, ge=1, le=2)
     """Layout in which rows of the state are written; as they are there unless given, the newest in a new partition."""
 
 
