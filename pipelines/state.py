@@ -143,7 +143,9 @@ class CustomerRows:
         for name in ("updated_ms", "interactions", "heat"):
             head[name] = rows[name]
         head["band"] = self.band[numbers]
-        return RowColumns(head, self.episodes.records[rows["episode"]])
+        episode = self.episodes.records[rows["episode"]]
+        episode[episode["opened_ms"] == 0] = np.zeros((), episode.dtype)  # of who was forgotten and came back
+        return RowColumns(head, episode)
 
     def put(self, numbers: Int64s, columns: RowColumns, names: Sequence[str]) -> None:
         """Take stored rows, int64[k], each number once. names: of their heats, in order; ours are taken by name."""

@@ -156,6 +156,9 @@ def test_who_comes_back_before_being_removed_begins_anew_all_the_same() -> None:
     first = [event("return.requested", BEGIN_MS + n) for n in range(5)]
     back = event("return.requested", BEGIN_MS + 4 * DAY_MS)
     assert Log().run([*first, back]).customers() == Log().run([back]).customers()
+    again = Log()
+    again.run([*first, Tick(BEGIN_MS + DAY_MS), back])
+    assert again.partition.rows.columns(np.zeros(1, np.int64)).episode.tolist() == [(0, 0, 0)]
     soon = event("return.requested", BEGIN_MS + DAY_MS)
     assert Log().run([*first, soon]).customers()["ana"][1] == 6
 
