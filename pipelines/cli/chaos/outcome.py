@@ -150,8 +150,11 @@ def _read_scores(found: Outcome, messages: Iterator[Message]) -> None:
 
 
 def _went_back(before: Score, score: Score) -> bool:
-    """Whether interactions are fewer than they were, although nobody was forgotten in between."""
-    return score.interactions < before.interactions and score.scored_ms - before.scored_ms <= _QUIET_MS
+    """Whether interactions are fewer than they were, although nobody can have been forgotten in between.
+
+    The last score before may have been told when the customer had cooled down, after a part of the quiet time.
+    """
+    return score.interactions < before.interactions and score.scored_ms - before.scored_ms <= _QUIET_MS // 2
 
 
 def _read_alerts(found: Outcome, messages: Iterator[Message]) -> None:
