@@ -116,12 +116,13 @@ def forms(data: Bytes, start: Int64s, length: Int32s) -> npt.NDArray[np.void]:
     if length.shape[0] and int(length.min()) < PREFIX.itemsize:
         raise ValueError(f"a stored row has only {int(length.min())} bytes")
     found = _taken(data, start, PREFIX)
-    for layout in np.unique(found["layout"]):
-        if layout not in LAYOUTS:
-            raise ValueError(
-                f"a stored row has layout {layout}, this version reads {LAYOUTS[0]} to {LAYOUTS[-1]}: it was written "
-                "by a newer one. Start that version again (docs/operations.md: how to upgrade with a way back)"
-            )
+    unknown = (found["layout"] < LAYOUTS[0]) | (found["layout"] > LAYOUTS[-1])
+    if unknown.any():
+        layout = found["layout"][unknown][0]
+        raise ValueError(
+            f"a stored row has layout {layout}, this version reads {LAYOUTS[0]} to {LAYOUTS[-1]}: it was written "
+            "by a newer one. Start that version again (docs/operations.md: how to upgrade with a way back)"
+        )
     return found
 
 

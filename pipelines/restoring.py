@@ -57,7 +57,7 @@ class RowRestore:
         told = last[value_length[last] >= 0]
         form = forms(data, value_start[told], value_length[told])
         kind = form["layout"].astype(np.int64) << 32 | form["signals"]
-        for one in np.unique(kind).tolist():
+        for one in _different(kind):
             which, layout, signals = told[kind == one], one >> 32, one & 0xFFFFFFFF
             start, length, rows = value_start[which], value_length[which], every[which].astype(np.int64)
             if signals == self._ours:
@@ -91,3 +91,11 @@ class RowRestore:
                 yield _Waiting(
                     w.layout, w.signals, w.record[last], w.number[last], w.data, w.start[last], w.length[last]
                 )
+
+
+def _different(kind: Int64s) -> list[int]:
+    """The values that there are; nearly always one, so they are not sorted first."""
+    if kind.shape[0] and (kind == kind[0]).all():
+        return [int(kind[0])]
+    found: list[int] = np.unique(kind).tolist()
+    return found
