@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from schemas.arrays import Bytes, Int32s, Int64s
+from schemas.arrays import Bytes, Int32s, Int64s, UInt64s
 from schemas.compiled import compiled
+from schemas.words import word_at
 
 NEWEST = 2
 LAYOUTS = (1, 2)
@@ -46,6 +47,26 @@ def copy_in(rows: Bytes, start: Int64s, out: Bytes) -> None:
 copy_in_compiled = compiled(copy_in)
 
 
+def put_rows(data: Bytes, start: Int64s, number: Int64s, bands: int, rows: UInt64s, band: Bytes) -> None:
+    """Put stored rows of layout 2 that have no section, and the signals of ``rows``, into memory as they are.
+
+    data: uint8[b]; row i begins at start[i] and is number[i]'s, int64[k] each. bands: how many the policy has.
+    rows: uint64[m, w], the words of state.row_dtype: time, interactions, no episode, heats. band: uint8[m].
+    """
+    for i in range(start.shape[0]):
+        at = start[i] + 6  # behind the prefix; then time and count, the band, the heats: head_dtype
+        r = number[i]
+        rows[r, 0] = word_at(data, at)
+        rows[r, 1] = word_at(data, at + 8)
+        rows[r, 2] = 0
+        band[r] = min(int(data[at + 16]), bands - 1)
+        for s in range(3, rows.shape[1]):
+            rows[r, s] = word_at(data, at + 17 + 8 * (s - 3))
+
+
+put_rows_compiled = compiled(put_rows)
+
+
 def signals_id(names: Sequence[str]) -> int:
     """CRC-32 of the signals' names in heat order: which heats a stored row has."""
     return zlib.crc32("\x1f".join(names).encode())
@@ -58,6 +79,11 @@ def head_dtype(layout: int, signals: int) -> np.dtype[np.void]:
         times = [("updated_ms", "<i8"), ("interactions", "<i8"), ("opened_ms", "<i8"), ("closed_ms", "<i8")]
         return np.dtype([*times, ("revision", "<i4"), ("band", "u1"), ("unused", "u1", (3,)), heat])
     return np.dtype([("updated_ms", "<i8"), ("interactions", "<i8"), ("band", "u1"), heat])
+
+
+def plain_bytes(signals: int) -> int:
+    """Size of a row of the newest layout without sections."""
+    return PREFIX.itemsize + head_dtype(NEWEST, signals).itemsize
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.layouts import forms, read_rows, signals_id
+from pipelines.layouts import NEWEST, forms, plain_bytes, read_rows, signals_id
 from pipelines.state import CustomerRows
 from schemas.arrays import Bytes, Int32s, Int64s
 from schemas.growing import grown
@@ -60,6 +60,10 @@ class RowRestore:
         for one in _different(kind):
             which, layout, signals = told[kind == one], one >> 32, one & 0xFFFFFFFF
             start, length, rows = value_start[which], value_length[which], every[which].astype(np.int64)
+            if signals == self._ours and layout == NEWEST:
+                plain = length == plain_bytes(len(self._rows.signal_names))
+                self._rows.put_plain(rows[plain], data, start[plain])
+                start, length, rows = start[~plain], length[~plain], rows[~plain]
             if signals == self._ours:
                 columns = read_rows(data, start, length, layout, len(self._rows.signal_names))
                 self._rows.put(rows, columns, self._rows.signal_names)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.index import TextIndex
-from pipelines.layouts import EPISODE, NEWEST, RowColumns, head_dtype
+from pipelines.layouts import EPISODE, NEWEST, RowColumns, head_dtype, put_rows_compiled
 from pipelines.pool import NONE, Pool
 from schemas.arrays import Bytes, Float64s, Int32s, Int64s
 from schemas.growing import grown
@@ -161,6 +161,12 @@ class CustomerRows:
         rows["episode"][told] = places
         self._rows[numbers] = rows
         self.band[numbers] = np.minimum(columns.head["band"], self._bands - 1)  # the policy may have had more of them
+
+    def put_plain(self, numbers: Int64s, data: Bytes, start: Int64s) -> None:
+        """Take stored rows of the newest layout with our signals and without sections, int64[k], each number once."""
+        self.episodes.give_back(self._rows["episode"][numbers].astype(np.int64))
+        words = self._rows.view(np.uint64).reshape(self._rows.shape[0], self._rows.dtype.itemsize // 8)
+        put_rows_compiled(data, start, numbers, self._bands, words, self.band)
 
     def forget(self, numbers: Int64s) -> None:
         """Remove some rows, int64[k], each once; their numbers will be others'."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines import index, layouts, text_table
+from pipelines import index, layouts, state, text_table
 from pipelines.layouts import signals_id
 from pipelines.state import CustomerRows, Episode
 from tests.batches import POLICY
@@ -100,6 +100,7 @@ def test_the_kernels_give_the_same_uncompiled(monkeypatch: pytest.MonkeyPatch) -
     records: list[Record] = [(b"ana", OURS), (b"bo", THEIRS), (b"ana", LATER), (b"bo", None), (b"c" * 50, OURS)]
     want = read(records)
     monkeypatch.setattr(layouts, "copy_out_compiled", layouts.copy_out)
+    monkeypatch.setattr(state, "put_rows_compiled", layouts.put_rows)
     for name in ("number_texts", "remove_texts", "move_entries", "copy_texts"):
         monkeypatch.setattr(index, f"{name}_compiled", getattr(text_table, name))
     with np.errstate(over="ignore"):
