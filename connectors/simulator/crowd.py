@@ -42,6 +42,11 @@ def customer(number: int) -> Customer:
     )
 
 
+def card_id(who: Customer) -> str:
+    """The identifier of that customer's store card, another name of the same person."""
+    return f"card.{who.customer_id.rpartition('.')[2]}"
+
+
 def skewed(chance: float, customers: int) -> int:
     """Number of the customer who comes next, for a ``chance`` in [0, 1).
 

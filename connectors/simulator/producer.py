@@ -8,6 +8,7 @@ from threading import Event
 from connectors.kafka.connection import KafkaConnection
 from connectors.kafka.producing import Sender, Sent
 from connectors.registry.client import SchemaRegistry
+from connectors.simulator.disorder import require_shares
 from connectors.simulator.pace import paced
 from connectors.simulator.simulation import DEFAULT_CUSTOMERS, crowd_interactions
 from schemas.errors import SettingsError
@@ -28,6 +29,8 @@ def simulate(
     seconds: float | None = None,
     customers: int = DEFAULT_CUSTOMERS,
     span_hours: float | None = None,
+    late: float = 0.0,
+    repeated: float = 0.0,
     stop: Event,
     on_progress: Callable[[Sent], None] | None = None,
 ) -> Sent:
@@ -36,8 +39,9 @@ def simulate(
     count, seconds: limits; ``seconds`` means ``rate * seconds`` interactions. With neither it goes on.
     span_hours: None for real time; else so much time is squeezed into the run and ends with it, and a limit
         is needed.
+    late, repeated: shares of the interactions that are sent long after they were told, and twice.
     seed: names the crowd's decisions, together with the moment of the start: a second start goes on with
-        other interactions of the same customers, and event ids never come twice.
+        other interactions of the same customers, and their event ids are others.
     on_progress: called about once a second.
 
     Returns when everything told has been acknowledged, also after ``stop``.
@@ -48,6 +52,7 @@ def simulate(
         StoreUnavailable: Kafka or the registry is away, or some records were not delivered.
     """
     _check(rate=rate, count=count, seconds=seconds, customers=customers, span_hours=span_hours)
+    require_shares(late=late, repeated=repeated)
     total = _limit(rate, count, seconds)
     sender = Sender(kafka)
     topic = names.of(INTERACTIONS)
@@ -58,7 +63,14 @@ def simulate(
     start_ms = time.time_ns() // 1_000_000
     begun_s = reported_s = time.monotonic()
     crowd = crowd_interactions(
-        seed=seed, start_ms=start_ms, rate=rate, total=total, customers=customers, span_hours=span_hours
+        seed=seed,
+        start_ms=start_ms,
+        rate=rate,
+        total=total,
+        customers=customers,
+        span_hours=span_hours,
+        late=late,
+        repeated=repeated,
     )
 
     def wait(pause_s: float) -> None:

@@ -15,7 +15,9 @@ from connectors.simulator.day import (
     span_spell,
     span_times,
 )
-from connectors.simulator.journeys import Journey, Visit, chosen_journey
+from connectors.simulator.disorder import disordered, require_shares
+from connectors.simulator.journeys import chosen_journey
+from connectors.simulator.visit import Journey, Visit
 from schemas.errors import SettingsError
 from schemas.interactions import Interaction
 
@@ -31,11 +33,15 @@ def crowd_interactions(
     total: int | None = None,
     customers: int = DEFAULT_CUSTOMERS,
     span_hours: float | None = None,
+    late: float = 0.0,
+    repeated: float = 0.0,
 ) -> Iterator[Interaction]:
-    """What a run that starts at ``start_ms`` (epoch ms) tells, in order; the same for the same arguments.
+    """What a run that starts at ``start_ms`` (epoch ms) sends, in order; the same for the same arguments.
+
+    late, repeated: shares, see ``interactions``. Delays are of the customers' time, also in a span.
 
     Raises:
-        SettingsError: a span without ``total``, or one that is shorter than the run.
+        SettingsError: a span without ``total``, or one that is shorter than the run; a share out of range.
     """
     if span_hours is None:
         spell, times = live_spell(start_ms), live_times(start_ms, rate)
@@ -45,6 +51,8 @@ def crowd_interactions(
             start_ms=start_ms,
             spell=spell,
             customers=customers,
+            late=late,
+            repeated=repeated,
         )
     if total is None:
         raise SettingsError("a compressed span needs a limit: give a count or seconds")
@@ -61,6 +69,8 @@ def crowd_interactions(
         start_ms=start_ms,
         spell=span_spell(end_ms, span_ms),
         customers=customers,
+        late=late,
+        repeated=repeated,
     )
 
 
@@ -71,14 +81,36 @@ def interactions(
     start_ms: int,
     spell: BadSpell | None = None,
     customers: int = DEFAULT_CUSTOMERS,
+    late: float = 0.0,
+    repeated: float = 0.0,
 ) -> Iterator[Interaction]:
-    """One interaction for each of ``times``, in the order of telling; none occurs after its moment.
+    """One interaction for each of ``times``, in the order of sending; none occurs after its moment.
 
     times: moments of telling in epoch ms, ascending (day.live_times, day.span_times).
     seed, start_ms: name the run. The same run with the same arguments gives the same interactions; another
         run, also one that only starts a millisecond later, never repeats an event id.
     spell: when the promotion form fails for most; None never.
     customers: how many there are, > 0; few of them come often.
+    late: share of the interactions that are sent 5 s to 10 min after they were told.
+    repeated: share of the interactions that are sent twice, the second time within a minute.
+
+    Raises:
+        SettingsError: one of the shares is out of range.
+    """
+    require_shares(late=late, repeated=repeated)
+
+    def crowd(moments: Iterable[int]) -> Iterator[Interaction]:
+        return _told(moments, seed=seed, start_ms=start_ms, spell=spell, customers=customers)
+
+    if late == repeated == 0.0:
+        return crowd(times)
+    return disordered(times, crowd, late=late, repeated=repeated, random=Random(f"{seed}/{start_ms} disorder"))
+
+
+def _told(
+    times: Iterable[int], *, seed: int, start_ms: int, spell: BadSpell | None, customers: int
+) -> Iterator[Interaction]:
+    """One interaction for each of ``times``, in the order of telling.
 
     A journey whose next interaction is due goes first; else somebody new arrives. When very many are under
     way (a high rate), nobody new arrives and the next one due is told early.

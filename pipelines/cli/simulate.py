@@ -17,6 +17,10 @@ def simulate(
     span_hours: Annotated[
         float | None, typer.Option(min=0.01, help="Squeeze so many hours, ending now, into the run; needs a limit.")
     ] = None,
+    late: Annotated[
+        float, typer.Option(min=0.0, max=0.9, help="Share that is sent 5 s to 10 min after it happened.")
+    ] = 0.0,
+    repeated: Annotated[float, typer.Option(min=0.0, max=0.9, help="Share that is sent twice, within a minute.")] = 0.0,
     data: Data = None,
     kafka: Kafka = None,
     registry: Registry = None,
@@ -57,6 +61,8 @@ def simulate(
             seconds=for_s,
             customers=customers,
             span_hours=span_hours,
+            late=late,
+            repeated=repeated,
             stop=stop,
             on_progress=show,
         )

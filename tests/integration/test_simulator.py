@@ -50,16 +50,30 @@ def start_of(message: Message) -> int:
     return int(record(message)["event_id"].split("-")[1], 16)
 
 
-def test_what_arrives_is_what_the_crowd_tells_each_event_once_and_in_order(
-    kafka: KafkaConnection, schemas_of: SchemaRegistry, created_topics: TopicNames
+@pytest.mark.parametrize("repeated", [0.0, 0.3])
+def test_what_arrives_is_what_the_crowd_tells_as_often_as_it_does_and_in_order(
+    kafka: KafkaConnection, schemas_of: SchemaRegistry, created_topics: TopicNames, repeated: float
 ) -> None:
     sent = simulate(
-        kafka, schemas_of, created_topics, seed=5, rate=3_000.0, count=3_000, customers=200, stop=threading.Event()
+        kafka,
+        schemas_of,
+        created_topics,
+        seed=5,
+        rate=1_500.0,
+        count=3_000,
+        customers=200,
+        repeated=repeated,
+        stop=threading.Event(),
     )
     messages = read_topic(kafka, created_topics.of(INTERACTIONS))
     schema_id = schemas_of.register(created_topics.subject(INTERACTIONS), avro_schema("interaction"))
     encoder = InteractionEncoder(schema_id)
-    crowd = crowd_interactions(seed=5, start_ms=start_of(messages[0]), rate=3_000.0, total=3_000, customers=200)
+    crowd = list(
+        crowd_interactions(
+            seed=5, start_ms=start_of(messages[0]), rate=1_500.0, total=3_000, customers=200, repeated=repeated
+        )
+    )
+    assert (len({told.event_id for told in crowd}) < 3_000) == (repeated > 0)
     expected: list[list[bytes]] = [[], [], []]
     partitioner = DefaultPartitioner()
     for told in crowd:
@@ -200,10 +214,12 @@ def test_a_missing_topic_and_a_dead_broker_are_told_apart_before_anything_is_sen
         ("seconds", {"rate": 1.0, "seconds": -1.0}),
         ("customers", {"rate": 1.0, "customers": 0}),
         ("span_hours", {"rate": 1.0, "count": 10, "span_hours": 0.0}),
+        ("late", {"rate": 1.0, "late": 1.0}),
+        ("repeated", {"rate": 1.0, "repeated": -0.1}),
     ],
 )
 def test_an_argument_out_of_range_is_named(
     kafka: KafkaConnection, schemas_of: SchemaRegistry, names: TopicNames, name: str, arguments: dict[str, float]
 ) -> None:
-    with pytest.raises(SettingsError, match=f"{name} of the simulator must be > 0"):
+    with pytest.raises(SettingsError, match=f"{name} of the simulator must be "):
         simulate(kafka, schemas_of, names, seed=1, stop=threading.Event(), **arguments)  # type: ignore[arg-type]  # by name

@@ -144,7 +144,7 @@ def test_queues_are_long_and_given_up_in_a_bad_spell() -> None:
     def waits(spell: BadSpell | None) -> list[Interaction]:
         times = [NOON_MS + i * 50 for i in range(8_000)]
         crowd = interactions(times, seed=3, start_ms=NOON_MS, spell=spell)
-        return [e for e in crowd if e.touchpoint == "call/support" and e.attributes.get("stage") == "queue"]
+        return [e for e in crowd if e.kind == "wait.measured" and e.attributes["stage"] == "queue"]
 
     def given_up(events: list[Interaction]) -> float:
         return sum(e.attributes["outcome"] == "abandoned" for e in events) / len(events)
