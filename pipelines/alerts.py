@@ -33,6 +33,23 @@ class Contribution(NamedTuple):
     cap: float
 
 
+class OpenClock(NamedTuple):
+    """What a customer waits for; times in epoch ms, None for a clock without a promise."""
+
+    clock: str
+    opened_ms: int
+    deadline_ms: int | None
+    case_id: str | None
+
+
+class Earlier(NamedTuple):
+    """A contact that came before, and what was tried."""
+
+    occurred_ms: int
+    channel: str
+    tried: str
+
+
 class Alert(NamedTuple):  # tuples: many are made when many customers cross a band at once
     """One revision of an alert; the fields are those of schemas/avro/alert.avsc, times in epoch milliseconds."""
 
@@ -51,12 +68,23 @@ class Alert(NamedTuple):  # tuples: many are made when many customers cross a ba
     contributions: tuple[Contribution, ...] = ()
     priority: int = 3
     suggested_action: str | None = None
+    subject: str | None = None
+    case_id: str | None = None
+    deadline_ms: int | None = None
+    clock: str | None = None
+    open_clocks: tuple[OpenClock, ...] = ()
+    earlier: tuple[Earlier, ...] = ()
+    customers: int | None = None
+    share: float | None = None
+    members: tuple[str, ...] = ()
 
 
 def alert_columns(alerts: Sequence[Alert], emitted_ms: int) -> dict[str, Column]:
     """Columns of schemas/avro/alert.avsc; what we never tell is null or empty."""
     n = len(alerts)
     made_of = [contribution for alert in alerts for contribution in alert.contributions]
+    clocks = [clock for alert in alerts for clock in alert.open_clocks]
+    earlier = [contact for alert in alerts for contact in alert.earlier]
     return {
         "alert_id": TextColumn.of([a.alert_id for a in alerts]),
         "revision": np.fromiter((a.revision for a in alerts), np.int64, n),
@@ -65,11 +93,11 @@ def alert_columns(alerts: Sequence[Alert], emitted_ms: int) -> dict[str, Column]
         "customer_id": _texts([a.customer_id for a in alerts]),
         "touchpoint": _texts([a.touchpoint for a in alerts]),
         "channel": _texts([a.channel for a in alerts]),
-        "subject": None,
-        "case_id": None,
+        "subject": _texts([a.subject for a in alerts]),
+        "case_id": _texts([a.case_id for a in alerts]),
         "raised_at": np.fromiter((a.raised_ms for a in alerts), np.int64, n),
         "emitted_at": np.full(n, emitted_ms, np.int64),
-        "deadline": None,
+        "deadline": _times([a.deadline_ms for a in alerts]),
         "band": _texts([a.band for a in alerts]),
         "score": NullableColumn(
             np.fromiter((a.score or 0.0 for a in alerts), np.float64, n),
@@ -85,14 +113,39 @@ def alert_columns(alerts: Sequence[Alert], emitted_ms: int) -> dict[str, Column]
                 "cap": np.array([c.cap for c in made_of], np.float64),
             },
         ),
-        "clock": None,
-        "open_clocks": _none(n, times=("opened_at", "deadline"), texts=("clock", "case_id")),
-        "earlier": _none(n, times=("occurred_at",), texts=("channel", "tried")),
-        "customers": None,
-        "share": None,
+        "clock": _texts([a.clock for a in alerts]),
+        "open_clocks": ListColumn(
+            np.cumsum([0, *(len(a.open_clocks) for a in alerts)]).astype(np.int32),
+            {
+                "clock": TextColumn.of([c.clock for c in clocks]),
+                "opened_at": np.array([c.opened_ms for c in clocks], np.int64),
+                "deadline": _times([c.deadline_ms for c in clocks]),
+                "case_id": _texts([c.case_id for c in clocks]),
+            },
+        ),
+        "earlier": ListColumn(
+            np.cumsum([0, *(len(a.earlier) for a in alerts)]).astype(np.int32),
+            {
+                "occurred_at": np.array([c.occurred_ms for c in earlier], np.int64),
+                "channel": TextColumn.of([c.channel for c in earlier]),
+                "tried": TextColumn.of([c.tried for c in earlier]),
+            },
+        ),
+        "customers": NullableColumn(
+            np.fromiter((a.customers or 0 for a in alerts), np.int64, n),
+            np.fromiter((a.customers is not None for a in alerts), np.bool_, n),
+        ),
+        "share": NullableColumn(
+            np.fromiter((a.share or 0.0 for a in alerts), np.float64, n),
+            np.fromiter((a.share is not None for a in alerts), np.bool_, n),
+        ),
         "priority": np.fromiter((a.priority for a in alerts), np.int64, n),
         "suggested_action": _texts([a.suggested_action for a in alerts]),
         "policy": TextColumn.of([a.policy for a in alerts]),
+        "members": ListColumn(
+            np.cumsum([0, *(len(a.members) for a in alerts)]).astype(np.int32),
+            {"customer_id": TextColumn.of([member for a in alerts for member in a.members])},
+        ),
     }
 
 
@@ -101,10 +154,7 @@ def _texts(texts: Sequence[str | None]) -> NullableColumn:
     return NullableColumn(TextColumn.of([text or "" for text in texts]), there)
 
 
-_NO_TIMES, _NO_TEXTS = np.zeros(0, np.int64), TextColumn.of([])
-
-
-def _none(n: int, *, times: Sequence[str], texts: Sequence[str]) -> ListColumn:
-    """N empty lists."""
-    entries: dict[str, TextColumn | np.ndarray] = dict.fromkeys(times, _NO_TIMES)
-    return ListColumn(np.zeros(n + 1, np.int32), {**entries, **dict.fromkeys(texts, _NO_TEXTS)})
+def _times(times: Sequence[int | None]) -> NullableColumn:
+    n = len(times)
+    there = np.fromiter((at is not None for at in times), np.bool_, n)
+    return NullableColumn(np.fromiter((at or 0 for at in times), np.int64, n), there)

@@ -1,6 +1,5 @@
 """From crossings of bands to alerts: an episode opens, escalates, is resolved, and may go on within the cooldown."""
 
-from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -9,39 +8,16 @@ from pipelines.alerts import Alert, Contribution, Status, alert_id
 from pipelines.interactions import InteractionBatch
 from pipelines.policy import Policy
 from pipelines.scores import contributed
+from pipelines.scoring import CROSSED_EVENT, CROSSED_ROW, Crossings
 from pipelines.state import CustomerRows, Episode
-from schemas.arrays import Bytes, Float64s, Int32s, Int64s
+from schemas.arrays import Float64s, Int64s
 from schemas.columnar.writer import TextColumn
-
-
-@dataclass(frozen=True, slots=True)
-class Crossings:
-    """Rows that changed their band, in order; see scoring.score_interactions for the shapes."""
-
-    event: Int64s
-    row: Int32s
-    at_ms: Int64s
-    before: Bytes
-    after: Bytes
-    heat: Float64s
-
-    @classmethod
-    def room(cls, size: int, signals: int) -> "Crossings":
-        """Room for ``size`` crossings."""
-        return cls(
-            np.empty(size, np.int64),
-            np.empty(size, np.int32),
-            np.empty(size, np.int64),
-            np.empty(size, np.uint8),
-            np.empty(size, np.uint8),
-            np.empty((size, signals), np.float64),
-        )
 
 
 def band_alerts(
     crossings: Crossings, count: int, batch: InteractionBatch | None, rows: CustomerRows, policy: Policy
-) -> list[Alert]:
-    """Alerts of the first ``count`` crossings; the episodes in ``rows`` are updated.
+) -> list[tuple[int, Alert]]:
+    """Alerts of the first ``count`` crossings, each with its number; the episodes in ``rows`` are updated.
 
     batch: the interactions that the crossings' events index; None when time alone made them.
     """
@@ -49,32 +25,35 @@ def band_alerts(
     if not told:
         return []
     which = np.array([k for k, _, _ in told], np.int64)
-    customers = TextColumn(*rows.customers.texts(crossings.row[which].astype(np.int64))).raw()
+    customers = TextColumn(*rows.customers.texts(crossings.word[which, CROSSED_ROW])).raw()
     made_of = contributions(crossings.heat[which], policy)
-    places = _places(crossings.event[which], batch)
+    places = _places(crossings.word[which, CROSSED_EVENT], batch)
     levels = policy.file.bands.levels
     alerts = []
     for (k, status, episode), customer, (heat, parts), place in zip(told, customers, made_of, places, strict=True):
-        after = int(crossings.after[k])
+        _, _, at_ms, _, after, segment = crossings.word[k].tolist()
         level = levels[after - 1] if after else None
-        score, name = policy.score_of(heat), customer.decode()
+        score, name = policy.score_of(heat, segment), customer.decode()
         alerts.append(
-            Alert(
-                alert_id=alert_id("band_entered", name, episode.opened_ms),
-                revision=episode.revision,
-                type="band_entered",
-                status=status,
-                customer_id=name,
-                raised_ms=int(crossings.at_ms[k]),
-                reason=_reason(status, policy.band_names[after], score, parts),
-                policy=policy.digest,
-                touchpoint=place[0],
-                channel=place[1],
-                band=policy.band_names[after],
-                score=score,
-                contributions=parts,
-                priority=3 if level is None else level.priority,
-                suggested_action=None if level is None or status == "resolved" else level.action,
+            (
+                k,
+                Alert(
+                    alert_id=alert_id("band_entered", name, episode.opened_ms),
+                    revision=episode.revision,
+                    type="band_entered",
+                    status=status,
+                    customer_id=name,
+                    raised_ms=at_ms,
+                    reason=_reason(status, policy.band_names[after], score, parts),
+                    policy=policy.digest,
+                    touchpoint=place[0],
+                    channel=place[1],
+                    band=policy.band_names[after],
+                    score=score,
+                    contributions=parts,
+                    priority=policy.priority_of(3 if level is None else level.priority, segment),
+                    suggested_action=None if level is None or status == "resolved" else level.action,
+                ),
             )
         )
     return alerts
@@ -88,8 +67,7 @@ def _changed_episodes(
     if lowest is None:
         return []
     told: list[tuple[int, Status, Episode]] = []
-    columns = (crossings.row, crossings.before, crossings.after, crossings.at_ms)
-    for k, (row, before, after, at_ms) in enumerate(zip(*(c[:count].tolist() for c in columns), strict=True)):
+    for k, (_, row, at_ms, before, after, _) in enumerate(crossings.word[:count].tolist()):
         rises = after >= lowest and after > before
         if not rises and after >= lowest:
             continue

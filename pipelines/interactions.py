@@ -1,12 +1,12 @@
 """A batch of interactions of one partition, as columns: what the core takes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 import numpy as np
 
-from schemas.arrays import Bytes, Int8s, Int32s, Int64s
+from schemas.arrays import Bytes, Float64s, Int8s, Int32s, Int64s
 
 UNKNOWN_MS = -1  # a duration that was not told
 
@@ -16,7 +16,7 @@ ANSWERED, ABANDONED = 0, 1
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """n texts that lie in a batch's ``data``: start int64[n], length int32[n]."""
+    """n texts that lie in a batch's ``data``: start int64[n], length int32[n], 0 for those that are not told."""
 
     start: Int64s
     length: Int32s
@@ -29,13 +29,62 @@ class Texts:
         """Text i."""
         return data[self.start[i] : self.start[i] + self.length[i]].tobytes().decode()
 
+    def moved(self, by: int) -> "Texts":
+        """The same texts when what they lie in begins ``by`` bytes later."""
+        return Texts(self.start + by, self.length)
+
+    @classmethod
+    def none(cls, n: int) -> "Texts":
+        """N texts that are not told."""
+        return cls(np.zeros(n, np.int64), np.zeros(n, np.int32))
+
+
+class _Columns:
+    """Fields that are columns: arrays and texts, by row, and entries that rows own."""
+
+    __slots__ = ()
+
+    def _each(self, change: Any) -> Self:
+        return type(self)(**{f.name: change(f.name, getattr(self, f.name)) for f in fields(self)})  # type: ignore[arg-type]
+
 
 @dataclass(frozen=True, slots=True)
-class InteractionBatch:
+class Details(_Columns):
+    """What a policy with more than signals of single kinds asks of n interactions.
+
+    amount, rating, sentiment: float64[n], NaN when not told. reach: int64[n], -1 when not told.
+    entry_start: int64[n], entry_count: int32[n], the attributes of each in ``entry_key`` and ``entry_value``, [e].
+    """
+
+    event_id: Texts
+    session_id: Texts
+    case_id: Texts
+    subject: Texts
+    segment: Texts
+    amount: Float64s
+    rating: Float64s
+    sentiment: Float64s
+    reach: Int64s
+    entry_start: Int64s
+    entry_count: Int32s
+    entry_key: Texts
+    entry_value: Texts
+
+    def take(self, rows: Int64s) -> "Details":
+        """The details of some rows; the entries stay where they are."""
+        return self._each(lambda name, c: c if name in _ENTRIES else c.take(rows) if isinstance(c, Texts) else c[rows])
+
+
+_ENTRIES = ("entry_key", "entry_value")
+
+
+@dataclass(frozen=True, slots=True)
+class InteractionBatch(_Columns):
     """n accepted interactions in offset order; texts lie in ``data`` (uint8[b]).
 
     offset, append_ms, occurred_ms: int64[n], the source offset, the broker's append time, the event time.
     duration_ms: int64[n], UNKNOWN_MS when not told. outcome: int8[n], index in OUTCOMES, -1 when not told.
+    details: None when the policy does not ask for them.
     """
 
     data: Bytes
@@ -48,24 +97,20 @@ class InteractionBatch:
     kind: Texts
     channel: Texts
     touchpoint: Texts
+    details: Details | None = None
 
     def __len__(self) -> int:
         return int(self.offset.shape[0])
 
     def take(self, rows: Int64s) -> "InteractionBatch":
         """The batch of some rows, int64[k], in their order."""
-        return InteractionBatch(
-            data=self.data,
-            offset=self.offset[rows],
-            append_ms=self.append_ms[rows],
-            occurred_ms=self.occurred_ms[rows],
-            duration_ms=self.duration_ms[rows],
-            outcome=self.outcome[rows],
-            customer=self.customer.take(rows),
-            kind=self.kind.take(rows),
-            channel=self.channel.take(rows),
-            touchpoint=self.touchpoint.take(rows),
-        )
+
+        def taken(name: str, column: Any) -> Any:
+            if name == "data" or column is None:
+                return column
+            return column.take(rows) if isinstance(column, Texts | Details) else column[rows]
+
+        return self._each(taken)
 
 
 def joined(parts: Sequence[tuple[Int64s, InteractionBatch]]) -> tuple[InteractionBatch, Int64s]:
@@ -76,33 +121,36 @@ def joined(parts: Sequence[tuple[Int64s, InteractionBatch]]) -> tuple[Interactio
         none = np.zeros(0, np.int64)
         texts = Texts(none, none.astype(np.int32))
         data = np.frombuffer(b"", np.uint8)  # not writable, as the bytes of a fetch: kernels are compiled for that
-        empty = InteractionBatch(data, none, none, none, none, none.astype(np.int8), *[texts] * 4)
+        empty = InteractionBatch(data, none, none, none, none, none.astype(np.int8), texts, texts, texts, texts)
         return empty, none
-    base = np.cumsum([0, *(b.data.shape[0] for _, b in parts)])
     batches = [b for _, b in parts]
     index = np.concatenate([i for i, _ in parts])
-
-    def texts_of(name: str) -> Texts:
-        found: list[Texts] = [getattr(b, name) for b in batches]
-        start = np.concatenate([t.start + at for t, at in zip(found, base, strict=False)])
-        return Texts(start, np.concatenate([t.length for t in found]))
-
-    def whole(name: str) -> Any:
-        return np.concatenate([getattr(b, name) for b in batches])
-
-    data = whole("data")
+    data = np.concatenate([b.data for b in batches])
     data.flags.writeable = False  # as above
-    together = InteractionBatch(
-        data=data,
-        offset=whole("offset"),
-        append_ms=whole("append_ms"),
-        occurred_ms=whole("occurred_ms"),
-        duration_ms=whole("duration_ms"),
-        outcome=whole("outcome"),
-        customer=texts_of("customer"),
-        kind=texts_of("kind"),
-        channel=texts_of("channel"),
-        touchpoint=texts_of("touchpoint"),
-    )
+    base = np.cumsum([0, *(b.data.shape[0] for b in batches)])[:-1].tolist()
+    together = InteractionBatch(data=data, details=_details(batches, base), **_whole(batches, base, InteractionBatch))
     order = np.argsort(index, kind="stable")
     return together.take(order), index[order]
+
+
+def _whole(parts: Sequence[Any], base: Sequence[int], kind: type[Any]) -> dict[str, Any]:
+    """Columns one behind the other; texts lie where their part's data begins now."""
+    whole: dict[str, Any] = {}
+    for name in (f.name for f in fields(kind) if f.name not in {"data", "details"}):
+        columns = [getattr(part, name) for part in parts]
+        if isinstance(columns[0], Texts):
+            moved = [texts.moved(at) for texts, at in zip(columns, base, strict=True)]
+            whole[name] = Texts(np.concatenate([t.start for t in moved]), np.concatenate([t.length for t in moved]))
+        else:
+            whole[name] = np.concatenate(columns)
+    return whole
+
+
+def _details(batches: Sequence[InteractionBatch], base: Sequence[int]) -> Details | None:
+    told = [b.details for b in batches if b.details is not None]
+    if len(told) < len(batches):
+        return None
+    whole = _whole(told, base, Details)
+    entries = np.cumsum([0, *(d.entry_key.start.shape[0] for d in told)])[:-1]
+    whole["entry_start"] = np.concatenate([d.entry_start + at for d, at in zip(told, entries, strict=True)])
+    return Details(**whole)

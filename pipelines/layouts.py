@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from schemas.arrays import Bytes, Int32s, Int64s, UInt64s
+from schemas.arrays import Bytes, Int32s, Int64s
 from schemas.compiled import compiled
 from schemas.words import word_at
 
 NEWEST = 2
-LAYOUTS = (1, 2)
+LAYOUTS = (1, 2, 3)  # 3 is that of pipelines/whole_rows.py
 
 PREFIX = np.dtype([("layout", "<u2"), ("signals", "<u4")])
 EPISODE = np.dtype([("opened_ms", "<i8"), ("closed_ms", "<i8"), ("revision", "<i4")])
@@ -25,6 +25,10 @@ EPISODE = np.dtype([("opened_ms", "<i8"), ("closed_ms", "<i8"), ("revision", "<i
 _SECTION = np.dtype([("kind", "u1"), ("bytes", "<u2")])
 _EPISODE_SECTION = 1
 _WITH_EPISODE = np.dtype([("section", _SECTION), ("episode", EPISODE)])
+
+_PREFIX_BITS = np.uint64(0xFFFFFFFFFFFF)  # of a word that begins with a prefix
+_SECTION_BITS = np.uint64(0xFFFFFF)  # of a word that begins with a section
+_EPISODE_HEAD = np.uint64(_EPISODE_SECTION | EPISODE.itemsize << 8)
 
 
 def copy_out(data: Bytes, start: Int64s, out: Bytes) -> None:
@@ -47,24 +51,90 @@ def copy_in(rows: Bytes, start: Int64s, out: Bytes) -> None:
 copy_in_compiled = compiled(copy_in)
 
 
-def put_rows(data: Bytes, start: Int64s, number: Int64s, bands: int, rows: UInt64s, band: Bytes) -> None:
-    """Put stored rows of layout 2 that have no section, and the signals of ``rows``, into memory as they are.
-
-    data: uint8[b]; row i begins at start[i] and is number[i]'s, int64[k] each. bands: how many the policy has.
-    rows: uint64[m, w], the words of state.row_dtype: time, interactions, no episode, heats. band: uint8[m].
-    """
+def copy_parts(data: Bytes, start: Int64s, length: Int32s, begin: Int64s, out: Bytes) -> None:
+    """Copy values, start int64[k] and length int32[k] in data (uint8[b]), to ``out`` from begin[i] on (int64[k])."""
     for i in range(start.shape[0]):
-        at = start[i] + 6  # behind the prefix; then time and count, the band, the heats: head_dtype
+        for b in range(length[i]):
+            out[begin[i] + b] = data[start[i] + b]
+
+
+copy_parts_compiled = compiled(copy_parts)
+
+
+def take_rows(
+    data: Bytes,
+    start: Int64s,
+    length: Int32s,
+    number: Int32s,
+    form: np.uint64,
+    signals: int,
+    bands: int,
+    first: int,
+    rows: Int64s,
+    band: Bytes,
+    last: Int64s,
+    episodes: Int64s,
+    free: Int64s,
+    used: Int64s,
+    others: Int64s,
+) -> int:
+    """Put stored rows of layout 2 that have the signals of ``rows`` into memory as they are.
+
+    data: uint8[b]; value i is data[start[i]:start[i] + length[i]] and number[i]'s, int64[n], int32[n] and int32[n], in
+    the order of the log. Length -1 is no value; a number below 0 is left out. form: the prefix of rows of layout 2 with
+    our signals, as a number. bands: how many the policy has. first: number of record 0.
+    rows: int64[m, w], the words of scoring.Rows, ``signals`` heats among them. band: uint8[m].
+    last: int64[m], by row the number of its last record, inverted when that has no value.
+    episodes: int64[p, 3], the words of a pool's records, of which n can be taken; free, used: see pool.Pool.
+    others: int64[n], written: which records (i) have a value of another form. Returns how many.
+    """
+    plain = 23 + 8 * signals
+    left = 0
+    for i in range(start.shape[0]):
         r = number[i]
-        rows[r, 0] = word_at(data, at)
-        rows[r, 1] = word_at(data, at + 8)
-        rows[r, 2] = 0
-        band[r] = min(int(data[at + 16]), bands - 1)
-        for s in range(3, rows.shape[1]):
-            rows[r, s] = word_at(data, at + 17 + 8 * (s - 3))
+        if r < 0:
+            continue
+        if length[i] < 0:
+            last[r] = ~(first + i)
+            continue
+        last[r] = first + i
+        at = start[i]
+        more = at + plain  # the section of an episode: kind, bytes; when it began and ended, its revision
+        told = length[i] == plain + 23 and word_at(data, more) & _SECTION_BITS == _EPISODE_HEAD
+        told = told and word_at(data, more + 3) != 0
+        if not (told or length[i] == plain) or word_at(data, at) & _PREFIX_BITS != form:
+            others[left] = i
+            left += 1
+            continue
+        place = rows[r, 3]
+        if told:
+            if place == 0 and used[1] > 0:
+                used[1] -= 1
+                place = free[used[1]]
+            elif place == 0:
+                place = used[0]
+                used[0] += 1
+            rows[r, 3] = place
+            episodes[place, 0] = np.int64(word_at(data, more + 3))
+            episodes[place, 1] = np.int64(word_at(data, more + 11))
+            episodes[place, 2] = np.int64(word_at(data, more + 15) >> np.uint64(32))  # its last four bytes
+        elif place != 0:
+            for k in range(episodes.shape[1]):
+                episodes[place, k] = 0
+            free[used[1]] = place
+            used[1] += 1
+            rows[r, 3] = 0
+        # behind the prefix: time and count, the band, the heats (head_dtype)
+        rows[r, 0] = np.int64(word_at(data, at + 6))
+        rows[r, 1] = rows[r, 0]
+        rows[r, 2] = np.int64(word_at(data, at + 14))
+        band[r] = min(int(data[at + 22]), bands - 1)
+        for s in range(signals):
+            rows[r, 7 + s] = np.int64(word_at(data, at + 23 + 8 * s))
+    return left
 
 
-put_rows_compiled = compiled(put_rows)
+take_rows_compiled = compiled(take_rows)
 
 
 def signals_id(names: Sequence[str]) -> int:
@@ -81,9 +151,9 @@ def head_dtype(layout: int, signals: int) -> np.dtype[np.void]:
     return np.dtype([("updated_ms", "<i8"), ("interactions", "<i8"), ("band", "u1"), heat])
 
 
-def plain_bytes(signals: int) -> int:
-    """Size of a row of the newest layout without sections."""
-    return PREFIX.itemsize + head_dtype(NEWEST, signals).itemsize
+def plain_form(signals: int) -> np.uint64:
+    """Prefix of rows of the newest layout as ``take_rows`` compares it. signals: ``signals_id`` of their heats."""
+    return np.uint64(NEWEST | signals << 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +249,15 @@ def read_rows(data: Bytes, start: Int64s, length: Int32s, layout: int, signals: 
         raise ValueError("a stored row has a section that this version does not know")
     episode[told] = more["episode"]
     return RowColumns(found, episode)
+
+
+def copied(data: Bytes, start: Int64s, length: Int32s) -> tuple[Bytes, Int64s]:
+    """Copies of some values, one behind the other, and where each begins, int64[k]."""
+    end = np.cumsum(length, dtype=np.int64)
+    begin = end - length
+    out = np.empty(int(end[-1]) if end.shape[0] else 0, np.uint8)
+    copy_parts_compiled(data, start, length, begin, out)
+    return out, begin
 
 
 def _taken(data: Bytes, start: Int64s, dtype: np.dtype[np.void]) -> npt.NDArray[np.void]:

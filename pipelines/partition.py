@@ -4,52 +4,68 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.alerts import Alert
-from pipelines.bands import Crossings, band_alerts
+from pipelines.alerts import Alert, OpenClock
+from pipelines.bands import band_alerts
+from pipelines.counting import DUPLICATES, Work, count_interactions_compiled, fire_timers_compiled
+from pipelines.facts import RATED, FactReader
+from pipelines.incident_source import IncidentChanges, IncidentSource
+from pipelines.index import TextIndex
 from pipelines.interactions import InteractionBatch
-from pipelines.layouts import RowColumns
+from pipelines.layouts import RowColumns, StoredRows
+from pipelines.matching import Arrivals
+from pipelines.noted import noted_alerts
+from pipelines.open_clocks import open_clocks
 from pipelines.policy import Policy
+from pipelines.room import Room
 from pipelines.scores import ScoreColumns, decayed_to
-from pipelines.scoring import cool_rows_compiled, find_quiet_compiled, score_interactions_compiled
-from pipelines.signals import Vocabulary
+from pipelines.scoring import CROSSED_MS, CROSSED_ROW, cool_rows_compiled, find_quiet_compiled, senses_of
 from pipelines.state import CustomerRows
 from pipelines.text_table import ELSEWHERE
+from pipelines.whole_rows import form_of
 from pipelines.windows import NO_TIME, WaitWindows, WindowState
 from schemas.arrays import Int64s
 from schemas.columnar.writer import TextColumn
 
-_CROSSINGS = 4096  # room for crossings in one call of a kernel; more calls follow when it is full
 _LOOKED_AT = 65_536  # rows that one advance looks at for quiet customers, a fraction of a millisecond
 _FORGOTTEN = 8_192  # of them at most
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a batch led to. misrouted: int64[k], rows of the batch whose customers belong to another partition."""
+    """What a batch led to.
+
+    misrouted, unrated: int64[k], rows of the batch whose customers belong to another partition, and those whose
+    rating is not on the scale of its question. Neither has been counted.
+    """
 
     alerts: list[Alert]
     misrouted: Int64s
+    unrated: Int64s
     unknown_kinds: int
     late: int
+    duplicates: int
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
     """What has changed since the last checkpoint, copied: the partition may go on.
 
-    rows: those of ``scores.customers``. forgotten: customers that are not remembered any more; they come first, for
-    one of them may have come back.
+    newest_ms: int64[k], the newest interaction of each of ``scores.customers``. rows: theirs, as columns, or as they
+    are stored when something may be open. forgotten: customers that are not remembered any more; they come first, for
+    one of them may have come back. incidents: None when the policy has none.
     """
 
     scores: ScoreColumns
-    rows: RowColumns
+    newest_ms: Int64s
+    rows: RowColumns | StoredRows
     forgotten: list[bytes]
     windows: list[WindowState]
     watermark_ms: int
     advanced_ms: int
+    incidents: IncidentChanges | None = None
 
     def __bool__(self) -> bool:
-        return bool(len(self.scores) or self.windows or self.forgotten)
+        return bool(len(self.scores) or self.windows or self.forgotten or (self.incidents and self.incidents.stored))
 
 
 class CustomerPartition:
@@ -59,10 +75,18 @@ class CustomerPartition:
         self.number = number
         self.partitions = partitions
         self.policy = policy
-        self.rows = CustomerRows(policy.signal_names, len(policy.band_names))
+        self.rows = CustomerRows(policy.signal_names, len(policy.band_names), policy.remembered)
         self.windows = WaitWindows(policy.file.windows.length, policy.file.windows.lateness)
+        section = policy.file.incidents
+        self.incidents = IncidentSource(section, self.rows.customers) if section is not None else None
         self.advanced_ms = NO_TIME
-        self._vocabulary = Vocabulary(policy)
+        self.whole = policy.needs_details
+        self.form = form_of(policy.digest)
+        self._senses = senses_of(policy)
+        self._reader = FactReader(policy.file, policy.compiled.attributes, policy.compiled.deadline)
+        self._kinds = TextIndex(policy.compiled.kinds)
+        self._is_wait = np.array([kind in policy.file.windows.kinds for kind in policy.compiled.kinds], np.bool_)
+        self._room = Room(len(policy.signals))
         self._cooled: dict[int, int] = {}  # row -> when time alone changed its band
         self._forgotten: list[bytes] = []
         self._looked_to = 0
@@ -81,64 +105,92 @@ class CustomerPartition:
             here = np.flatnonzero(row != ELSEWHERE)
             batch, row = batch.take(here), row[here]
         self.rows.make_room()
-        kind = self._vocabulary.kinds(batch)
-        signal, points = self._vocabulary.weighed(kind, batch.duration_ms)
+        facts = self._reader.read(batch)
+        unrated = np.flatnonzero(facts.number[:, RATED] < 0)
+        if unrated.shape[0]:
+            good = np.flatnonzero(~(facts.number[:, RATED] < 0))
+            batch, row = batch.take(good), row[good]
+            facts = self._reader.read(batch)
+        kind = self._kinds.find(batch.data, batch.kind.start, batch.kind.length)
+        unknown = int((kind < 0).sum())
+        time = np.column_stack([batch.occurred_ms, batch.append_ms, batch.duration_ms])
+        arrivals = Arrivals(batch.data, row, kind, time, facts)
         alerts: list[Alert] = []
-        done, policy, rows = 0, self.policy, self.rows
-        crossed = Crossings.room(_CROSSINGS, len(policy.signals))
+        done, room = 0, self._room
+        duplicates = int(room.counted[DUPLICATES])
         while done < len(batch):
-            episodes = rows.episodes.records
-            done, count = score_interactions_compiled(
-                done, row, batch.occurred_ms, signal, points, policy.half_life_ms, policy.cap, policy.enter_heat,
-                policy.leave_heat, policy.quiet_ms, policy.file.bands.cooldown, rows.heat, rows.updated_ms,
-                rows.interactions, rows.band, rows.dirty, rows.episode_of, episodes["opened_ms"],
-                episodes["closed_ms"], crossed.event, crossed.row, crossed.at_ms, crossed.before, crossed.after,
-                crossed.heat,
-            )  # fmt: skip
-            alerts.extend(band_alerts(crossed, count, batch, rows, policy))
+            work = room.give(self.rows)
+            done, count = count_interactions_compiled(
+                done, arrivals, self.advanced_ms, self._senses, self.policy.compiled.rules, self.rows.kernel, work
+            )
+            alerts += self._told(work, count, batch)
         late = self.windows.late
-        self.windows.add(batch, self._vocabulary.waits(kind))
-        return Applied(alerts, misrouted, int((kind < 0).sum()), self.windows.late - late)
+        self.windows.add(batch, (kind >= 0) & self._is_wait[np.maximum(kind, 0)])
+        if self.incidents is not None:
+            self.incidents.add(batch, row)
+        return Applied(
+            alerts, misrouted, unrated, unknown, self.windows.late - late,
+            int(room.counted[DUPLICATES]) - duplicates,
+        )  # fmt: skip
 
     def advance(self, to_ms: int) -> list[Alert]:
         """Let time pass to ``to_ms``: nothing that was appended before it is still to come.
 
-        Bands that decay has ended are left, at the millisecond at which it did. The watermark follows ``to_ms`` at
-        the distance of the lateness: without newer interactions a window closes when its end is twice that old.
-        Some of the customers that any interaction that can still come would find forgotten are removed.
+        Clocks that have run out say so, and bands that decay has ended are left, at the millisecond at which it did.
+        The watermark follows ``to_ms`` at the distance of the lateness: without newer interactions a window closes
+        when its end is twice that old. Some of the customers that any interaction that can still come would find
+        forgotten are removed.
         """
         if to_ms <= self.advanced_ms:
             return []
         self.advanced_ms = to_ms
         self.windows.advance(to_ms - self.windows.lateness_ms)
+        if self.incidents is not None:
+            self.incidents.advance(to_ms)
         alerts: list[Alert] = []
-        policy, rows = self.policy, self.rows
-        banded = np.flatnonzero(rows.band[: rows.numbers]).astype(np.int32)
-        crossed = Crossings.room(_CROSSINGS, len(policy.signals))
+        room, rows, ready = self._room, self.rows, False
+        while not ready:
+            work = room.give(rows)
+            ready, count = fire_timers_compiled(to_ms, self._senses, self.policy.compiled.rules, rows.kernel, work)
+            alerts += self._told(work, count, None)
+        banded = np.flatnonzero(rows.band[: rows.numbers])
         done = 0
         while done < banded.shape[0]:
+            work = room.give(rows)
             done, count = cool_rows_compiled(
-                done, banded, to_ms, policy.half_life_ms, policy.cap, policy.leave_heat, rows.heat, rows.updated_ms,
-                rows.band, rows.dirty, crossed.event, crossed.row, crossed.at_ms, crossed.before, crossed.after,
-                crossed.heat,
-            )  # fmt: skip
-            alerts.extend(band_alerts(crossed, count, None, rows, policy))
-            for k in range(count):
-                self._cooled[int(crossed.row[k])] = int(crossed.at_ms[k])
-        self._forget_quiet(to_ms - policy.file.acceptance.max_age)
+                done, banded, to_ms, self._senses, rows.kernel, rows.blocks.arena, work.crossed
+            )
+            for crossing in work.crossed.word[:count].tolist():
+                self._cooled[crossing[CROSSED_ROW]] = crossing[CROSSED_MS]
+            alerts += self._told(work, count, None)
+        self._forget_quiet(to_ms - self.policy.file.acceptance.max_age)
         return alerts
+
+    @property
+    def tally(self) -> dict[str, int]:
+        """What has been counted of searches and of closings without an opening."""
+        return self._room.tally
+
+    def open_clocks(self) -> dict[bytes, list[OpenClock]]:
+        """By customer the clocks that are open now."""
+        return open_clocks(self.rows, self.policy)
+
+    def _told(self, work: Work, crossings: int, batch: InteractionBatch | None) -> list[Alert]:
+        """The alerts that a call of a kernel has led to."""
+        bands = band_alerts(work.crossed, crossings, batch, self.rows, self.policy)
+        others = noted_alerts(work.notes, self.rows, self.policy)
+        if not others:
+            return [alert for _, alert in bands]
+        together = [(2 * k, alert) for k, alert in bands] + [(2 * after - 1, alert) for after, alert in others]
+        return [alert for _, alert in sorted(together, key=lambda one: one[0])]
 
     def _forget_quiet(self, at_ms: int) -> None:
         """Look at the next rows; what happens from now on happens at ``at_ms`` or later."""
-        policy, rows = self.policy, self.rows
+        rows = self.rows
         first = self._looked_to if self._looked_to < rows.numbers else 0
         self._looked_to = min(first + _LOOKED_AT, rows.numbers)
-        found, episodes = np.empty(_FORGOTTEN, np.int64), rows.episodes.records
-        count = find_quiet_compiled(
-            first, self._looked_to, at_ms, policy.quiet_ms, policy.file.bands.cooldown, rows.updated_ms,
-            rows.interactions, rows.band, rows.dirty, rows.episode_of, episodes["opened_ms"], episodes["closed_ms"],
-            found,
-        )  # fmt: skip
+        found = np.empty(_FORGOTTEN, np.int64)
+        count = find_quiet_compiled(first, self._looked_to, at_ms, self._senses, rows.kernel, found)
         if count:
             self._forgotten += TextColumn(*rows.customers.texts(found[:count])).raw()
             rows.forget(found[:count])
@@ -161,17 +213,21 @@ class CustomerPartition:
             customers=TextColumn(*self.rows.customers.texts(numbers)),
             scored_ms=scored_ms,
             heat=decayed_to(self.rows.heat[numbers], age_ms, self.policy),
+            held=self.rows.held(numbers),
             interactions=self.rows.interactions[numbers],
             band=self.rows.band[numbers],
+            segment=self.rows.segments(numbers),
         )
         forgotten, self._forgotten = self._forgotten, []
         return Changes(
             scores=scores,
-            rows=self.rows.columns(numbers),
+            newest_ms=self.rows.newest_ms[numbers],
+            rows=self.rows.stored(numbers, self.form) if self.whole else self.rows.columns(numbers),
             forgotten=forgotten,
             windows=self.windows.take_dirty(),
             watermark_ms=self.windows.watermark_ms,
             advanced_ms=self.advanced_ms,
+            incidents=None if self.incidents is None else self.incidents.take_changes(),
         )
 
     def restore_times(self, *, watermark_ms: int, advanced_ms: int) -> None:

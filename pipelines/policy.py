@@ -16,7 +16,9 @@ import numpy as np
 import yaml
 from pydantic import ValidationError
 
-from pipelines.policy_model import PolicyFile, Signal, least_quiet
+from pipelines.policy_model import PolicyFile, least_quiet
+from pipelines.rules import Compiled, compile_rules
+from pipelines.signal_model import Signal
 from schemas.arrays import Float64s
 from schemas.errors import PolicyError
 
@@ -25,10 +27,14 @@ _QUIET_MS = 90 * 86_400_000
 
 @dataclass(frozen=True)
 class Policy:
-    """A checked policy with what the kernels need. ``digest`` is the short hash that stands on every output."""
+    """A checked policy with what the kernels need. ``digest`` is the short hash that stands on every output.
+
+    text: as it was written.
+    """
 
     file: PolicyFile
     digest: str
+    text: str = ""
 
     @cached_property
     def signal_names(self) -> tuple[str, ...]:
@@ -51,6 +57,11 @@ class Policy:
         return np.array([s.cap for s in self.signals], np.float64)
 
     @cached_property
+    def factor(self) -> Float64s:
+        """float64[s]: what a point of each signal counts, below 0 for a relief."""
+        return np.array([-self.file.score.relief if s.relief else 1.0 for s in self.signals])
+
+    @cached_property
     def band_names(self) -> tuple[str, ...]:
         """calm, and the levels above it."""
         return ("calm", *(level.name for level in self.file.bands.levels))
@@ -63,22 +74,70 @@ class Policy:
         return max(_QUIET_MS, *(ms for ms, _ in least_quiet(self.signals, self.file.acceptance, self.file.bands)))
 
     @cached_property
+    def segment_names(self) -> tuple[str, ...]:
+        """The empty one, of customers without a segment or of one that the policy does not know, and the segments."""
+        return ("", *self.file.segments)
+
+    @cached_property
+    def scale(self) -> Float64s:
+        """float64[g]: the scale of each segment, its patience included."""
+        patience = [1.0, *(segment.patience for segment in self.file.segments.values())]
+        return self.file.score.scale * np.array(patience)
+
+    @cached_property
     def enter_heat(self) -> Float64s:
-        """float64[b]: capped heat at which each band is entered; calm always."""
-        return np.array([0.0, *(self.heat_of(level.enter) for level in self.file.bands.levels)])
+        """float64[g, b]: capped heat at which each band is entered; calm always."""
+        own = np.array([0.0, *(self.heat_of(level.enter) for level in self.file.bands.levels)])
+        return np.outer(self.scale / self.file.score.scale, own)
 
     @cached_property
     def leave_heat(self) -> Float64s:
-        """float64[b]: capped heat below which each band is left; calm never."""
-        return np.array([-1.0, *(self.heat_of(level.leave) for level in self.file.bands.levels)])
+        """float64[g, b]: capped heat below which each band is left; calm never."""
+        own = np.array([0.0, *(self.heat_of(level.leave) for level in self.file.bands.levels)])
+        heat = np.outer(self.scale / self.file.score.scale, own)
+        heat[:, 0] = -1.0
+        return heat
+
+    @cached_property
+    def compiled(self) -> Compiled:
+        """What its kinds do."""
+        return compile_rules(self.file)
+
+    @cached_property
+    def needs_details(self) -> bool:
+        """Whether it asks of interactions for more than kind, times and places."""
+        file = self.file
+        sections = (
+            file.clocks
+            or file.cases
+            or file.contacts
+            or file.social
+            or file.deflection
+            or file.segments
+            or file.incidents
+        )
+        plain = all(s.magnitude in {"one", "wait"} and s.derived is None for s in self.signals)
+        return bool(sections or file.corrections or self.compiled.attributes.number or not plain)
+
+    @cached_property
+    def remembered(self) -> int:
+        """By how many event ids of a customer interactions are recognised that are sent twice."""
+        if self.file.corrections is not None:
+            return self.file.corrections.remembered
+        return 8 if self.needs_details else 0
+
+    def priority_of(self, priority: int, segment: int) -> int:
+        """Return the priority of an alert, 1 (first) to 5, for customers of a segment."""
+        shift = self.file.segments[self.segment_names[segment]].priority if segment else 0
+        return min(5, max(1, priority + shift))
 
     def heat_of(self, score: float) -> float:
-        """Return the capped heat that gives a score: the inverse of score_of."""
+        """Return the capped heat that gives a score of customers without a segment: the inverse of score_of."""
         return -self.file.score.scale * math.log1p(-score / 100.0)
 
-    def score_of(self, heat: float) -> float:
-        """Return 100 * (1 - exp(-heat / scale)) (design, section 6)."""
-        return -100.0 * math.expm1(-heat / self.file.score.scale)
+    def score_of(self, heat: float, segment: int = 0) -> float:
+        """Return 100 * (1 - exp(-heat / scale)), the scale being the segment's (design, section 6)."""
+        return -100.0 * math.expm1(-heat / self.scale.item(segment))
 
 
 class _Loader(yaml.SafeLoader):
@@ -115,8 +174,8 @@ def parse_policy(text: str, name: str) -> Policy:
         file = PolicyFile.model_validate(said)
     except ValidationError as error:
         raise PolicyError("\n".join(_told(name, tree, e) for e in error.errors()[:5])) from error
-    canonical = json.dumps(file.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-    return Policy(file, hashlib.sha256(canonical.encode()).hexdigest()[:12])
+    canonical = json.dumps(file.model_dump(mode="json", exclude_defaults=True), sort_keys=True, separators=(",", ":"))
+    return Policy(file, hashlib.sha256(canonical.encode()).hexdigest()[:12], text)
 
 
 def schema_for_editors() -> str:

@@ -3,51 +3,23 @@
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from pipelines.durations import DURATION_FORM, duration_ms, duration_text
+from pipelines.calendar_model import Calendar, without_always
+from pipelines.clock_model import Cases, Clock, Contacts, Corrections, Deflection, Social
+from pipelines.durations import duration_text
+from pipelines.incident_model import Incidents
+from pipelines.policy_terms import DurationMs, Name, Said, Text
+from pipelines.signal_model import Feedback, Score, Segment, Signal
+from pipelines.wording_terms import Templates
 
-DurationText = Annotated[str, Field(pattern=f"^{DURATION_FORM}$", examples=["500ms", "30s", "2m", "1h", "7d"])]
-DurationMs = Annotated[int, BeforeValidator(duration_ms, json_schema_input_type=DurationText)]
-Points = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]  # strict: neither "12" nor yes is a number
 ScoreValue = Annotated[float, Field(gt=0, lt=100, strict=True)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Text = Annotated[str, Field(min_length=1)]
-Kinds = Annotated[tuple[Text, ...], Field(min_length=1)]
-
 
 HALF_LIVES_TO_FORGET = 30
 """After so many, heat is a billionth of what it was: no score that is told shows that it is gone."""
 
 
-class _Said(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Signal(_Said):
-    """What adds heat to a customer."""
-
-    kinds: Kinds
-    weight: Points
-    half_life: DurationMs
-    cap: Points
-    magnitude: Literal["one", "wait"] = "one"
-    tolerated: DurationMs | None = None
-
-    @model_validator(mode="after")
-    def _tolerated_belongs_to_wait(self) -> "Signal":
-        if (self.magnitude == "wait") != (self.tolerated is not None):
-            raise ValueError("tolerated is needed for magnitude wait, and only there")
-        return self
-
-
-class Score(_Said):
-    """How heat becomes a score."""
-
-    scale: Points
-
-
-class Level(_Said):
+class Level(Said):
     """A band above calm."""
 
     name: Name
@@ -63,7 +35,7 @@ class Level(_Said):
         return self
 
 
-class Bands(_Said):
+class Bands(Said):
     """The bands above calm, upwards."""
 
     cooldown: DurationMs
@@ -81,47 +53,76 @@ class Bands(_Said):
         return self
 
 
-class Windows(_Said):
+class Windows(Said):
     """Tumbling windows of waits, in event time."""
 
-    kinds: Kinds
+    kinds: Annotated[tuple[Text, ...], Field(min_length=1)]
     length: DurationMs
     lateness: DurationMs
 
 
-class Acceptance(_Said):
+class Acceptance(Said):
     """What event times are accepted, against the broker's append time."""
 
     max_age: DurationMs
     max_ahead: DurationMs
 
 
-class Retention(_Said):
+class Retention(Said):
     """How long customers without anything new are remembered."""
 
     quiet: DurationMs
 
 
-class PolicyFile(_Said):
+class Wording(Said):
+    """In which language the reasons of alerts are told, and sentences of your own by type and status."""
+
+    language: Literal["en", "tr"] = "en"
+    templates: Templates = Field(default_factory=dict)
+
+
+class PolicyFile(Said):
     """The whole file."""
 
     version: Literal[1]
     score: Score
+    segments: dict[Name, Segment] = Field(default_factory=dict, max_length=32)
+    feedback: Feedback | None = None
+    calendars: Annotated[dict[Name, Calendar], AfterValidator(without_always)] = Field(
+        default_factory=dict, max_length=32
+    )
+    clocks: dict[Name, Clock] = Field(default_factory=dict, max_length=32)
+    cases: Cases | None = None
+    contacts: Contacts | None = None
+    social: Social | None = None
+    deflection: Deflection | None = None
     signals: dict[Name, Signal] = Field(min_length=1, max_length=64)
     bands: Bands
     windows: Windows
     acceptance: Acceptance
+    incidents: Incidents | None = None
+    corrections: Corrections | None = None
     retention: Retention | None = None
+    wording: Wording | None = None
+
+    @field_validator("clocks")
+    @classmethod
+    def _calendars_are_known(cls, clocks: dict[str, Clock], info: ValidationInfo) -> dict[str, Clock]:
+        known = ("always", *info.data.get("calendars", {}))
+        for name, clock in clocks.items():
+            if clock.calendar not in known:
+                raise ValueError(f"{name}.calendar must be one of {', '.join(known)}, got {clock.calendar}")
+        return clocks
 
     @field_validator("signals")
     @classmethod
-    def _a_kind_feeds_one_signal(cls, signals: dict[str, Signal]) -> dict[str, Signal]:
-        fed: dict[str, str] = {}
+    def _breaches_are_of_clocks(cls, signals: dict[str, Signal], info: ValidationInfo) -> dict[str, Signal]:
+        clocks = info.data.get("clocks", {})
         for name, signal in signals.items():
-            for kind in signal.kinds:
-                if kind in fed:
-                    raise ValueError(f"kind {kind} feeds both {fed[kind]} and {name}")
-                fed[kind] = name
+            for clock in signal.breaches:
+                if clock not in clocks:
+                    known = ", ".join(clocks) or "there are none"
+                    raise ValueError(f"{name}.breaches must name clocks ({known}), got {clock}")
         return signals
 
     @field_validator("retention")

@@ -11,30 +11,41 @@ NONE = 0
 
 
 class Pool:
-    """Records of one dtype, by place. Memory is that of the most that were ever taken at a time."""
+    """Records of one dtype, by place. Memory is that of the most that were ever taken at a time.
+
+    Kernels take and give back by themselves. free: int64[f], places that were given back, the last one first.
+    used: int64[2], places that there have been, with NONE, and how many of them are in ``free``.
+    """
 
     def __init__(self, dtype: np.dtype[np.void]) -> None:
         self.records: npt.NDArray[np.void] = np.zeros(16, dtype)
-        self._given = 1
-        self._free: list[int] = []
+        self.free: Int64s = np.zeros(16, np.int64)
+        self.used: Int64s = np.array([1, 0])
 
     def __len__(self) -> int:
-        return self._given - 1 - len(self._free)
+        return int(self.used[0] - 1 - self.used[1])
+
+    def make_room(self, count: int) -> None:
+        """Let so many records be taken, and every one be given back."""
+        self.records = grown(self.records, int(self.used[0]) + count)
+        self.free = grown(self.free, self.records.shape[0])
 
     def take(self) -> int:
         """Return the place of a record of zeros."""
-        if self._free:
-            return self._free.pop()
-        self.records = grown(self.records, self._given + 1)
-        self._given += 1
-        return self._given - 1
+        return int(self.take_many(1)[0])
 
     def take_many(self, count: int) -> Int64s:
         """Places of records of zeros, int64[count]."""
-        return np.array([self.take() for _ in range(count)], np.int64)
+        self.make_room(count)
+        given, free = self.used.tolist()
+        again = min(count, free)
+        self.used[:] = given + count - again, free - again
+        return np.concatenate([self.free[free - again : free][::-1], np.arange(given, given + count - again)])
 
     def give_back(self, places: Int64s) -> None:
         """Give records back, each place once; NONE is nobody's."""
         owned = places[places != NONE]
         self.records[owned] = np.zeros((), self.records.dtype)
-        self._free += owned.tolist()
+        free = int(self.used[1])
+        self.free[free : free + owned.shape[0]] = owned
+        self.used[1] = free + owned.shape[0]

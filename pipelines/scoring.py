@@ -1,15 +1,91 @@
 """Heat and bands of customers: what an interaction adds, what time takes away (design, section 6).
 
-The heats of a row stand as of ``updated_ms``, its newest interaction, and halve in the half-life of their signal.
+The heats of a row stand as of ``updated_ms`` and halve in the half-life of their signal; what open cases hold does not.
 A late interaction is decayed to the row's own time, so arrival order changes heat only by rounding; caps apply only
-when heat is read. A band is entered when an interaction lifts the capped heat to its bound, and left at the
+when heat is read. A band is entered when heat that is added lifts the capped heat to its bound, and left at the
 millisecond at which decay takes the heat below its lower bound, whether or not an interaction comes.
 """
 
 import math
+from typing import NamedTuple
 
-from schemas.arrays import Bytes, Float64s, Int16s, Int32s, Int64s
+import numpy as np
+
+from pipelines.items import held_at
+from pipelines.policy import Policy
+from schemas.arrays import Bytes, Float64s, Int64s
+from schemas.bits import as_float, as_word
 from schemas.compiled import compiled, step
+
+# words of a row; the heats from HEAT on, behind them the hashes of the last event ids
+UPDATED, NEWEST_MS, INTERACTIONS, EPISODE_AT, BLOCK, SEGMENT, SEGMENT_MS, HEAT = range(8)
+# columns of Senses.signal
+HALF_LIFE, CAP, FACTOR = range(3)
+# words of a crossing
+CROSSED_EVENT, CROSSED_ROW, CROSSED_MS, CROSSED_FROM, CROSSED_TO, CROSSED_SEGMENT = range(6)
+
+
+class Senses(NamedTuple):
+    """How heat is read: s signals, b bands, g segments (the first is that of customers without one).
+
+    signal: float64[s, 3], half-life in ms, cap, and what a point counts, below 0 for a relief.
+    bound: float64[2, g, b], capped heat at which band b is entered, and below which it is left.
+    quiet_ms, cooldown_ms: see is_forgotten.
+    """
+
+    signal: Float64s
+    bound: Float64s
+    quiet_ms: int
+    cooldown_ms: int
+
+
+def senses_of(policy: Policy) -> Senses:
+    """Those of a policy."""
+    signal = np.column_stack([policy.half_life_ms, policy.cap, policy.factor])
+    bound = np.stack([policy.enter_heat, policy.leave_heat])
+    return Senses(signal, bound, policy.quiet_ms, policy.file.bands.cooldown)
+
+
+class Rows(NamedTuple):
+    """m customers. words: int64[m, w], see UPDATED ... HEAT; floats are their bits. band, dirty: uint8[m].
+
+    episodes: int64[p, 3], when a band alert began and ended, and its last revision; 0 is nobody's.
+    remembered: how many event ids a row has.
+    """
+
+    words: Int64s
+    band: Bytes
+    dirty: Bytes
+    episodes: Int64s
+    remembered: int
+
+
+class Crossings(NamedTuple):
+    """Rows that changed their band, in order, room for c.
+
+    word: int64[c, 6], interaction (-1: time alone), row, time, band before and after, segment.
+    heat: float64[c, s], the heats then, with what open cases hold.
+    """
+
+    word: Int64s
+    heat: Float64s
+
+    @classmethod
+    def room(cls, size: int, signals: int) -> "Crossings":
+        """Room for ``size`` crossings."""
+        return cls(np.empty((size, 6), np.int64), np.empty((size, signals), np.float64))
+
+
+@step
+def signals_of(senses: Senses) -> int:
+    """How many signals there are."""
+    return senses.signal.shape[0]
+
+
+@step
+def bands_of(senses: Senses) -> int:
+    """How many bands there are."""
+    return senses.bound.shape[2]
 
 
 @step
@@ -19,22 +95,26 @@ def decayed(heat: float, age_ms: float, half_life_ms: float) -> float:
 
 
 @step
-def heat_after(heats: Float64s, age_ms: float, half_life_ms: Float64s, cap: Float64s) -> float:
-    """Capped heat of a row, ``age_ms`` after the time of its heats. heats: float64[s]."""
+def heat_after(row: int, age_ms: float, senses: Senses, rows: Rows, arena: Int64s, held: int) -> float:
+    """Capped heat of a row, ``age_ms`` after the time of its heats. held: place in ``arena`` of what cases hold."""
     total = 0.0
-    for s in range(heats.shape[0]):
-        if heats[s] > 0.0:
-            total += min(decayed(heats[s], age_ms, half_life_ms[s]), cap[s])
-    return total
+    for s in range(signals_of(senses)):
+        heat = as_float(arena[held + s])
+        own = as_float(rows.words[row, HEAT + s])
+        if own > 0.0:
+            heat += decayed(own, age_ms, senses.signal[s, HALF_LIFE])
+        if heat > 0.0:
+            total += senses.signal[s, FACTOR] * min(heat, senses.signal[s, CAP])
+    return max(total, 0.0)
 
 
 @step
-def left_after(heats: Float64s, age_ms: int, bound: float, half_life_ms: Float64s, cap: Float64s) -> int:
+def left_after(row: int, age_ms: int, bound: float, senses: Senses, rows: Rows, arena: Int64s, held: int) -> int:
     """Age in ms at which the capped heat first is below ``bound``; at ``age_ms`` it is. By bisection: it only falls."""
     low, high = -1, age_ms
     while high - low > 1:
         middle = (low + high) // 2
-        if heat_after(heats, middle, half_life_ms, cap) < bound:
+        if heat_after(row, middle, senses, rows, arena, held) < bound:
             high = middle
         else:
             low = middle
@@ -43,283 +123,109 @@ def left_after(heats: Float64s, age_ms: int, bound: float, half_life_ms: Float64
 
 @step
 def note_crossing(
-    k: int,
-    event: int,
-    row: int,
-    at_ms: int,
-    to: int,
-    heats: Float64s,
-    age_ms: int,
-    half_life_ms: Float64s,
-    band: Bytes,
-    crossed_event: Int64s,
-    crossed_row: Int32s,
-    crossed_ms: Int64s,
-    crossed_from: Bytes,
-    crossed_to: Bytes,
-    crossed_heat: Float64s,
-) -> None:
-    """Write crossing k of a row, with its heats at that time, and put the row into its new band."""
-    crossed_event[k] = event
-    crossed_row[k] = row
-    crossed_ms[k] = at_ms
-    crossed_from[k] = band[row]
-    crossed_to[k] = to
-    for s in range(heats.shape[0]):
-        crossed_heat[k, s] = decayed(heats[s], age_ms, half_life_ms[s])
-    band[row] = to
+    k: int, event: int, row: int, to: int, age_ms: int, senses: Senses, rows: Rows, arena: Int64s, held: int,
+    crossed: Crossings,
+) -> None:  # fmt: skip
+    """Write crossing k of a row, ``age_ms`` after the time of its heats, and put the row into its new band."""
+    crossed.word[k, CROSSED_EVENT], crossed.word[k, CROSSED_ROW] = event, row
+    crossed.word[k, CROSSED_MS] = rows.words[row, UPDATED] + age_ms
+    crossed.word[k, CROSSED_FROM], crossed.word[k, CROSSED_TO] = rows.band[row], to
+    crossed.word[k, CROSSED_SEGMENT] = rows.words[row, SEGMENT]
+    for s in range(signals_of(senses)):
+        own = decayed(as_float(rows.words[row, HEAT + s]), age_ms, senses.signal[s, HALF_LIFE])
+        crossed.heat[k, s] = own + as_float(arena[held + s])
+    rows.band[row] = to
 
 
 @step
-def cool(
-    row: int,
-    to_ms: int,
-    k: int,
-    half_life_ms: Float64s,
-    cap: Float64s,
-    leave_heat: Float64s,
-    heat: Float64s,
-    updated_ms: Int64s,
-    band: Bytes,
-    crossed_event: Int64s,
-    crossed_row: Int32s,
-    crossed_ms: Int64s,
-    crossed_from: Bytes,
-    crossed_to: Bytes,
-    crossed_heat: Float64s,
-) -> int:
+def cool(row: int, to_ms: int, k: int, senses: Senses, rows: Rows, arena: Int64s, held: int, crossed: Crossings) -> int:
     """Leave the bands that decay has taken the row out of by ``to_ms``; return the number of crossings."""
-    age_ms = to_ms - updated_ms[row]
-    if band[row] > 0 and age_ms >= 0:
-        now = heat_after(heat[row], age_ms, half_life_ms, cap)
-        while band[row] > 0 and now < leave_heat[band[row]]:
-            left_ms = left_after(heat[row], age_ms, leave_heat[band[row]], half_life_ms, cap)
-            note_crossing(
-                k,
-                -1,
-                row,
-                updated_ms[row] + left_ms,
-                band[row] - 1,
-                heat[row],
-                left_ms,
-                half_life_ms,
-                band,
-                crossed_event,
-                crossed_row,
-                crossed_ms,
-                crossed_from,
-                crossed_to,
-                crossed_heat,
-            )
+    age_ms = to_ms - rows.words[row, UPDATED]
+    if rows.band[row] > 0 and age_ms >= 0:
+        segment = rows.words[row, SEGMENT]
+        now = heat_after(row, age_ms, senses, rows, arena, held)
+        while rows.band[row] > 0 and now < senses.bound[1, segment, rows.band[row]]:
+            left_ms = left_after(row, age_ms, senses.bound[1, segment, rows.band[row]], senses, rows, arena, held)
+            note_crossing(k, -1, row, int(rows.band[row]) - 1, left_ms, senses, rows, arena, held, crossed)
             k += 1
     return k
 
 
 @step
-def is_forgotten(
-    at_ms: int, updated_ms: int, band: int, opened_ms: int, closed_ms: int, quiet_ms: int, cooldown_ms: int
-) -> bool:
-    """Whether a customer counts as a new one at ``at_ms``: quiet for long, calm, and with no alert that may go on."""
-    may_go_on = opened_ms != 0 and (closed_ms == 0 or at_ms - closed_ms <= cooldown_ms)
-    return at_ms - updated_ms > quiet_ms and band == 0 and not may_go_on
+def rise(row: int, event: int, k: int, senses: Senses, rows: Rows, arena: Int64s, held: int, crossed: Crossings) -> int:
+    """Enter the band that the heat of a row now reaches; return the number of crossings."""
+    segment = rows.words[row, SEGMENT]
+    now = heat_after(row, 0.0, senses, rows, arena, held)
+    to = int(rows.band[row])
+    while to + 1 < bands_of(senses) and now >= senses.bound[0, segment, to + 1]:
+        to += 1
+    if to != rows.band[row]:
+        note_crossing(k, event, row, to, 0, senses, rows, arena, held, crossed)
+        k += 1
+    return k
 
 
-def score_interactions(
-    first: int,
-    row: Int32s,
-    occurred_ms: Int64s,
-    signal: Int16s,
-    points: Float64s,
-    half_life_ms: Float64s,
-    cap: Float64s,
-    enter_heat: Float64s,
-    leave_heat: Float64s,
-    quiet_ms: int,
-    cooldown_ms: int,
-    heat: Float64s,
-    updated_ms: Int64s,
-    interactions: Int64s,
-    band: Bytes,
-    dirty: Bytes,
-    episode: Int32s,
-    opened_ms: Int64s,
-    closed_ms: Int64s,
-    crossed_event: Int64s,
-    crossed_row: Int32s,
-    crossed_ms: Int64s,
-    crossed_from: Bytes,
-    crossed_to: Bytes,
-    crossed_heat: Float64s,
-) -> tuple[int, int]:
-    """Add interactions ``first`` ... n - 1 to their customers' rows, in offset order.
-
-    row: int32[n], the customer's row. occurred_ms: int64[n], event time, not in order. signal: int16[n], below 0 for
-    none. points: float64[n], >= 0. half_life_ms, cap: float64[s]. enter_heat, leave_heat: float64[b], capped heat at
-    which band b is entered and below which it is left.
-    quiet_ms, cooldown_ms: see is_forgotten.
-    heat: float64[m, s], updated_ms, interactions: int64[m], band, dirty: uint8[m]: the rows, updated in place.
-    episode: int32[m], place of the last band alert in opened_ms and closed_ms, int64[p]; place 0 is nobody's.
-    crossed_*: [c], written: interaction (-1: time alone), row, time, band before and after, heats then (float64[c, s]).
-
-    Returns how many interactions are done, less than n when the crossings have to be taken first, and how many
-    crossings there are.
-    """
-    bands = enter_heat.shape[0]
-    k = 0
-    for i in range(first, row.shape[0]):
-        if k + bands + 1 > crossed_row.shape[0]:
-            return i, k
-        r = row[i]
-        s = signal[i]
-        if interactions[r] == 0:
-            updated_ms[r] = occurred_ms[i]
-        age_ms = occurred_ms[i] - updated_ms[r]
-        if age_ms > 0:
-            k = cool(
-                r,
-                occurred_ms[i],
-                k,
-                half_life_ms,
-                cap,
-                leave_heat,
-                heat,
-                updated_ms,
-                band,
-                crossed_event,
-                crossed_row,
-                crossed_ms,
-                crossed_from,
-                crossed_to,
-                crossed_heat,
-            )
-            if age_ms > quiet_ms and k > 0:
-                return i, k  # what has been crossed may be this row's alert: it has to be known first
-            e = episode[r]
-            if age_ms > quiet_ms and is_forgotten(
-                occurred_ms[i], updated_ms[r], band[r], opened_ms[e], closed_ms[e], quiet_ms, cooldown_ms
-            ):
-                interactions[r] = 0
-                heat[r, :] = 0.0
-                if e > 0:
-                    opened_ms[e] = 0
-            for j in range(heat.shape[1]):
-                if heat[r, j] > 0.0:
-                    heat[r, j] = decayed(heat[r, j], age_ms, half_life_ms[j])
-            updated_ms[r] = occurred_ms[i]
-            age_ms = 0
-        interactions[r] += 1
-        dirty[r] = 1
-        if s < 0 or points[i] == 0.0:
-            continue
-        heat[r, s] += decayed(points[i], -age_ms, half_life_ms[s])
-        now = heat_after(heat[r], 0.0, half_life_ms, cap)
-        to = band[r]
-        while to + 1 < bands and now >= enter_heat[to + 1]:
-            to += 1
-        if to != band[r]:
-            note_crossing(
-                k,
-                i,
-                r,
-                updated_ms[r],
-                to,
-                heat[r],
-                0,
-                half_life_ms,
-                band,
-                crossed_event,
-                crossed_row,
-                crossed_ms,
-                crossed_from,
-                crossed_to,
-                crossed_heat,
-            )
-            k += 1
-    return row.shape[0], k
+@step
+def bring_to(row: int, to_ms: int, senses: Senses, rows: Rows) -> None:
+    """Let the heats of a row decay to a time that is not before theirs."""
+    age_ms = to_ms - rows.words[row, UPDATED]
+    for s in range(signals_of(senses)):
+        heat = as_float(rows.words[row, HEAT + s])
+        if heat > 0.0:
+            rows.words[row, HEAT + s] = as_word(decayed(heat, age_ms, senses.signal[s, HALF_LIFE]))
+    rows.words[row, UPDATED] = to_ms
 
 
-score_interactions_compiled = compiled(score_interactions)
+@step
+def add_heat(row: int, signal: int, points: float, from_ms: int, senses: Senses, rows: Rows) -> None:
+    """Add points that have decayed since ``from_ms``, not after the time of the row."""
+    age_ms = rows.words[row, UPDATED] - from_ms
+    heat = as_float(rows.words[row, HEAT + signal]) + decayed(points, age_ms, senses.signal[signal, HALF_LIFE])
+    rows.words[row, HEAT + signal] = as_word(max(0.0, heat))  # what is taken back may leave a rest of rounding
+
+
+@step
+def is_forgotten(row: int, at_ms: int, senses: Senses, rows: Rows) -> bool:
+    """Whether a customer counts as a new one at ``at_ms``: quiet for long, calm, with nothing open or going on."""
+    words, e = rows.words[row], rows.words[row, EPISODE_AT]
+    opened_ms, closed_ms = rows.episodes[e, 0], rows.episodes[e, 1]
+    may_go_on = opened_ms != 0 and (closed_ms == 0 or at_ms - closed_ms <= senses.cooldown_ms)
+    quiet = at_ms - words[NEWEST_MS] > senses.quiet_ms
+    return quiet and rows.band[row] == 0 and words[BLOCK] == 0 and not may_go_on
 
 
 def cool_rows(
-    first: int,
-    rows: Int32s,
-    to_ms: int,
-    half_life_ms: Float64s,
-    cap: Float64s,
-    leave_heat: Float64s,
-    heat: Float64s,
-    updated_ms: Int64s,
-    band: Bytes,
-    dirty: Bytes,
-    crossed_event: Int64s,
-    crossed_row: Int32s,
-    crossed_ms: Int64s,
-    crossed_from: Bytes,
-    crossed_to: Bytes,
-    crossed_heat: Float64s,
+    first: int, which: Int64s, to_ms: int, senses: Senses, rows: Rows, arena: Int64s, crossed: Crossings
 ) -> tuple[int, int]:
-    """Leave the bands that decay alone has ended by ``to_ms``, for rows[first:] (int32[n]); else as above."""
+    """Leave the bands that decay alone has ended by ``to_ms``, of the rows which[first:] (int64[n]).
+
+    Returns how many are done, fewer than all when the crossings have to be taken first, and how many crossings.
+    """
     k = 0
-    for i in range(first, rows.shape[0]):
-        if k + leave_heat.shape[0] > crossed_row.shape[0]:
+    for i in range(first, which.shape[0]):
+        if k + bands_of(senses) > crossed.word.shape[0]:
             return i, k
         before = k
-        k = cool(
-            rows[i],
-            to_ms,
-            k,
-            half_life_ms,
-            cap,
-            leave_heat,
-            heat,
-            updated_ms,
-            band,
-            crossed_event,
-            crossed_row,
-            crossed_ms,
-            crossed_from,
-            crossed_to,
-            crossed_heat,
-        )
+        k = cool(which[i], to_ms, k, senses, rows, arena, held_at(rows.words[which[i], BLOCK]), crossed)
         if k > before:
-            dirty[rows[i]] = 1
-    return rows.shape[0], k
+            rows.dirty[which[i]] = 1
+    return which.shape[0], k
 
 
 cool_rows_compiled = compiled(cool_rows)
 
 
-def find_quiet(
-    first: int,
-    last: int,
-    at_ms: int,
-    quiet_ms: int,
-    cooldown_ms: int,
-    updated_ms: Int64s,
-    interactions: Int64s,
-    band: Bytes,
-    dirty: Bytes,
-    episode: Int32s,
-    opened_ms: Int64s,
-    closed_ms: Int64s,
-    found: Int64s,
-) -> int:
+def find_quiet(first: int, last: int, at_ms: int, senses: Senses, rows: Rows, found: Int64s) -> int:
     """Find rows first ... last - 1 of customers that are forgotten at ``at_ms`` and have nothing to be written.
 
-    Shapes as above. found: int64[f], written; return how many are found, f at most.
+    found: int64[f], written; return how many are found, f at most.
     """
     count = 0
     for r in range(first, last):
         if count == found.shape[0]:
             break
-        e = episode[r]
-        if (
-            interactions[r] > 0  # a row without is nobody's
-            and dirty[r] == 0
-            and at_ms - updated_ms[r] > quiet_ms
-            and is_forgotten(at_ms, updated_ms[r], band[r], opened_ms[e], closed_ms[e], quiet_ms, cooldown_ms)
-        ):
+        # a row without interactions is nobody's
+        if rows.words[r, INTERACTIONS] > 0 and rows.dirty[r] == 0 and is_forgotten(r, at_ms, senses, rows):
             found[count] = r
             count += 1
     return count

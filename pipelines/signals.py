@@ -1,75 +1,98 @@
-"""What an interaction adds: the signal that its kind feeds, and how many points."""
+"""What a signal adds when it depends on what was before: failures in a row, costs that were not shown, late relief."""
 
 import math
 
-import numpy as np
+from pipelines.cases import add_points
+from pipelines.contacts import keep_newest
+from pipelines.items import (
+    AT,
+    CASE,
+    LAST,
+    LEVEL,
+    NUMBER1,
+    NUMBER2,
+    PLACE,
+    POINTS1,
+    POINTS2,
+    SESSION,
+    SHOWN,
+    STREAK,
+    TAG,
+    find_item,
+    new_item,
+    tag_of,
+)
+from pipelines.rules import (
+    AGE,
+    CONSECUTIVE,
+    COST,
+    EXPIRES_MS,
+    HALVED_MS,
+    LEAST,
+    MAGNITUDE,
+    MOST,
+    ONE,
+    TARGET,
+    WAIT,
+    Rules,
+    is_relief,
+    rule_weight,
+    rule_word,
+    signal_number,
+)
+from schemas.arrays import Int64s
+from schemas.bits import as_float
+from schemas.compiled import step
 
-from pipelines.index import TextIndex
-from pipelines.interactions import InteractionBatch
-from pipelines.policy import Policy
-from schemas.arrays import Bools, Float64s, Int16s, Int32s, Int64s
-from schemas.compiled import compiled
-
-NO_SIGNAL = -1
+MOST_STREAKS = 4
+"""Forms that a customer fails at, at a time."""
 
 
-def weigh(
-    kind: Int32s,
-    duration_ms: Int64s,
-    signal_of_kind: Int16s,
-    weight: Float64s,
-    tolerated_ms: Float64s,
-    signal: Int16s,
-    points: Float64s,
-) -> None:
-    """Find signal and points of each interaction.
-
-    kind: int32[n], number in the policy's vocabulary or below 0. duration_ms: int64[n], below 0 when not told.
-    signal_of_kind: int16[v]. weight: float64[s]. tolerated_ms: float64[s], 0 for magnitude one; else the magnitude
-    is log2(duration / tolerated), at least 0: each doubling of the wait counts once (schemas/policy/default.yaml).
-    signal: int16[n], NO_SIGNAL for kinds that feed none; points: float64[n]. Both written.
-    """
-    for i in range(kind.shape[0]):
-        signal[i] = NO_SIGNAL
-        points[i] = 0.0
-        if kind[i] < 0:
-            continue
-        s = signal_of_kind[kind[i]]
-        signal[i] = s
-        if s < 0:
-            continue
-        if tolerated_ms[s] == 0.0:
-            points[i] = weight[s]
-        elif duration_ms[i] > tolerated_ms[s]:
-            points[i] = weight[s] * math.log2(duration_ms[i] / tolerated_ms[s])
+@step
+def find_streak(items: Int64s, count: int, target: int, event: Int64s) -> int:
+    """Place of the row of failures that an interaction goes on with: of its place and session."""
+    for at in range(count):
+        same = items[at, PLACE] == event[PLACE] and items[at, SESSION] == event[SESSION]
+        if items[at, TAG] == tag_of(STREAK, target) and same:
+            return at
+    return -1
 
 
-weigh_compiled = compiled(weigh)
-
-
-class Vocabulary:
-    """The kinds that a policy speaks of, numbered, and what they feed."""
-
-    def __init__(self, policy: Policy) -> None:
-        fed = {kind: s for s, signal in enumerate(policy.signals) for kind in signal.kinds}
-        kinds = list(dict.fromkeys([*fed, *policy.file.windows.kinds]))
-        self._index = TextIndex(kinds)
-        self._signal_of_kind = np.array([fed.get(kind, NO_SIGNAL) for kind in kinds], np.int16)
-        self._is_wait = np.array([kind in policy.file.windows.kinds for kind in kinds], np.bool_)
-        self._weight = np.array([s.weight for s in policy.signals], np.float64)
-        self._tolerated_ms = np.array([s.tolerated or 0 for s in policy.signals], np.float64)
-
-    def kinds(self, batch: InteractionBatch) -> Int32s:
-        """int32[n]: number of each kind, below 0 for those that the policy does not know."""
-        return self._index.find(batch.data, batch.kind.start, batch.kind.length)
-
-    def weighed(self, kind: Int32s, duration_ms: Int64s) -> tuple[Int16s, Float64s]:
-        """Signal and points of each interaction, int16[n] and float64[n]."""
-        signal, points = np.empty(kind.shape[0], np.int16), np.empty(kind.shape[0], np.float64)
-        weigh_compiled(kind, duration_ms, self._signal_of_kind, self._weight, self._tolerated_ms, signal, points)
-        return signal, points
-
-    def waits(self, kind: Int32s) -> Bools:
-        """bool[n]: which interactions are waits that belong to a window."""
-        told: Bools = (kind >= 0) & self._is_wait[np.maximum(kind, 0)]
-        return told
+@step
+def do_signal(
+    items: Int64s, count: int, r: int, event: Int64s, stored: int, ran_ms: int, case_age_ms: int, rules: Rules,
+    heats: Int64s, tally: Int64s,
+) -> tuple[int, int]:  # fmt: skip
+    """Add the heat of a signal; return the count, and how many of the stored points have been taken."""
+    magnitude, s, weight = rule_word(rules, r, MAGNITUDE), rule_word(rules, r, TARGET), rule_weight(rules, r)
+    points = weight
+    if magnitude == CONSECUTIVE:
+        at = find_streak(items, count, s, event)
+        if at < 0:
+            count = keep_newest(items, count, tag_of(STREAK, s), MOST_STREAKS - 1)
+            count = new_item(items, count, tag_of(STREAK, s), event)
+            at = count - 1
+            items[at, PLACE] = event[PLACE]
+        elif event[AT] - items[at, LAST] > signal_number(rules, s, EXPIRES_MS):
+            items[at, LEVEL] = 0
+        items[at, LEVEL] += 1
+        items[at, LAST] = event[AT]
+        points = weight * min(float(items[at, LEVEL]), signal_number(rules, s, MOST))
+    elif magnitude == COST:
+        at = find_item(items, count, tag_of(SHOWN, s), SESSION, event[SESSION])
+        shown = as_float(items[at, NUMBER1]) if at >= 0 else 0.0
+        price, revealed = as_float(event[NUMBER1]), as_float(event[NUMBER2])
+        surprise = max(0.0, revealed - shown) / price if price > 0.0 and revealed > 0.0 else 0.0
+        points = (
+            weight * min(surprise, signal_number(rules, s, MOST)) if surprise >= signal_number(rules, s, LEAST) else 0.0
+        )
+    elif magnitude == AGE:
+        if case_age_ms > 0:
+            points = weight * math.exp2(-case_age_ms / signal_number(rules, s, HALVED_MS))
+    elif magnitude != ONE:
+        points = as_float(event[POINTS1]) if stored == 0 else as_float(event[POINTS2])
+        stored += 1
+        if magnitude == WAIT and points < 0.0:  # how long it was is known only from its start
+            tolerated_ms = -points
+            points = weight * math.log2(ran_ms / tolerated_ms) if ran_ms > tolerated_ms else 0.0
+    return add_points(items, count, heats, tally, s, points, event[AT], event[CASE], is_relief(rules, s)), stored

@@ -20,12 +20,16 @@ SLOT_BYTES = 16
 _K1 = np.uint64(0x9E3779B97F4A7C15)
 _K2 = np.uint64(0xD6E8FEB86659FD93)
 _TAG = np.uint64(0xFFFFFFFF)
+_TOGETHER = 32  # texts whose memory is asked for at a time
 _REMOVED = np.uint64(1)  # number + 1 is 0, but it is not free: who searches goes on behind it
 
 
 @step
 def text_hash(data: Bytes, start: int, length: int) -> np.uint64:
-    """Return 64 well-mixed bits of data[start:start + length] (multiply and fold, eight bytes a step)."""
+    """Return 64 well-mixed bits of data[start:start + length] (multiply and fold, eight bytes a step).
+
+    The last step takes the last eight bytes, whether or not some of them were taken before.
+    """
     h = np.uint64(length) * _K1
     at = start
     stop = start + length
@@ -35,8 +39,11 @@ def text_hash(data: Bytes, start: int, length: int) -> np.uint64:
         at += 8
     if at < stop:
         word = np.uint64(0)
-        for k in range(stop - at):
-            word |= np.uint64(data[at + k]) << np.uint64(8 * k)
+        if length > 8:
+            word = word_at(data, stop - 8)
+        else:
+            for k in range(length):
+                word |= np.uint64(data[at + k]) << np.uint64(8 * k)
         h = (h ^ word) * _K1
         h ^= h >> np.uint64(29)
     h *= _K2
@@ -51,6 +58,8 @@ def same_text(data: Bytes, start: int, arena: Bytes, begin: int, length: int) ->
         if word_at(data, start + k) != word_at(arena, begin + k):
             return False
         k += 8
+    if length > 8:  # the last eight bytes, some of them once more
+        return bool(word_at(data, start + length - 8) == word_at(arena, begin + length - 8))
     while k < length:
         if data[start + k] != arena[begin + k]:
             return False
@@ -136,6 +145,39 @@ def take_out(table: UInt64s, place: int) -> None:
     table[hole] = np.uint64(0)
 
 
+@step
+def look_ahead(
+    data: Bytes,
+    start: Int64s,
+    length: Int32s,
+    wanted: Bytes,
+    first: int,
+    table: UInt64s,
+    span: Int32s,
+    arena: Bytes,
+    hashes: UInt64s,
+    seen: UInt64s,
+) -> None:
+    """Hash the next texts, and touch what ``find`` will look at: memory brings it for all at a time.
+
+    hashes, seen: uint64[_TOGETHER], written: the hash of each text that is wanted, and what is there.
+    """
+    mask = np.uint64(table.shape[0] - 1)
+    stop = min(first + hashes.shape[0], start.shape[0])
+    for i in range(first, stop):
+        if wanted[i]:
+            h = text_hash(data, start[i], length[i])
+            hashes[i - first] = h
+            seen[i - first] = table[h & mask]
+        else:
+            seen[i - first] = 0
+    for i in range(stop - first):
+        if seen[i] > _TAG:
+            seen[i] = np.uint64(span[(seen[i] >> np.uint64(32)) - np.uint64(1), 0])
+    for i in range(stop - first):
+        seen[i] = arena[seen[i] * np.uint64(SLOT_BYTES)]
+
+
 def number_texts(
     data: Bytes,
     start: Int64s,
@@ -162,11 +204,15 @@ def number_texts(
     ABSENT. used: int64[3], numbers given so far, slots given so far, texts that are there. There is room for n more
     texts; all of them are updated in place. number: int32[n], written.
     """
+    hashes = np.empty(_TOGETHER, np.uint64)
+    seen = np.empty(_TOGETHER, np.uint64)
     for i in range(start.shape[0]):
+        if i % _TOGETHER == 0:
+            look_ahead(data, start, length, wanted, i, table, span, arena, hashes, seen)
         number[i] = ABSENT
         if not wanted[i]:
             continue
-        h = text_hash(data, start[i], length[i])
+        h = hashes[i % _TOGETHER]
         found, place = find(data, start[i], length[i], h, table, arena, span)
         if found == ABSENT and older.shape[0] > 1:
             found, _ = find(data, start[i], length[i], h, older, arena, span)

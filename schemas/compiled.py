@@ -2,11 +2,14 @@
 
 A kernel is plain Python over arrays: the readable specification and the fast path at once. ``compiled``
 gives its fast twin, ``step`` marks a part that a kernel calls. No fastmath, so that a replay gives the same
-bits. A step lives in the file of its kernel: numba's disk cache watches only that file.
+bits. numba's disk cache watches only the file of a kernel: ours watches those of the steps that it may call, too.
 """
 
+import pickle
+import sys
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 import numba
 import numba.extending
@@ -15,13 +18,42 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+_steps: set[str] = set()  # names of the modules that have some
+
+
 def compiled(kernel: Callable[P, R]) -> Callable[P, R]:
     """Return the kernel compiled for the types it is called with, kept on disk, running without the GIL."""
-    fast: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy")(kernel)
-    return fast
+    fast: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(kernel)
+    index = getattr(getattr(fast, "_cache", None), "_cache_file", None)  # none where nothing is compiled
+    if index is not None:
+        index._source_stamp = (index._source_stamp, _stamp_of_steps(kernel.__module__))  # noqa: SLF001 - numba has no public name for it
+        _forget_unreadable(index)
+    made: Callable[P, R] = fast
+    return made
+
+
+def _forget_unreadable(index: Any) -> None:
+    """Remove a cache that speaks of classes which have moved since: numba reads it before it looks at the stamp."""
+    try:
+        index._load_index()  # noqa: SLF001 - as above
+    except (AttributeError, ImportError, EOFError, pickle.UnpicklingError):
+        Path(index._index_path).unlink(missing_ok=True)  # noqa: SLF001 - as above
+
+
+def _stamp_of_steps(module: str) -> tuple[tuple[str, float, int], ...]:
+    """Name, time and size of the files of the steps that a module has imported, and of those that they have."""
+    found, waiting = set[str](), [module]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += [m for v in vars(sys.modules[name]).values() if (m := getattr(v, "__module__", "")) in _steps]
+    files = [Path(sys.modules[name].__file__ or "") for name in sorted(found)]
+    return tuple((f.name, f.stat().st_mtime, f.stat().st_size) for f in files)
 
 
 def step(function: Callable[P, R]) -> Callable[P, R]:
     """Let kernels call ``function``; called from Python it stays plain."""
+    _steps.add(function.__module__)
     callable_by_kernels: Callable[P, R] = numba.extending.register_jitable(function)
     return callable_by_kernels

@@ -3,6 +3,8 @@
 FrictionError
     SettingsError        do not start        a value is missing, unknown or out of range
     PolicyError          do not start        the policy cannot mean what it says
+    MappingError         do not start        a mapping of columns to interactions cannot mean what it says
+    InputUnreadable      do not start        a file of interactions cannot be read, or a row of it when all must be good
     SchemaIncompatible   do not start        the registered schema cannot be read with ours
     TopicMismatch        do not start        a topic is not what schemas/topics.yaml says
     DataDirHeld          do not start        another process owns the data directory
@@ -26,6 +28,14 @@ class SettingsError(FrictionError):
 
 class PolicyError(FrictionError):
     """The policy file is wrong; the text names file, line and key."""
+
+
+class MappingError(FrictionError):
+    """A mapping file is wrong; the text names file, key and what is allowed."""
+
+
+class InputUnreadable(FrictionError):
+    """A file of interactions cannot be read; the text names it, what was found in it and what to do."""
 
 
 class SchemaIncompatible(FrictionError):

@@ -16,9 +16,11 @@ REKEYED = "friction.rekeyed"
 SCORES = "friction.scores"
 ALERTS = "friction.alerts"
 WAIT_PARTIALS = "friction.wait_partials"
+INCIDENT_PARTIALS = "friction.incident_partials"
 WAITS = "friction.waits"
 STATE = "friction.state"
 TOUCHPOINT_STATE = "friction.touchpoint_state"
+INCIDENT_STATE = "friction.incident_state"
 DEAD_LETTERS = "friction.dead_letters"
 
 Compatibility = Literal["BACKWARD_TRANSITIVE", "FULL_TRANSITIVE"]

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from pipelines.interactions import OUTCOMES, UNKNOWN_MS, InteractionBatch, Texts
+from pipelines.interactions import OUTCOMES, UNKNOWN_MS, Details, InteractionBatch, Texts
 from pipelines.policy import parse_policy
-from schemas.arrays import Int64s
+from schemas.arrays import Float64s, Int64s
 
 Record = dict[str, Any]  # Avro field names
 
@@ -88,7 +88,34 @@ def batch_of(events: Sequence[Event], first_offset: int = 0) -> InteractionBatch
     def longs(values: list[int]) -> Int64s:
         return np.array(values, np.int64)
 
+    def told(name: str) -> Texts:
+        found = [(e.record.get(name) or "").encode() for e in events]
+        start = [len(data) + sum(map(len, found[:n])) for n in range(len(found))]
+        data.extend(b"".join(found))
+        return Texts(np.array(start, np.int64), np.array([len(raw) for raw in found], np.int32))
+
+    def floats(name: str) -> Float64s:
+        return np.array([np.nan if e.record.get(name) is None else e.record[name] for e in events], np.float64)
+
     columns = {name: texts(field) for name, field in _TEXTS.items()}
+    entries = [entry for e in events for entry in (e.record.get("attributes") or {}).items()]
+    counts = [len(e.record.get("attributes") or {}) for e in events]
+    keys, values = ([{"text": entry[n]} for entry in entries] for n in (0, 1))
+    details = Details(
+        event_id=told("event_id"),
+        session_id=told("session_id"),
+        case_id=told("case_id"),
+        subject=told("subject"),
+        segment=told("segment"),
+        amount=floats("amount"),
+        rating=floats("rating"),
+        sentiment=floats("sentiment"),
+        reach=longs([-1 if e.record.get("reach") is None else e.record["reach"] for e in events]),
+        entry_start=(np.cumsum(counts) - counts).astype(np.int64),
+        entry_count=np.array(counts, np.int32),
+        entry_key=_entries(data, keys),
+        entry_value=_entries(data, values),
+    )
     durations = [e.record["duration_ms"] for e in events]
     outcomes = [e.record["attributes"].get("outcome") for e in events]
     return InteractionBatch(
@@ -98,8 +125,17 @@ def batch_of(events: Sequence[Event], first_offset: int = 0) -> InteractionBatch
         occurred_ms=longs([e.record["occurred_at"] for e in events]),
         duration_ms=longs([UNKNOWN_MS if d is None else d for d in durations]),
         outcome=np.array([OUTCOMES.index(o) if o in OUTCOMES else -1 for o in outcomes], np.int8),
+        details=details,
         **columns,
     )
+
+
+def _entries(data: bytearray, entries: Sequence[dict[str, str]]) -> Texts:
+    found = [entry["text"].encode() for entry in entries]
+    length = np.array([len(raw) for raw in found], np.int32)
+    start = len(data) + (np.cumsum(length) - length).astype(np.int64)
+    data.extend(b"".join(found))
+    return Texts(start, length)
 
 
 CUSTOMERS = ("ana", "çağla", "İpek Şahin", "a-customer-with-a-name-of-more-than-eight-bytes")

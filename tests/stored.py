@@ -27,9 +27,11 @@ def stored(rows: CustomerRows, *, layout: int = NEWEST) -> list[bytes]:
     return write_rows(rows.columns(np.arange(rows.numbers)), layout, signals_id(rows.signal_names)).values()
 
 
-def restored(rows: CustomerRows, signal_sets: dict[int, list[str]], *chunks: Sequence[Record]) -> CustomerRows:
-    """Fill empty rows from the chunks of a log."""
-    restore = RowRestore(rows)
+def restored(
+    rows: CustomerRows, signal_sets: dict[int, list[str]], *chunks: Sequence[Record], form: int = 0
+) -> CustomerRows:
+    """Fill empty rows from the chunks of a log. form: of the policy, for rows with everything that is open."""
+    restore = RowRestore(rows, form)
     for chunk in chunks:
         restore.take(*laid_out(chunk))
     restore.finish(signal_sets)

@@ -26,6 +26,7 @@ class RejectReason(StrEnum):
     TOO_OLD = "TooOld"
     TOO_FAR_AHEAD = "TooFarAhead"
     BAD_DURATION = "BadDuration"
+    BAD_RATING = "BadRating"
     BAD_PLACE = "BadPlace"
     TOO_LARGE = "TooLarge"
 

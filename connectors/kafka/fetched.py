@@ -1,4 +1,4 @@
-"""What aiokafka has fetched of a partition, as one columnar batch instead of an object per record.
+"""What aiokafka has fetched of a partition, as one columnar batch (or as it came) instead of an object per record.
 
 The fetcher of a started consumer is changed as an instance, no class or module of aiokafka is patched: its client is
 replaced by one that keeps the bytes of each answer, its buffer by one that reads those bytes as columns.
@@ -6,7 +6,7 @@ replaced by one that keeps the bytes of each answer, its buffer by one that read
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.structs import TopicPartition
 
-from connectors.kafka.records import RecordColumns, read_record_set
+from connectors.kafka.records import RecordColumns, batch_heads, read_in_pieces, read_record_set
 
 LITTLE = 8  # an answer of less than an eighth of the bytes that it may wait for
 PREFETCH_BACKOFF_S = 0.02  # how long data of one partition may wait before the others are fetched again
@@ -62,31 +62,70 @@ class Answer:
     end: int
 
 
+@dataclass(frozen=True, slots=True)
+class FetchedSet:
+    """What a broker has answered about a partition, as it came.
+
+    aborted: (producer id, first offset) of the aborted transactions in it. position: from where on it counts.
+    """
+
+    topic: str
+    partition: int
+    position: int
+    aborted: Sequence[tuple[int, int]]
+    raw: bytes
+
+    @property
+    def next_position(self) -> int:
+        """Behind its last whole batch.
+
+        Raises:
+            CorruptBatch: the bytes are not batches.
+        """
+        return max((self.position, *(head.next_offset for head in batch_heads(self.raw))))
+
+    def batch(self, *, check_crc: bool, prepare: Prepare) -> FetchedBatch:
+        """Read it as columns.
+
+        Raises:
+            CorruptBatch: the bytes are not what the protocol says.
+        """
+        columns, following = read_record_set(self.raw, self.aborted, self.position, check_crc=check_crc)
+        prepared = prepare(self.topic, columns)
+        return FetchedBatch(self.topic, self.partition, self.position, following, columns, prepared)
+
+    def pieces(self) -> Iterator[RecordColumns]:
+        """Read it piece by piece (``read_in_pieces``), its checksums too.
+
+        Raises:
+            CorruptBatch: the bytes are not what the protocol says.
+        """
+        return read_in_pieces(self.raw, self.aborted, self.position)
+
+
+_Read = Callable[[FetchedSet], "FetchedBatch | FetchedSet"]
+
+
 class _Batches:
     """Stands where aiokafka has its PartitionRecords: an iterator of one batch, and the next fetch offset."""
 
-    def __init__(
-        self, partition: TopicPartition, fetched: Any, raw: bytes, *, check_crc: bool, prepare: Prepare
-    ) -> None:
+    def __init__(self, partition: TopicPartition, fetched: Any, raw: bytes, read: _Read) -> None:
         self.next_fetch_offset: int = fetched.next_fetch_offset
-        self._partition = partition
-        self._aborted: list[tuple[int, int]] = list(fetched._aborted_transactions)
-        self._raw: bytes | None = raw
-        self._check_crc = check_crc
-        self._prepare = prepare
+        topic, number = partition
+        aborted = list(fetched._aborted_transactions)
+        self._set: FetchedSet | None = FetchedSet(topic, number, self.next_fetch_offset, aborted, raw)
+        self._read = read
 
-    def __iter__(self) -> Iterator[FetchedBatch]:
+    def __iter__(self) -> Iterator[FetchedBatch | FetchedSet]:
         return self
 
-    def __next__(self) -> FetchedBatch:
-        raw, self._raw = self._raw, None
-        if raw is None:
+    def __next__(self) -> FetchedBatch | FetchedSet:
+        fetched, self._set = self._set, None
+        if fetched is None:
             raise StopIteration
-        position = self.next_fetch_offset
-        columns, following = read_record_set(raw, self._aborted, position, check_crc=self._check_crc)
-        self.next_fetch_offset = following
-        topic, partition = self._partition
-        return FetchedBatch(topic, partition, position, following, columns, self._prepare(topic, columns))
+        read = self._read(fetched)
+        self.next_fetch_offset = read.next_position
+        return read
 
 
 class _AnswerKeeper:
@@ -128,20 +167,17 @@ def _is_fetch(request: Any) -> bool:
 
 
 class _Buffer(OrderedDict[TopicPartition, Any]):
-    """The fetcher's buffer: what is put in comes out as columns."""
+    """The fetcher's buffer: what is put in comes out as ``read`` gives it."""
 
-    def __init__(self, answers: _AnswerKeeper, *, check_crc: bool, prepare: Prepare) -> None:
+    def __init__(self, answers: _AnswerKeeper, read: _Read) -> None:
         super().__init__()
         self._answers = answers
-        self._check_crc = check_crc
-        self._prepare = prepare
+        self._read = read
 
     def __setitem__(self, partition: TopicPartition, result: Any) -> None:
         if type(result) is FetchResult:
             raw = self._answers.record_sets.pop(partition)
-            result._partition_records = _Batches(
-                partition, result._partition_records, raw, check_crc=self._check_crc, prepare=self._prepare
-            )
+            result._partition_records = _Batches(partition, result._partition_records, raw, self._read)
         super().__setitem__(partition, result)
 
 
@@ -152,9 +188,18 @@ def read_as_columns(
 
     Returns the brokers' last answers by partition, which go on to change.
     """
+    return _give(consumer, lambda fetched: fetched.batch(check_crc=check_crc, prepare=prepare))
+
+
+def read_as_sets(consumer: AIOKafkaConsumer) -> None:
+    """Make a consumer that has been started, and has no assignment yet, give FetchedSet objects."""
+    _give(consumer, lambda fetched: fetched)
+
+
+def _give(consumer: AIOKafkaConsumer, read: _Read) -> dict[TopicPartition, Answer]:
     fetcher = consumer._fetcher
     answers = _AnswerKeeper(fetcher._client, fetcher)
     fetcher._client = answers
-    fetcher._records = _Buffer(answers, check_crc=check_crc, prepare=prepare)
+    fetcher._records = _Buffer(answers, read)
     fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
     return answers.answers

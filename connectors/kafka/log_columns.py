@@ -11,7 +11,7 @@ from aiokafka.structs import TopicPartition
 
 from connectors.kafka.connection import KafkaConnection
 from connectors.kafka.credentials import aiokafka_arguments
-from connectors.kafka.fetched import read_as_columns
+from connectors.kafka.fetched import FetchedSet, read_as_sets
 from connectors.kafka.records import CorruptBatch, RecordColumns
 from schemas.errors import StoreUnavailable
 
@@ -35,23 +35,23 @@ def read_columns(
     if end <= begin:
         return
     loop = asyncio.new_event_loop()
-    batches = _batches(kafka, TopicPartition(topic, partition), begin, end, cancelled)
+    sets = _sets(kafka, TopicPartition(topic, partition), begin, end, cancelled)
     try:
         while True:
             try:
-                yield loop.run_until_complete(anext(batches))
+                yield from loop.run_until_complete(anext(sets)).pieces()
             except StopAsyncIteration:
                 return
             except (KafkaError, CorruptBatch, asyncio.CancelledError) as error:  # nobody but aiokafka cancels here
                 raise StoreUnavailable(f"{topic}/{partition} cannot be read: {error}") from error
     finally:
-        loop.run_until_complete(batches.aclose())
+        loop.run_until_complete(sets.aclose())
         loop.close()
 
 
-async def _batches(
+async def _sets(
     kafka: KafkaConnection, tp: TopicPartition, begin: int, end: int, cancelled: Callable[[], bool]
-) -> AsyncGenerator[RecordColumns, None]:
+) -> AsyncGenerator[FetchedSet, None]:
     consumer = AIOKafkaConsumer(
         **aiokafka_arguments(kafka),
         enable_auto_commit=False,
@@ -62,7 +62,7 @@ async def _batches(
     )
     try:
         await consumer.start()
-        read_as_columns(consumer, check_crc=True)
+        read_as_sets(consumer)
         consumer.assign([tp])
         consumer.seek(tp, begin)
         position, progress_s = begin, monotonic()
@@ -70,9 +70,10 @@ async def _batches(
             if cancelled():
                 raise Cancelled
             fetched = await consumer.getmany(timeout_ms=200)
-            for batch in fetched.get(tp, ()):
-                position, progress_s = batch.next_position, monotonic()
-                yield batch.records
+            for one in fetched.get(tp, ()):
+                position = one.next_position
+                yield one
+                progress_s = monotonic()  # however long they took who have it
             if monotonic() - progress_s > _QUIET_S:
                 raise StoreUnavailable(f"Kafka gave nothing of {tp.topic}/{tp.partition} for {_QUIET_S:.0f} s")
     finally:

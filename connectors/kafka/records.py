@@ -8,26 +8,40 @@ base sequence i32, count i32, records. Kafka protocol guide, "Record Batch".
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import cramjam
 import numpy as np
-from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
+from aiokafka.codec import gzip_decode, snappy_decode
 from aiokafka.record.util import calc_crc32c
 
-from schemas.arrays import Bools, Bytes, Int32s, Int64s
+from schemas.arrays import Bytes, Int32s, Int64s
 from schemas.compiled import compiled, step
 
 _HEAD = struct.Struct(">qiibIhiqqqhii")
 _PREFIX_BYTES = 12  # base offset and length, which the length does not count
 _CRC_FROM = 21
+_PIECE_RECORDS = 8192
+_PIECE_BYTES = 1024 * 1024
+_NO_BYTES = np.zeros(0, np.uint8)
 _ABORT_MARKER = b"\0\0\0\0"  # key of a control record: version 0, type 0
 
-_DECODE: dict[int, Callable[[bytes], bytes]] = {
+_DECODE: dict[int, Callable[[memoryview], Any]] = {  # to bytes, or to what can be read as such without a copy
     0: bytes,
     1: gzip_decode,
     2: snappy_decode,
-    3: lz4_decode,
-    4: zstd_decode,
+    3: cramjam.lz4.decompress,
+    4: cramjam.zstd.decompress,
 }
+
+
+def begin_with(data: Bytes, start: Int64s, length: Int32s, byte: int, begins: Bytes) -> None:
+    """Say of each text, data[start[i]:start[i] + length[i]], whether it begins with a byte: uint8[n], written."""
+    for i in range(start.shape[0]):
+        begins[i] = length[i] > 0 and data[start[i]] == byte
+
+
+begin_with_compiled = compiled(begin_with)
 
 
 class CorruptBatch(ValueError):
@@ -75,12 +89,10 @@ class RecordColumns:
             pos += max(length, 0)
         return found
 
-    def keys_begin_with(self, byte: int) -> Bools:
-        """bool[n]: whether the key's first byte is this one."""
-        there = self.key_length > 0
-        first = np.zeros(len(self), np.uint8)
-        first[there] = self.data[self.key_start[there]]
-        begins: Bools = there & (first == byte)
+    def keys_begin_with(self, byte: int) -> Bytes:
+        """uint8[n]: whether the key's first byte is this one."""
+        begins = np.empty(len(self), np.uint8)
+        begin_with_compiled(self.data, self.key_start, self.key_length, byte, begins)
         return begins
 
     def since(self, offset: int) -> "RecordColumns":
@@ -222,7 +234,7 @@ def batch_heads(raw: bytes) -> Iterator[BatchHead]:
 
 def visible_batches(
     raw: bytes, aborted: Sequence[tuple[int, int]], *, check_crc: bool
-) -> Iterator[tuple[BatchHead, bytes | None]]:
+) -> Iterator[tuple[BatchHead, Bytes | None]]:
     """Batches of a record set as a read_committed reader sees them: the head and its records, decompressed.
 
     aborted: (producer id, first offset) of the aborted transactions that the broker named for the record set.
@@ -234,7 +246,7 @@ def visible_batches(
     pending = sorted(aborted, key=lambda transaction: transaction[1])
     aborting: set[int] = set()
     for head in batch_heads(raw):
-        if check_crc and calc_crc32c(raw[head.start + _CRC_FROM : head.end]) != head.crc:
+        if check_crc and calc_crc32c(memoryview(raw)[head.start + _CRC_FROM : head.end]) != head.crc:
             raise CorruptBatch(f"the batch at offset {head.base_offset} has a wrong checksum")
         while pending and pending[0][1] <= head.base_offset:
             aborting.add(pending.pop(0)[0])
@@ -246,19 +258,28 @@ def visible_batches(
         yield head, None
 
 
-def _records(raw: bytes, head: BatchHead) -> bytes:
-    packed = raw[head.start + _HEAD.size : head.end]
+def _records(raw: bytes, head: BatchHead) -> Bytes:
+    packed = memoryview(raw)[head.start + _HEAD.size : head.end]
     try:
-        return _DECODE[head.attributes & 7](packed)
+        found = np.frombuffer(_DECODE[head.attributes & 7](packed), np.uint8)
     except Exception as error:
         # each codec has errors of its own
         raise CorruptBatch(f"the batch at offset {head.base_offset} cannot be unpacked: {error}") from error
+    return _sealed(found)
 
 
-def _is_abort(records: bytes) -> bool:
-    data = np.frombuffer(records, np.uint8)
-    columns = _columns(data, 1)
-    return _fill(columns, 0, BatchHead(0, 1, 0, 0, 0, 0, 0, 1, 0, 0), 0, len(data)) and columns.key(0) == _ABORT_MARKER
+def _sealed(data: Bytes) -> Bytes:
+    """Let nobody write to it: kernels are compiled for arrays that cannot be written to, and not once more."""
+    data.flags.writeable = False
+    return data
+
+
+def _is_abort(records: Bytes) -> bool:
+    columns, one = _columns(records, 1), BatchHead(0, 1, 0, 0, 0, 0, 0, 1, 0, 0)
+    return _fill(columns, 0, one, 0, len(records)) and columns.key(0) == _ABORT_MARKER
+
+
+_Part = tuple[BatchHead, Bytes]
 
 
 def _columns(data: Bytes, n: int) -> RecordColumns:
@@ -285,13 +306,39 @@ def read_record_set(
     Raises:
         CorruptBatch: the bytes are not what the protocol says.
     """
-    parts: list[tuple[BatchHead, bytes]] = []
+    parts: list[_Part] = []
     following = position
     for head, records in visible_batches(raw, aborted, check_crc=check_crc):
         following = max(following, head.next_offset)
         if records is not None and head.count and head.next_offset > position:
             parts.append((head, records))
-    data = np.frombuffer(parts[0][1] if len(parts) == 1 else b"".join(records for _, records in parts), np.uint8)
+    return _read(parts, position), following
+
+
+def read_in_pieces(raw: bytes, aborted: Sequence[tuple[int, int]], position: int) -> Iterator[RecordColumns]:
+    """Read what ``read_record_set`` reads in pieces that are small enough to be worked on while they are near.
+
+    A set unpacked at once is many times its size, and each byte of it comes from far away again.
+
+    Raises:
+        CorruptBatch: the bytes are not what the protocol says.
+    """
+    parts: list[_Part] = []
+    count = size = 0
+    for head, records in visible_batches(raw, aborted, check_crc=True):
+        if records is None or not head.count or head.next_offset <= position:
+            continue
+        parts.append((head, records))
+        count, size = count + head.count, size + len(records)
+        if count >= _PIECE_RECORDS or size >= _PIECE_BYTES:
+            yield _read(parts, position)
+            parts, count, size = [], 0, 0
+    if parts:
+        yield _read(parts, position)
+
+
+def _read(parts: list[_Part], position: int) -> RecordColumns:
+    data = parts[0][1] if len(parts) == 1 else _sealed(np.concatenate([_NO_BYTES, *(r for _, r in parts)]))
     columns = _columns(data, sum(head.count for head, _ in parts))
     at, first = 0, 0
     for head, records in parts:
@@ -300,4 +347,4 @@ def read_record_set(
         at, first = at + len(records), first + head.count
     if len(columns) and columns.offset[0] < position:
         columns = columns.since(position)
-    return columns, following
+    return columns

@@ -14,6 +14,8 @@ from schemas.errors import (
     DataDirHeld,
     EmbeddedUnavailable,
     FrictionError,
+    InputUnreadable,
+    MappingError,
     PolicyError,
     SettingsError,
     StoreUnavailable,
@@ -45,7 +47,7 @@ def code_of(error: BaseException) -> ExitCode:
     match error:
         case KeyboardInterrupt():
             return ExitCode.INTERRUPTED
-        case SettingsError() | PolicyError() | UsageError():
+        case SettingsError() | PolicyError() | MappingError() | InputUnreadable() | UsageError():
             return ExitCode.USAGE
         case StoreUnavailable() | EmbeddedUnavailable() | DataDirHeld():
             return ExitCode.UNAVAILABLE

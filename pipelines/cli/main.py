@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import typer
 
-from pipelines.cli import doctor, land, simulate, status, topics, up, version, worker
+from pipelines.cli import doctor, export, land, policies, simulate, status, topics, up, version, worker
+from pipelines.cli.backtest import command as backtest
 from pipelines.cli.bench import command as bench
 from pipelines.cli.chaos import command as chaos
 from pipelines.cli.exits import EPILOG, ExitCode, code_of, tell
@@ -29,6 +30,9 @@ app.command("doctor", epilog=EPILOG)(doctor.doctor)
 app.command("worker", epilog=EPILOG)(worker.worker)
 app.command("land", epilog=EPILOG)(land.land)
 app.command("simulate", epilog=EPILOG)(simulate.simulate)
+app.command("backtest", epilog=EPILOG)(backtest.backtest)
+app.command("export", epilog=EPILOG)(export.export)
+app.add_typer(policies.app, name="policy")
 app.add_typer(topics.app, name="topics")
 app.command("chaos", epilog=EPILOG)(chaos.chaos)
 app.add_typer(bench.app, name="bench")

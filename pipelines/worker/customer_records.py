@@ -10,7 +10,8 @@ import numpy as np
 
 from connectors.kafka.transactions import Outgoing, OutgoingBatch, OutgoingRecord
 from pipelines.alerts import Alert, alert_columns
-from pipelines.layouts import signals_id, write_rows
+from pipelines.incident_slots import SlotState
+from pipelines.layouts import RowColumns, signals_id, write_rows
 from pipelines.partition import Changes
 from pipelines.policy import Policy
 from pipelines.text_table import murmur2_compiled
@@ -18,9 +19,9 @@ from pipelines.windows import WaitCounts, WindowState
 from pipelines.worker.encoding import Encoder
 from schemas.columnar.writer import ColumnarWriter
 from schemas.errors import InvariantBroken
-from schemas.topics import ALERTS, SCORES, STATE, WAIT_PARTIALS, TopicNames
+from schemas.topics import ALERTS, INCIDENT_PARTIALS, SCORES, STATE, WAIT_PARTIALS, TopicNames
 
-CUSTOMER, WINDOW, HEADER = b"c", b"w", b"h"
+CUSTOMER, WINDOW, INCIDENTS, HEADER, POLICY = b"c", b"w", b"i", b"h", b"p"
 
 _WINDOW = struct.Struct("<5q")
 
@@ -29,13 +30,14 @@ Messages = list[dict[str, bytes | None]]
 
 @dataclass(frozen=True, slots=True)
 class CustomerRecords:
-    """How the records of all partitions are written. touchpoints: partitions of friction.wait_partials."""
+    """How the records of all partitions are written. touchpoints: partitions of both topics of partials."""
 
     names: TopicNames
     policy: Policy
     scores: ColumnarWriter
     alerts: ColumnarWriter
     partials: Encoder
+    incidents: Encoder
     touchpoints: int
 
 
@@ -43,7 +45,8 @@ class CustomerRecords:
 class CustomerSnapshot:
     """What has changed in a partition since its last checkpoint. Nothing of it is shared with the partition.
 
-    offsets: next offset of each input topic. layout: of the rows that are written. marks: whether the second stage
+    offsets: next offset of each input topic. layout: of the rows that are written.
+    policies: texts of policies that are new or not needed any more. marks: whether the second stage
     is told where the watermark stands.
     """
 
@@ -55,6 +58,7 @@ class CustomerSnapshot:
     offsets: dict[str, int]
     header: bytes
     layout: int
+    policies: Messages
     marks: bool
     emitted_ms: int
 
@@ -67,6 +71,7 @@ class CustomerSnapshot:
             OutgoingBatch(of(ALERTS), self.partition, self._told_alerts()),
             OutgoingBatch(of(STATE), self.partition, self._state(customers)),
             *self._partials(),
+            *self._incidents(),
         ]
         offsets = {(topic, self.partition): offset for topic, offset in self.offsets.items()}
         return Outgoing([b for b in batches if b.messages], self.records, offsets)
@@ -84,10 +89,16 @@ class CustomerSnapshot:
         return [{"key": key, "value": value} for key, value in zip(keys, values, strict=True)]
 
     def _state(self, customers: list[bytes]) -> Messages:
-        rows = write_rows(self.changes.rows, self.layout, signals_id(self.form.policy.signal_names)).values()
+        changed = self.changes.rows
+        if isinstance(changed, RowColumns):
+            changed = write_rows(changed, self.layout, signals_id(self.form.policy.signal_names))
+        rows = changed.values()
         state: Messages = [{"key": CUSTOMER + c, "value": None} for c in self.changes.forgotten]
         state += [{"key": CUSTOMER + c, "value": value} for c, value in zip(customers, rows, strict=True)]
         state += [stored_window(w) for w in self.changes.windows]
+        state += self.policies
+        if self.changes.incidents is not None:
+            state += [{"key": INCIDENTS + key, "value": value} for key, value in self.changes.incidents.stored]
         state.append({"key": HEADER, "value": self.header})
         return state
 
@@ -107,6 +118,40 @@ class CustomerSnapshot:
             values = self.form.partials.encode(record for _, record in told)
             messages: Messages = [{"key": key, "value": value} for (key, _), value in zip(told, values, strict=True)]
             yield OutgoingBatch(self.form.names.of(WAIT_PARTIALS), to, messages)
+
+    def _incidents(self) -> Iterator[OutgoingBatch]:
+        """What was seen at places, and then up to when: it must be counted before slots are judged."""
+        changes = self.changes.incidents
+        if changes is None:
+            return
+        by_partition: dict[int, list[tuple[bytes, dict[str, Any]]]] = {}
+        for told in changes.told:
+            key = json.dumps([told.rule, told.place], ensure_ascii=False).encode()
+            to = murmur2_compiled(np.frombuffer(key, np.uint8), 0, len(key)) % self.form.touchpoints
+            by_partition.setdefault(to, []).append((key, self._incident(told, 0)))
+        if changes.marks:
+            mark = self._incident(SlotState("", "", 0, (), (), 0, ()), max(changes.seen_ms, 0))
+            for to in range(self.form.touchpoints):
+                by_partition.setdefault(to, []).append((b"", mark))
+        for to, records in by_partition.items():
+            values = self.form.incidents.encode(record for _, record in records)
+            messages: Messages = [{"key": key, "value": v} for (key, _), v in zip(records, values, strict=True)]
+            yield OutgoingBatch(self.form.names.of(INCIDENT_PARTIALS), to, messages)
+
+    def _incident(self, told: SlotState, seen_ms: int) -> dict[str, Any]:
+        return {
+            "rule": told.rule,
+            "place": told.place,
+            "slot_start": told.start_ms,
+            "source_partition": self.partition,
+            "source_offset": sum(self.offsets.values()),
+            "seen": seen_ms,
+            "tried": told.tried,
+            "failed": told.failed,
+            "attempted": told.attempted,
+            "members": told.members,
+            "policy": self.form.policy.digest,
+        }
 
     def _partial(self, window: WindowState, end_ms: int) -> dict[str, Any]:
         counts = window.counts

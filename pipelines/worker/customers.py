@@ -14,8 +14,9 @@ from pipelines.layouts import NEWEST, signals_id
 from pipelines.partition import Changes, CustomerPartition
 from pipelines.policy import Policy
 from pipelines.text_table import murmur2_compiled
+from pipelines.whole_rows import LAYOUT as WHOLE
 from pipelines.worker import metrics
-from pipelines.worker.customer_records import CustomerRecords, CustomerSnapshot
+from pipelines.worker.customer_records import POLICY, CustomerRecords, CustomerSnapshot, Messages
 from pipelines.worker.customer_state import Header, read_state
 from pipelines.worker.decoding import Decoded, InteractionDecoder
 from pipelines.worker.stage import Urgency
@@ -99,7 +100,8 @@ class CustomerWork:
         self.next_offsets = offsets
         self._stage = stage
         self._core = core
-        self._layout = stage.state_layout or header.layout or NEWEST
+        self._layout = WHOLE if core.whole else stage.state_layout or min(header.layout or NEWEST, NEWEST)
+        self._told_policies = header.policies
         self._signal_sets = {**header.signal_sets, signals_id(core.rows.signal_names): list(core.rows.signal_names)}
         self._alerts: list[Alert] = []
         self._records: list[OutgoingRecord] = []
@@ -119,12 +121,17 @@ class CustomerWork:
         applied = self._core.apply(decoded.interactions)
         for rejected in decoded.rejected:
             self._reject(batch, rejected)
+        for row in applied.unrated.tolist():
+            message = "rating is not on the scale of its question (feedback.questions of the policy)"
+            self._reject(batch, Rejected(int(decoded.index[row]), RejectReason.BAD_RATING, message))
         for row in applied.misrouted:
             self._send_on(batch, decoded, int(row))
         self._raise(applied.alerts)
         self._since += len(decoded.interactions)
         self._changed = True
-        metrics.INTERACTIONS.inc(len(decoded.interactions) - applied.misrouted.shape[0])
+        not_counted = applied.misrouted.shape[0] + applied.unrated.shape[0] + applied.duplicates
+        metrics.INTERACTIONS.inc(len(decoded.interactions) - not_counted)
+        metrics.DUPLICATES.inc(applied.duplicates)
         metrics.UNKNOWN_KINDS.inc(applied.unknown_kinds)
         metrics.LATE_WAITS.inc(applied.late)
         metrics.KEYS_DIFFER.inc(decoded.keys_differ)
@@ -137,6 +144,7 @@ class CustomerWork:
         self._changed |= (
             bool(alerts) or self._core.forgets or windows.closing() or self._reached_window() > self._told_window
         )
+        self._changed |= self._core.incidents is not None and self._core.incidents.changed
 
     def _reached_window(self) -> int:
         """Number of the window that the watermark has reached: the second stage is told of each."""
@@ -165,12 +173,20 @@ class CustomerWork:
             offsets=dict(self.next_offsets),
             header=self._header(changes),
             layout=self._layout,
+            policies=self._new_policies(),
             marks=reached > self._told_window,
             emitted_ms=self._stage.now_ms(),
         )
         self._told_window = max(self._told_window, reached)
         self._alerts, self._records, self._since, self._changed = [], [], 0, False
         return snapshot
+
+    def _new_policies(self) -> Messages:
+        """The text of our policy, if it is not kept: whoever has another one reads our rows by it."""
+        if not self._core.whole or self._core.form in self._told_policies:
+            return []
+        self._told_policies |= {self._core.form}
+        return [{"key": POLICY + f"{self._core.form:08x}".encode(), "value": self._stage.policy.text.encode()}]
 
     def _raise(self, alerts: list[Alert]) -> None:
         self._alerts += alerts
@@ -237,6 +253,7 @@ class CustomerWork:
             "signal_sets": self._signal_sets,
             "partitions": self._core.partitions,
             "dead_letters": self._dead_letters,
+            **({} if changes.incidents is None else {"incidents_seen_ms": changes.incidents.seen_ms}),
             "policy": self._stage.policy.digest,
         }
         return json.dumps(header, separators=(",", ":")).encode()

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +13,13 @@ from connectors.kafka.dead_letters import Rejected, RejectReason
 from connectors.kafka.records import RecordColumns
 from connectors.registry.client import SchemaRegistry
 from pipelines.index import TextIndex
-from pipelines.interactions import OUTCOMES, UNKNOWN_MS, InteractionBatch, Texts, joined
+from pipelines.interactions import OUTCOMES, UNKNOWN_MS, Details, InteractionBatch, Texts, joined
 from schemas.acceptance import Bounds, refuse_compiled
-from schemas.arrays import Bytes, Int8s, Int32s, Int64s
+from schemas.arrays import Bytes, Float64s, Int8s, Int32s, Int64s
 from schemas.columnar import Arrays, ColumnarReader
 from schemas.columnar.foreign import NotAvro, read_foreign
 from schemas.columnar.frames import read_ids_compiled
-from schemas.columnar.kernel import INTS, REASONS, TEXTS
+from schemas.columnar.kernel import FLOATS, INTS, REASONS, TEXTS
 from schemas.columnar.plan import Plan, Simple, StringMap
 from schemas.compiled import compiled
 from schemas.errors import SchemaIncompatible, UnknownSchema
@@ -27,6 +28,9 @@ from schemas.wire import HEADER_BYTES
 
 _TEXT_FIELDS = ("customer_id", "kind", "channel", "touchpoint")
 _FIELDS = (*_TEXT_FIELDS, "occurred_at", "duration_ms", "attributes")
+_DETAIL_TEXTS = ("event_id", "session_id", "case_id", "subject", "segment")
+_DETAIL_FLOATS = ("amount", "rating", "sentiment")
+_DETAIL_FIELDS = (*_DETAIL_TEXTS, *_DETAIL_FLOATS, "reach")
 
 MAX_PLACE_BYTES = 512  # they are in the keys of state and windows, which have to fit into a record
 
@@ -88,13 +92,18 @@ _Writer = Plan | _Foreign | _Unreadable
 
 
 class InteractionDecoder:
-    """Reads records of friction.interactions and friction.rekeyed. Any thread may decode, and any may resolve."""
+    """Reads records of friction.interactions and friction.rekeyed. Any thread may decode, and any may resolve.
 
-    def __init__(self, registry: SchemaRegistry, bounds: Bounds) -> None:
+    details: whether the policy asks for more than kind, times and places.
+    """
+
+    def __init__(self, registry: SchemaRegistry, bounds: Bounds, *, details: bool = False) -> None:
         self._whole = ColumnarReader(avro_schema("interaction"))  # what others read of it, the landing for one
         self._whole_parsed: Any = fastavro.parse_schema(json.loads(avro_schema("interaction")))
         needed = json.loads(avro_schema("interaction"))
-        needed["fields"] = [f for f in needed["fields"] if f["name"] in _FIELDS]
+        names = (*_FIELDS, *_DETAIL_FIELDS) if details else _FIELDS
+        needed["fields"] = [f for f in needed["fields"] if f["name"] in names]
+        self._with_details = details
         self._parsed: Any = fastavro.parse_schema(needed)
         self._reader = ColumnarReader(json.dumps(needed))
         own = self._reader.plan(json.dumps(needed))
@@ -232,6 +241,7 @@ class InteractionDecoder:
             kind=texts["kind"],
             channel=texts["channel"],
             touchpoint=texts["touchpoint"],
+            details=_details(arrays, columns) if self._with_details else None,
         )
         good = ~broken & (refused == 0)
         return (which, batch) if good.all() else (which[good], batch.take(np.flatnonzero(good)))
@@ -277,6 +287,40 @@ def _told(arrays: Arrays, column: object) -> np.ndarray[Any, np.dtype[np.bool_]]
     if not isinstance(column, Simple):
         return np.zeros(arrays.n, np.bool_)
     return arrays.is_valid(column)
+
+
+def _details(arrays: Arrays, columns: Mapping[str, object]) -> Details:
+    told: dict[str, Any] = {name: _told_texts(arrays, columns[name]) for name in _DETAIL_TEXTS}
+    told |= {name: _floats(arrays, columns[name]) for name in _DETAIL_FLOATS}
+    attributes = columns["attributes"]
+    if not isinstance(attributes, StringMap):
+        start, count, key, value = (
+            np.zeros(arrays.n, np.int64),
+            np.zeros(arrays.n, np.int32),
+            Texts.none(0),
+            Texts.none(0),
+        )
+    else:
+        begins = arrays.begins(attributes)
+        start, count = begins[:-1].astype(np.int64), np.diff(begins)
+        at = [arrays.part(c, TEXTS, entry=True) for c in (attributes.key_column, attributes.value_column)]
+        key, value = (Texts(arrays.text_start[a], arrays.text_length[a]) for a in at)
+    reach = _ints(arrays, columns["reach"], -1)
+    return Details(**told, reach=reach, entry_start=start, entry_count=count, entry_key=key, entry_value=value)
+
+
+def _told_texts(arrays: Arrays, column: object) -> Texts:
+    if not isinstance(column, Simple):
+        return Texts.none(arrays.n)
+    texts = _texts(arrays, column)
+    return Texts(texts.start, np.where(arrays.is_valid(column), texts.length, 0)) if column.nullable else texts
+
+
+def _floats(arrays: Arrays, column: object) -> Float64s:
+    if not isinstance(column, Simple):
+        return np.full(arrays.n, np.nan)
+    values = arrays.floats[arrays.part(column.column, FLOATS)]
+    return np.where(arrays.is_valid(column), values, np.nan)
 
 
 def _ints(arrays: Arrays, column: object, missing: int) -> Int64s:

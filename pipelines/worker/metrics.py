@@ -6,6 +6,7 @@ INTERACTIONS = Counter("friction_worker_interactions_total", "Interactions count
 DEAD_LETTERS = Counter("friction_worker_dead_letters_total", "Records not accepted, by reason.", ["reason"])
 REKEYED = Counter("friction_worker_rekeyed_total", "Interactions found in another partition than their customer's.")
 KEYS_DIFFER = Counter("friction_worker_keys_differ_total", "Interactions whose key is not their customer_id.")
+DUPLICATES = Counter("friction_worker_duplicates_total", "Interactions that were sent again, and not counted again.")
 UNKNOWN_KINDS = Counter("friction_worker_unknown_kinds_total", "Interactions of a kind that the policy does not know.")
 LATE_WAITS = Counter("friction_worker_late_waits_total", "Waits that came after their window was closed.")
 ALERTS = Counter("friction_worker_alerts_total", "Revisions of alerts raised, by type and status.", ["type", "status"])

@@ -1,4 +1,4 @@
-"""The policy from its file: what the settings name, or the default one that comes with us."""
+"""The policy from its file: what the settings name, or one that comes with us."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -6,15 +6,21 @@ from pathlib import Path
 from pipelines.policy import Policy, parse_policy
 from schemas.errors import PolicyError
 
+SHIPPED = ("default", "full")
+"""Names of the policies that come with us: they may stand where a path does, if no file has that name."""
+
 
 def load_policy(path: Path | None) -> Policy:
-    """Return the policy of a file, or the default one.
+    """Return the policy of a file or of a name, or the default one.
 
     Raises:
         PolicyError: it cannot be read, or cannot mean what it says.
     """
-    if path is None:
-        return parse_policy(files("schemas").joinpath("policy", "default.yaml").read_text("utf-8"), "default.yaml")
+    name = SHIPPED[0] if path is None else str(path)
+    if name in SHIPPED and (path is None or not path.exists()):
+        text = files("schemas").joinpath("policy", f"{name}.yaml").read_text("utf-8")
+        return parse_policy(text, f"{name}.yaml")
+    path = Path(name)
     try:
         return parse_policy(path.read_text("utf-8"), path.name)
     except OSError as error:

@@ -23,6 +23,7 @@ from pipelines.worker.customers import CustomerStage
 from pipelines.worker.decoding import InteractionDecoder
 from pipelines.worker.encoding import Encoder
 from pipelines.worker.faults import engine_class
+from pipelines.worker.incidents import IncidentStage
 from pipelines.worker.policy_file import load_policy
 from pipelines.worker.settings import WorkerOptions
 from pipelines.worker.stage import Stage
@@ -37,9 +38,11 @@ from pipelines.worker.touchpoints import TouchpointStage, partial_reader
 from pipelines.worker.warmup import warm_up
 from schemas.acceptance import Bounds
 from schemas.columnar.writer import ColumnarWriter
-from schemas.errors import FrictionError, InvariantBroken, StoreUnavailable
+from schemas.errors import FrictionError, InvariantBroken, SettingsError, StoreUnavailable
 from schemas.topics import (
     ALERTS,
+    INCIDENT_PARTIALS,
+    INCIDENT_STATE,
     INTERACTIONS,
     SCORES,
     STATE,
@@ -74,7 +77,12 @@ def _assemble(
     _patiently("Kafka", lambda: refuse_forgetful_state(kafka, names))
     topic_ids = _patiently("Kafka", lambda: identities(kafka, names))
     acceptance = policy.file.acceptance
-    decoder = InteractionDecoder(client, Bounds(acceptance.max_age, acceptance.max_ahead))
+    if policy.needs_details and options.state_layout is not None:
+        raise SettingsError(
+            f"worker.state_layout is {options.state_layout}, but the policy asks for more than signals, and what is "
+            "open of a customer is kept in layout 3: leave worker.state_layout out."
+        )
+    decoder = InteractionDecoder(client, Bounds(acceptance.max_age, acceptance.max_ahead), details=policy.needs_details)
     decoder.know(ids[INTERACTIONS], "interaction")
     first = CustomerStage(
         app_id=options.app_id,
@@ -87,6 +95,7 @@ def _assemble(
             scores=ColumnarWriter(avro_schema("score"), ids[SCORES]),
             alerts=ColumnarWriter(avro_schema("alert"), ids[ALERTS]),
             partials=Encoder("wait_partial", ids[WAIT_PARTIALS]),
+            incidents=Encoder("incident_partial", ids[INCIDENT_PARTIALS]),
             touchpoints=counts[topics()[WAIT_PARTIALS].partitions],
         ),
         partitions=counts[topics()[INTERACTIONS].partitions],
@@ -110,8 +119,26 @@ def _assemble(
         writers={},
     )
     log.info("topics: %s, state of windows in %s", counts, names.of(TOUCHPOINT_STATE))
-    lasting = frozenset((*first.inputs, *second.inputs, names.of(STATE), names.of(TOUCHPOINT_STATE)))
-    return _Parts((first, second), decoder, topic_ids, lasting)
+    stages: list[Stage] = [first, second]
+    lasting = {*first.inputs, *second.inputs, names.of(STATE), names.of(TOUCHPOINT_STATE)}
+    section = policy.file.incidents
+    if section is not None:
+        incidents = IncidentStage(
+            app_id=options.app_id,
+            names=names,
+            registry=client,
+            alerts=first.form.alerts,
+            incidents=section,
+            policy_digest=policy.digest,
+            sources=first.partitions,
+            topic_ids=topic_ids,
+            accept_loss=options.accept_loss,
+            now_ms=first.now_ms,
+            writers={},
+        )
+        stages.append(incidents)
+        lasting |= {*incidents.inputs, names.of(INCIDENT_STATE)}
+    return _Parts(tuple(stages), decoder, topic_ids, frozenset(lasting))
 
 
 def _patiently(what: str, ask: Callable[[], Any], *, within_s: float = 60.0) -> Any:

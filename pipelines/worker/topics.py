@@ -11,6 +11,8 @@ from connectors.kafka.refusals import cluster_metadata
 from connectors.kafka.rights import READ, WRITE, refuse_missing_rights
 from schemas.errors import SettingsError, StoreUnavailable, TopicMismatch
 from schemas.topics import (
+    INCIDENT_PARTIALS,
+    INCIDENT_STATE,
     INTERACTIONS,
     REKEYED,
     STATE,
@@ -60,7 +62,7 @@ def refuse_forgetful_state(kafka: KafkaConnection, names: TopicNames) -> None:
         StoreUnavailable: Kafka does not answer.
         TopicMismatch: a state topic is not compacted, or not only compacted.
     """
-    state = {names.of(STATE), names.of(TOUCHPOINT_STATE)}
+    state = {names.of(STATE), names.of(TOUCHPOINT_STATE), names.of(INCIDENT_STATE)}
     try:
         changes = diff_topics(kafka, names)
     except SettingsError as error:  # only that: we may read and write, and that is what we need
@@ -81,7 +83,7 @@ def refuse_what_we_may_not(kafka: KafkaConnection, names: TopicNames, group: str
         SettingsError: a right is missing.
         StoreUnavailable: Kafka does not answer.
     """
-    both = {REKEYED, WAIT_PARTIALS, STATE, TOUCHPOINT_STATE}
+    both = {REKEYED, WAIT_PARTIALS, INCIDENT_PARTIALS, STATE, TOUCHPOINT_STATE, INCIDENT_STATE}
     needed = {names.of(topic): (READ, WRITE) if topic in both else (WRITE,) for topic in topics()}
     refuse_missing_rights(kafka, {**needed, names.of(INTERACTIONS): (READ,)}, group)
 

@@ -5,12 +5,16 @@ import gc
 import numpy as np
 
 from connectors.kafka.records import RecordColumns, read_batch_compiled
-from pipelines.layouts import NEWEST, signals_id, write_rows
+from connectors.registry.client import SchemaRegistry
+from connectors.registry.connection import RegistryConnection
+from pipelines.layouts import NEWEST, StoredRows, signals_id, write_rows
 from pipelines.partition import CustomerPartition
 from pipelines.policy import Policy
 from pipelines.restoring import RowRestore
 from pipelines.worker.decoding import InteractionDecoder
 from pipelines.worker.encoding import Encoder
+from pipelines.worker.policy_file import load_policy
+from schemas.acceptance import Bounds
 from schemas.arrays import Int64s
 from schemas.columnar.writer import ColumnarWriter
 from schemas.topics import avro_schema
@@ -22,6 +26,13 @@ def _records(value: bytes, append_ms: int) -> RecordColumns:
     data, at, none = np.frombuffer(value, np.uint8), np.zeros(1, np.int64), np.full(1, -1, np.int32)
     length = np.array([len(value)], np.int32)
     return RecordColumns(data, at, at + append_ms, at, none, at, length, at, none)
+
+
+def compile_kernels() -> None:
+    """Fill numba's cache, so that the first start does not wait for it."""
+    policy = load_policy(None)
+    bounds = Bounds(policy.file.acceptance.max_age, policy.file.acceptance.max_ahead)
+    warm_up(InteractionDecoder(SchemaRegistry(RegistryConnection(url="http://localhost")), bounds), policy)
 
 
 def warm_up(decoder: InteractionDecoder, policy: Policy) -> None:
@@ -44,8 +55,10 @@ def warm_up(decoder: InteractionDecoder, policy: Policy) -> None:
     core.advance(occurred_ms + 365 * 86_400_000)
     changes = core.take_changes()
     rows, ours = CustomerPartition(0, 1, policy).rows, signals_id(policy.signal_names)
-    again, row = RowRestore(rows), write_rows(changes.rows, NEWEST, ours).data
+    written = changes.rows if isinstance(changes.rows, StoredRows) else write_rows(changes.rows, NEWEST, ours)
+    again, row = RowRestore(rows, core.form), written.data
     stored = _records(b"c" + row, occurred_ms)
+    stored.keys_begin_with(0)
     again.take(stored.data, stored.value_start, np.ones(1, np.int32), stored.value_start + 1, stored.value_length - 1)
     again.finish({})
     rows.forget(np.zeros(1, np.int64))

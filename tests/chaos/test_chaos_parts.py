@@ -139,8 +139,7 @@ def test_a_faultless_outcome_has_no_problems(model: Model) -> None:
 
 def test_what_differs_is_told_by_name(model: Model) -> None:
     found = run_of(model)
-    name = next(n for n, row in found.rows.items() if row.heat)
-    signal, heat = next(iter(found.rows[name].heat.items()))
+    name, signal, heat = next((n, s, h) for n, row in found.rows.items() for s, h in row.heat.items() if h > 1)
     found.rows[name] = replace(found.rows[name], heat={**found.rows[name].heat, signal: heat * (1 + 1e-8)})
     (problem,) = compared(found, {0: model}).problems
     assert problem.startswith(f"1 heats differ: ({name!r}, {signal!r})")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.cli.chaos.model import Model
@@ -61,6 +61,7 @@ def test_each_interaction_is_judged_alone() -> None:
     assert refused([]) == []
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

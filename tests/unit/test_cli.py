@@ -23,10 +23,15 @@ COMMANDS = (
     "worker",
     "land",
     "simulate",
+    "backtest",
+    "export",
     "chaos",
     "version",
     "topics apply",
     "topics diff",
+    "policy check",
+    "policy kinds",
+    "policy diff",
     "topics list",
     "bench engine",
     "bench latency",
@@ -103,7 +108,9 @@ def test_a_traceback_comes_only_when_asked_for(
 def test_every_error_of_ours_has_a_code() -> None:
     ours = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, FrictionError)]
     codes = {one.__name__: code_of(one("x")) for one in ours}
-    assert {name for name, code in codes.items() if code is ExitCode.USAGE} == {"SettingsError", "PolicyError"}
+    assert {name for name, code in codes.items() if code is ExitCode.USAGE} == {
+        "SettingsError", "PolicyError", "MappingError", "InputUnreadable",
+    }  # fmt: skip
     assert {name for name, code in codes.items() if code is ExitCode.UNAVAILABLE} == {
         "StoreUnavailable",
         "EmbeddedUnavailable",

@@ -2,8 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,10 +13,10 @@ from aiokafka.partitioner import murmur2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import index, partition, scores, scoring, signals, text_table, windows
+from pipelines import partition, room
 from pipelines.alerts import Alert
 from pipelines.cli.chaos.model import BandAlert, Model, Place, Waits
-from pipelines.layouts import signals_id, write_rows
+from pipelines.layouts import RowColumns, signals_id, write_rows
 from pipelines.partition import CustomerPartition
 from pipelines.policy import Policy, parse_policy
 from pipelines.scores import ScoreColumns
@@ -25,6 +24,7 @@ from pipelines.windows import NO_TIME, WindowState
 from schemas.columnar.writer import ColumnarWriter
 from schemas.topics import avro_schema
 from tests.batches import BEGIN_MS, MINUTE_MS, POLICY, POLICY_TEXT, Event, Step, Tick, batch_of, event, journeys
+from tests.plain import uncompiled
 from tests.stored import restored
 
 Cut = Literal["", "batch", "checkpoint", "restart"]
@@ -61,6 +61,7 @@ class Log:
         changes = self.partition.take_changes()
         for customer in changes.forgotten:
             del self.rows[customer]
+        assert isinstance(changes.rows, RowColumns), "nothing can be open under these policies"
         values = write_rows(changes.rows, 2, signals_id(self.policy.signal_names)).values()
         self.rows.update(zip(changes.scores.customers.raw(), values, strict=True))
         for window in changes.windows:
@@ -233,22 +234,6 @@ def test_the_order_of_arrival_does_not_change_heat(data: st.DataObject, steps: l
         assert mixed.heat(name) == pytest.approx(straight.heat(name), rel=1e-9, abs=1e-9)
 
 
-@contextmanager
-def uncompiled() -> Iterator[None]:
-    """Run every kernel of the core as plain Python."""
-    with pytest.MonkeyPatch.context() as patch, np.errstate(over="ignore"):
-        patch.setattr(partition, "score_interactions_compiled", scoring.score_interactions)
-        patch.setattr(partition, "cool_rows_compiled", scoring.cool_rows)
-        patch.setattr(signals, "weigh_compiled", signals.weigh)
-        patch.setattr(windows, "add_waits_compiled", windows.add_waits)
-        patch.setattr(windows, "join_names_compiled", windows.join_names)
-        patch.setattr(partition, "find_quiet_compiled", scoring.find_quiet)
-        patch.setattr(scores, "contribute_compiled", scores.contribute)
-        for name in ("number_texts", "remove_texts", "move_entries", "copy_texts"):
-            patch.setattr(index, f"{name}_compiled", getattr(text_table, name))
-        yield
-
-
 @settings(max_examples=50, deadline=None)
 @given(journeys(most=25), CUTS)
 def test_kernels_give_the_same_bits_compiled_and_not(steps: list[Step], cuts: list[str]) -> None:
@@ -262,18 +247,18 @@ def test_kernels_give_the_same_bits_compiled_and_not(steps: list[Step], cuts: li
 
 
 @settings(max_examples=100, deadline=None)
-@given(journeys(), st.integers(5, 7))
-def test_crossings_that_do_not_fit_are_made_in_more_calls(steps: list[Step], room: int) -> None:
+@given(journeys(), st.integers(16, 19))
+def test_crossings_that_do_not_fit_are_made_in_more_calls(steps: list[Step], most: int) -> None:
     wide = Log().run(steps)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(partition, "_CROSSINGS", room)  # the four bands of a customer, and one
+        patch.setattr(room, "_CROSSINGS", most)  # what one interaction may lead to: four times the bands, and some
         narrow = Log().run(steps)
     assert narrow.alerts == wide.alerts
     assert narrow.customers() == wide.customers()
 
 
 def test_many_customers_cool_down_in_more_calls_than_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partition, "_CROSSINGS", 5)
+    monkeypatch.setattr(room, "_CROSSINGS", 16)
     log = Log()
     log.apply([event("return.requested", BEGIN_MS, customer_id=f"c{n % 40}") for n in range(200)])
     log.alerts.clear()
@@ -287,7 +272,7 @@ def test_nothing_at_all_is_a_batch_and_a_checkpoint_too() -> None:
     log.run([])
     changes = log.partition.take_changes()
     assert not changes
-    assert changes.rows.head.shape[0] == 0
+    assert len(changes.scores) == 0
     log.restart()
     assert log.customers() == {}
 

@@ -1,8 +1,10 @@
 """The policy: what it means, what is wrong with it by file, line and key, and that what is written about it is so."""
 
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from pipelines.durations import duration_ms
 from pipelines.partition import CustomerPartition
 from pipelines.policy import Policy, parse_policy, schema_for_editors
 from pipelines.policy_model import PolicyFile
+from pipelines.policy_terms import When
 from schemas.errors import PolicyError
 from tests.batches import batch_of, event
 
@@ -19,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "schemas" / "policy" / "policy.schema.json"
 DEFAULT_TEXT = (ROOT / "schemas" / "policy" / "default.yaml").read_text("utf-8")
 DOCUMENT = (ROOT / "docs" / "policy.md").read_text("utf-8")
+CONDITIONAL = {"When", "Fed", "Opening"}  # kinds with conditions: kind and where are documented once
 
 TEXT = """\
 version: 1
@@ -76,13 +80,28 @@ def default() -> Policy:
         ("half_life: 2h", "half_live: 2h", "4 signals.wait.half_life: is missing"),
         ("weight: 12", "weight: -1", "6 signals.wait.weight: must be greater than 0, got -1"),
         ("cap: 60\n    m", "cap: many\n    m", "8 signals.wait.cap: must be a valid number, got 'many'"),
-        ("magnitude: wait", "magnitude: often", "9 signals.wait.magnitude: must be 'one' or 'wait', got 'often'"),
+        ("magnitude: wait", "magnitude: often", "9 signals.wait.magnitude: must be 'one', 'wait', 'amount', 'r"),
         ("    tolerated: 2m\n", "", "4 signals.wait: tolerated is needed for magnitude wait, and only there"),
         ("    magnitude: wait\n", "", "4 signals.wait: tolerated is needed for magnitude wait, and only there"),
-        ("    kinds: [wait.measured]", "    kinds: []", "5 signals.wait.kinds: must have an entry"),
+        (
+            "    kinds: [wait.measured]",
+            "    kinds: []",
+            "4 signals.wait: kinds, breaches or derived must say what feeds it",
+        ),
         ("    kinds: [wait.measured]", "    kinds: wait", "5 signals.wait.kinds: must be a list, got 'wait'"),
-        ("    kinds: [wait.measured]", "    kinds: [a, '']", "5 signals.wait.kinds.1: must not be empty, got ''"),
-        ("[form.failed]", "[form.failed, wait.measured]", "3 signals: kind wait.measured feeds both wait and form_f"),
+        ("    kinds: [wait.measured]", "    kinds: [a, '']", "5 signals.wait.kinds.1.kind: must not be empty, got ''"),
+        ("[form.failed]", "[{kind: form.failed, were: {}}]", "11 signals.form_failure.kinds.0.were: is unknown"),
+        (
+            "[form.failed]",
+            "[form.failed], breaches: [refund]",
+            "3 signals: form_failure.breaches must name clocks (there are",
+        ),
+        (
+            "magnitude: wait",
+            "magnitude: amount",
+            "4 signals.wait: tolerated is needed for magnitude wait, and only there",
+        ),
+        ("tolerated: 2m", "tolerated: {hold: 1m}", "4 signals.wait: tolerated must say how long for the stage other"),
         ("  wait:", "  Wait!:", "4 signals.Wait!: must be small letters, digits and _, a letter first, got 'Wait!'"),
         ("  form_failure:", "  wait:", "11 signals.wait: is written twice"),
         ("leave: 20", "leave: 30", "15 bands.levels.0: leave must be below enter, got leave 30.0 and enter 30.0"),
@@ -160,9 +179,9 @@ def test_several_errors_are_told_at_once_a_line_each() -> None:
 
 
 def test_a_line_is_that_of_the_key_even_when_a_signal_has_the_name_of_a_key() -> None:
-    with pytest.raises(PolicyError, match=r"^mine.yaml:5 signals.kinds.kinds: must have an entry"):
+    with pytest.raises(PolicyError, match=r"^mine.yaml:5 signals.kinds.kinds.0.kind: must not be empty"):
         parse_policy(
-            TEXT.replace("  wait:", "  kinds:").replace("    kinds: [wait.measured]", "    kinds: []"), "mine.yaml"
+            TEXT.replace("  wait:", "  kinds:").replace("    kinds: [wait.measured]", "    kinds: ['']"), "mine.yaml"
         )
 
 
@@ -220,8 +239,26 @@ def test_the_heat_of_a_score_gives_the_score(score: float) -> None:
 
 def test_bands_are_entered_and_left_at_the_heat_of_their_scores(default: Policy) -> None:
     assert default.band_names == ("calm", "warm", "hot", "breaking")
-    assert [default.score_of(h) for h in default.enter_heat] == pytest.approx([0, 30, 60, 80])
-    assert [default.score_of(h) for h in default.leave_heat[1:]] == pytest.approx([20, 45, 65])
+    assert default.enter_heat.shape == default.leave_heat.shape == (1, 4)
+    assert [default.score_of(h) for h in default.enter_heat[0]] == pytest.approx([0, 30, 60, 80])
+    assert [default.score_of(h) for h in default.leave_heat[0, 1:]] == pytest.approx([20, 45, 65])
+
+
+def test_the_scores_of_bands_are_the_same_for_every_segment() -> None:
+    policy = parse_policy(TEXT + "segments: {new: {patience: 0.5}, loyal: {patience: 2.0, priority: -1}}\n", "a.yaml")
+    assert policy.segment_names == ("", "new", "loyal")
+    for segment, heats in enumerate(policy.enter_heat.tolist()):
+        assert [policy.score_of(h, segment) for h in heats] == pytest.approx([0, 30, 60])
+    assert policy.enter_heat[2].tolist() == pytest.approx((2 * policy.enter_heat[0]).tolist())
+    assert [policy.priority_of(1, segment) for segment in range(3)] == [1, 1, 1]
+    assert [policy.priority_of(3, segment) for segment in range(3)] == [3, 3, 2]
+
+
+def test_a_kind_may_feed_several_signals() -> None:
+    both = parse_policy(TEXT.replace("[form.failed]", "[form.failed, wait.measured]"), "a.yaml")
+    core = CustomerPartition(0, 1, both)
+    core.apply(batch_of([event("wait.measured", 0, duration_ms=240_000)]))
+    assert core.rows.heat[0].tolist() == [12.0, 10.0]
 
 
 def test_the_schema_for_editors_is_current() -> None:
@@ -237,20 +274,36 @@ def test_the_default_policy_names_its_schema_for_editors() -> None:
     assert (ROOT / "schemas" / "policy" / named[1]).resolve() == SCHEMA.resolve()
 
 
+def sections(said: dict[str, Any], steps: str = "") -> Iterator[tuple[str, str]]:
+    """The sections that a value may be made of: where in it (.* in a list or by a name), and which."""
+    if "$ref" in said:
+        yield steps, said["$ref"].rpartition("/")[2]
+    for one in said.get("anyOf", []):
+        yield from sections(one, steps)
+    inner = [said.get("items"), said.get("additionalProperties"), *said.get("patternProperties", {}).values()]
+    for one in inner:
+        if isinstance(one, dict):
+            yield from sections(one, f"{steps}.*")
+
+
+def keys_of(schema: dict[str, Any], defined: dict[str, Any], path: str = "") -> Iterator[str]:
+    """Every key as the documentation names it; a section that is no list has its keys only, and so have conditions."""
+    for key, said in schema["properties"].items():
+        found = list(sections(said))
+        if all(steps for steps, _ in found):
+            yield f"{path}{key}"
+        for steps, name in found:
+            inner = list(keys_of(defined[name], defined, f"{path}{key}{steps}."))
+            common = [f"{path}{key}{steps}.{shared}" for shared in When.model_fields] if name in CONDITIONAL else []
+            yield from (f"*.{one.rpartition('.')[2]}" if one in common else one for one in inner)
+
+
 def test_every_key_is_documented_and_no_other() -> None:
-    defined = PolicyFile.model_json_schema()["$defs"]
-    places = {
-        "Score": "score.",
-        "Signal": "signals.*.",
-        "Level": "bands.levels.*.",
-        "Bands": "bands.",
-        "Windows": "windows.",
-        "Acceptance": "acceptance.",
-        "Retention": "retention.",
-    }
-    wanted = {f"{places[name]}{key}" for name, schema in defined.items() for key in schema["properties"]}
-    told = set(re.findall(r"^\| `([\w.*]+)` \|", DOCUMENT, re.MULTILINE))
-    assert told == wanted | {"version", "signals"}
+    schema = PolicyFile.model_json_schema()
+    table = DOCUMENT.partition("## Keys")[2].partition("\n## ")[0]
+    told = re.findall(r"^\| `([\w.*]+)` \|", table, re.MULTILINE)
+    assert set(told) == set(keys_of(schema, schema["$defs"]))
+    assert len(told) == len(set(told))
 
 
 def test_the_worked_example_of_the_documentation_is_what_the_core_gives(default: Policy) -> None:

@@ -8,7 +8,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 
 from connectors.kafka import records
-from connectors.kafka.records import CorruptBatch, read_record_set
+from connectors.kafka.records import CorruptBatch, read_in_pieces, read_record_set
 
 
 def batch(first: int, values: list[bytes | None], *, codec: int = 0, producer_id: int = -1, transactional: bool = False,
@@ -50,6 +50,7 @@ def test_every_codec_gives_keys_values_times_and_headers(codec: int) -> None:
     assert columns.offset.tolist() == [40, 41, 42, 43]
     assert columns.timestamp_ms.tolist() == [1_700_000_000_000 + i for i in range(4)]
     assert columns.headers(2) == [("h", b"1"), ("none", None)]
+    assert not columns.data.flags.writeable, "kernels would be compiled once more"
 
 
 def test_batches_lie_behind_each_other_and_the_last_may_be_cut_off() -> None:
@@ -106,6 +107,31 @@ def test_a_batch_that_promises_too_many_records_is_refused() -> None:
         read_record_set(bytes(raw), [], 3, check_crc=False)
 
 
+@pytest.mark.parametrize("piece_records", [1, 2, 3, 100])
+def test_pieces_hold_what_the_set_holds(piece_records: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = (
+        batch(0, [b"before", b"a"], codec=3)
+        + batch(2, [b"lost"], producer_id=7, transactional=True)
+        + batch(3, [b"b", None], codec=4)
+        + marker(5, 7, commit=False)
+        + batch(6, [b"c"])
+    )
+    monkeypatch.setattr(records, "_PIECE_RECORDS", piece_records)
+    pieces = list(read_in_pieces(raw, [(7, 2)], 1))
+    found = [(int(p.offset[i]), p.key(i), p.value(i)) for p in pieces for i in range(len(p))]
+    whole, _ = read_record_set(raw, [(7, 2)], 1)
+    assert found == [(int(whole.offset[i]), whole.key(i), whole.value(i)) for i in range(len(whole))]
+    assert [offset for offset, _, _ in found] == [1, 3, 4, 6]
+    assert all(len(p) < piece_records + 2 and not p.data.flags.writeable for p in pieces)
+
+
+def test_a_flipped_bit_is_noticed_in_pieces_too() -> None:
+    raw = bytearray(batch(0, [b"a"]) + batch(1, [b"abc"]))
+    raw[-2] ^= 1
+    with pytest.raises(CorruptBatch, match="offset 1 has a wrong checksum"):
+        list(read_in_pieces(bytes(raw), [], 0))
+
+
 def test_the_kernel_gives_the_same_uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
     raw = batch(1, [b"x" * 200, None, b"y"], codec=3)
     compiled, _ = read_record_set(raw, [], 1)
@@ -113,3 +139,7 @@ def test_the_kernel_gives_the_same_uncompiled(monkeypatch: pytest.MonkeyPatch) -
     plain, _ = read_record_set(raw, [], 1)
     for name in plain.__slots__:
         assert np.array_equal(getattr(plain, name), getattr(compiled, name))
+    begins = plain.keys_begin_with(ord("k")).tolist()
+    monkeypatch.setattr(records, "begin_with_compiled", records.begin_with)
+    assert plain.keys_begin_with(ord("k")).tolist() == begins == [1, 1, 1]
+    assert plain.keys_begin_with(ord("c")).tolist() == [0, 0, 0]

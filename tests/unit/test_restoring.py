@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from pipelines import index, layouts, state, text_table
+from pipelines import restoring
 from pipelines.layouts import signals_id
 from pipelines.state import CustomerRows, Episode
 from tests.batches import POLICY
+from tests.plain import uncompiled
 from tests.stored import Record, restored, stored
 
 OTHER = ["return", "noise", "wait"]  # signals of another policy: another order, and one that is gone
@@ -74,6 +77,28 @@ def test_a_customer_that_was_forgotten_is_not_there_and_may_come_back() -> None:
     assert read([(b"ana", OURS), (b"ana", None), (b"ana", LATER)]) == {"ana": (8, 1.0, 0)}
 
 
+VALUES = {OURS: (7, 1.5, 7), LATER: (8, 1.0, 0), EARLIER_LAYOUT: (3, 0.5, 3), THEIRS: (9, 2.5, 9), None: None}
+logs = st.lists(st.lists(st.tuples(st.sampled_from([b"ana", b"bo", b"c" * 17, b"d" * 9]), st.sampled_from([*VALUES]))))
+
+
+@settings(max_examples=200, deadline=None)
+@given(logs, st.sampled_from([1, 2, 5, 1000]))
+def test_what_is_there_is_the_last_of_each_however_the_log_is_cut(chunks: list[list[Record]], at_once: int) -> None:
+    last = {customer.decode(): VALUES[value] for chunk in chunks for customer, value in chunk}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(restoring, "_AT_ONCE", at_once)
+        assert read(*chunks) == {customer: told for customer, told in last.items() if told is not None}
+
+
+def test_rows_as_they_are_written_today_take_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(restoring, "read_rows")
+    assert read([(b"ana", OURS), (b"bo", LATER), (b"ana", LATER), (b"c", OURS)]) == {
+        "ana": (8, 1.0, 0),
+        "bo": (8, 1.0, 0),
+        "c": (7, 1.5, 7),
+    }
+
+
 def test_nothing_is_restored_from_nothing() -> None:
     assert read() == read([]) == {}
 
@@ -81,7 +106,7 @@ def test_nothing_is_restored_from_nothing() -> None:
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        (b"\x63\x00" + OURS[2:], "has layout 99, this version reads 1 to 2: it was written by a newer one"),
+        (b"\x63\x00" + OURS[2:], "has layout 99, this version reads 1 to 3: it was written by a newer one"),
         (OURS[:2] + b"\1\2\3\4" + OURS[6:], "has the signals 0x4030201, which its header does not name"),
         (OURS[:-1], "of layout 2 and 3 signals has 69 bytes"),
         (OURS + b"\0", "of layout 2 and 3 signals has 71 bytes"),
@@ -96,12 +121,8 @@ def test_a_row_that_is_not_as_we_store_it_is_refused(value: bytes, told: str) ->
         read([(b"bo", OURS), (b"ana", value)])
 
 
-def test_the_kernels_give_the_same_uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_kernels_give_the_same_uncompiled() -> None:
     records: list[Record] = [(b"ana", OURS), (b"bo", THEIRS), (b"ana", LATER), (b"bo", None), (b"c" * 50, OURS)]
     want = read(records)
-    monkeypatch.setattr(layouts, "copy_out_compiled", layouts.copy_out)
-    monkeypatch.setattr(state, "put_rows_compiled", layouts.put_rows)
-    for name in ("number_texts", "remove_texts", "move_entries", "copy_texts"):
-        monkeypatch.setattr(index, f"{name}_compiled", getattr(text_table, name))
-    with np.errstate(over="ignore"):
+    with uncompiled():
         assert read(records) == want

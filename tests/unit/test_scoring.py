@@ -6,12 +6,47 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.cli.chaos.model import Model
+from pipelines.items import HEAD, held_at
 from pipelines.partition import CustomerPartition
 from pipelines.policy import parse_policy
-from pipelines.scoring import cool_rows_compiled, decayed, heat_after, left_after
+from pipelines.scoring import (
+    CROSSED_MS,
+    HEAT,
+    Crossings,
+    Rows,
+    Senses,
+    cool_rows_compiled,
+    decayed,
+    heat_after,
+    left_after,
+    senses_of,
+)
+from schemas.arrays import Int64s
 from tests.batches import BEGIN_MS, MINUTE_MS, POLICY, POLICY_TEXT, batch_of, event
 
-HALF_LIFE_MS, CAP = np.array([600_000.0, 180_000.0]), np.array([25.0, 20.0])
+SENSES = Senses(np.array([[600_000.0, 25.0, 1.0], [180_000.0, 20.0, 1.0]]), np.zeros((2, 1, 1)), 0, 0)
+RELIEF = SENSES._replace(signal=np.array([[600_000.0, 25.0, 1.0], [180_000.0, 20.0, -0.5]]))
+
+
+def row_of(*heats: float) -> Rows:
+    """One row with these heats."""
+    words = np.zeros((1, HEAT + len(heats)), np.int64)
+    words.view(np.float64)[0, HEAT:] = heats
+    return Rows(words, np.zeros(1, np.uint8), np.zeros(1, np.uint8), np.zeros((1, 3), np.int64), 0)
+
+
+def holding(*heats: float) -> Int64s:
+    """An arena in which the open cases of nobody's block hold heat."""
+    arena = np.zeros(HEAD + len(heats), np.int64)
+    arena.view(np.float64)[held_at(0) :] = heats
+    return arena
+
+
+NOTHING = holding(0.0, 0.0)
+
+
+def heat_of(*heats: float, age_ms: float = 0, held: tuple[float, float] = (0.0, 0.0), senses: Senses = SENSES) -> float:
+    return heat_after(0, age_ms, senses, row_of(*heats), holding(*held), held_at(0))
 
 
 def test_heat_halves_in_its_half_life() -> None:
@@ -22,10 +57,22 @@ def test_heat_halves_in_its_half_life() -> None:
 
 
 def test_the_cap_counts_when_heat_is_read_and_not_before() -> None:
-    heats = np.array([100.0, 4.0])
-    assert heat_after(heats, 0, HALF_LIFE_MS, CAP) == 29.0
-    assert heat_after(heats, 1_200_000, HALF_LIFE_MS, CAP) == pytest.approx(25 + 4 * 2 ** (-1200 / 180))
-    assert heat_after(heats, 1_800_000, HALF_LIFE_MS, CAP) == pytest.approx(12.5 + 4 / 1024)
+    assert heat_of(100.0, 4.0) == 29.0
+    assert heat_of(100.0, 4.0, age_ms=1_200_000) == pytest.approx(25 + 4 * 2 ** (-1200 / 180))
+    assert heat_of(100.0, 4.0, age_ms=1_800_000) == pytest.approx(12.5 + 4 / 1024)
+
+
+def test_what_open_cases_hold_does_not_decay_and_the_cap_is_that_of_both() -> None:
+    assert heat_of(8.0, 0.0, age_ms=600_000, held=(5.0, 2.0)) == 4.0 + 5.0 + 2.0
+    assert heat_of(8.0, 0.0, age_ms=10**12, held=(5.0, 2.0)) == 7.0
+    assert heat_of(20.0, 0.0, held=(10.0, 0.0)) == 25.0
+
+
+def test_relief_takes_away_what_it_counts_and_never_more_than_there_is() -> None:
+    assert heat_of(20.0, 8.0, senses=RELIEF) == 16.0
+    assert heat_of(20.0, 100.0, senses=RELIEF) == 10.0, "its cap counts too"
+    assert heat_of(4.0, 20.0, senses=RELIEF) == 0.0
+    assert heat_of(20.0, 8.0, age_ms=180_000, senses=RELIEF) == pytest.approx(20 * 2**-0.3 - 2)
 
 
 @settings(max_examples=200)
@@ -37,13 +84,13 @@ def test_the_cap_counts_when_heat_is_read_and_not_before() -> None:
 def test_a_band_is_left_at_the_first_millisecond_at_which_heat_is_below_its_bound(
     heats: list[float], bound: float, age_ms: int
 ) -> None:
-    row = np.array(heats)
-    if heat_after(row, age_ms, HALF_LIFE_MS, CAP) >= bound:
+    row, at = row_of(*heats), held_at(0)
+    if heat_after(0, age_ms, SENSES, row, NOTHING, at) >= bound:
         return
-    left = left_after(row, age_ms, bound, HALF_LIFE_MS, CAP)
+    left = left_after(0, age_ms, bound, SENSES, row, NOTHING, at)
     assert 0 <= left <= age_ms
-    assert heat_after(row, left, HALF_LIFE_MS, CAP) < bound
-    assert left == 0 or heat_after(row, left - 1, HALF_LIFE_MS, CAP) >= bound
+    assert heat_after(0, left, SENSES, row, NOTHING, at) < bound
+    assert left == 0 or heat_after(0, left - 1, SENSES, row, NOTHING, at) >= bound
 
 
 def heats_of(*occurred: tuple[str, int]) -> tuple[int, list[float]]:
@@ -89,17 +136,12 @@ def test_a_row_that_is_below_its_bound_from_the_start_is_left_then() -> None:
     text = POLICY_TEXT.replace("enter: 25, leave: 15", "enter: 45, leave: 40").replace("leave: 35", "leave: 42")
     core = CustomerPartition(0, 1, POLICY)
     core.apply(batch_of([event("return.requested", BEGIN_MS)]))
-    core.policy = parse_policy(text, "higher.yaml")
-    left = core.policy
-    crossed = (
-        np.zeros(4, np.int64), np.zeros(4, np.int32), np.zeros(4, np.int64), np.zeros(4, np.uint8),
-        np.zeros(4, np.uint8), np.zeros((4, 3)),
-    )  # fmt: skip
-    rows = core.rows
+    rows, crossed = core.rows, Crossings.room(4, 3)
+    assert rows.band[0] == 1
     done, count = cool_rows_compiled(
-        0, np.zeros(1, np.int32), BEGIN_MS + 5, left.half_life_ms, left.cap, left.leave_heat, rows.heat,
-        rows.updated_ms, rows.band, rows.dirty, *crossed,
+        0, np.zeros(1, np.int64), BEGIN_MS + 5, senses_of(parse_policy(text, "higher.yaml")), rows.kernel,
+        rows.blocks.arena, crossed,
     )  # fmt: skip
     assert (done, count) == (1, 1)
-    assert crossed[2][0] == BEGIN_MS
+    assert crossed.word[0, CROSSED_MS] == BEGIN_MS
     assert rows.band[0] == 0

@@ -2,6 +2,7 @@
 
 import re
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.layouts import EPISODE, LAYOUTS, PREFIX, head_dtype, signals_id
+from pipelines.scoring import EPISODE_AT, HEAT
 from pipelines.state import CustomerRows, Episode
+from pipelines.whole_rows import LAYOUT as WHOLE
+from pipelines.whole_rows import form_of
 from pipelines.windows import WaitCounts, WindowState
 from pipelines.worker.customer_records import restored_window, stored_window
 from schemas.errors import InvariantBroken
@@ -20,13 +24,15 @@ from tests.batches import CUSTOMERS
 from tests.stored import restored, stored
 
 NAMES = ["wait", "form_failure", "return"]
+PLAIN = [layout for layout in LAYOUTS if layout != WHOLE]
+FORM = form_of("0123456789ab")
 SETS = {signals_id(NAMES): NAMES}
 LONGS = st.integers(-(2**63), 2**63 - 1)
 RELEASED: dict[str, Any] = yaml.safe_load((Path(__file__).parents[1] / "golden" / "state_rows.yaml").read_text("utf-8"))
 
 
-def rows_of(*customers: str, names: list[str] = NAMES, bands: int = 4) -> CustomerRows:
-    rows = CustomerRows(names, bands)
+def rows_of(*customers: str, names: list[str] = NAMES, bands: int = 4, remembered: int = 0) -> CustomerRows:
+    rows = CustomerRows(names, bands, remembered)
     raw = [c.encode() for c in customers]
     lengths = np.array([len(r) for r in raw], np.int32)
     rows.customers.add(np.frombuffer(b"".join(raw), np.uint8), (np.cumsum(lengths) - lengths).astype(np.int64), lengths)
@@ -81,10 +87,10 @@ def test_rows_of_released_versions_are_read(row: dict[str, Any]) -> None:
 
 
 def test_there_are_released_rows_of_every_layout() -> None:
-    assert {row["layout"] for row in RELEASED["rows"]} == set(LAYOUTS)
+    assert {row["layout"] for row in RELEASED["rows"]} == set(PLAIN)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", PLAIN)
 def test_rows_come_back_bit_by_bit(layout: int) -> None:
     before = filled(*CUSTOMERS)
     after = again(before, layout=layout)
@@ -93,7 +99,7 @@ def test_rows_come_back_bit_by_bit(layout: int) -> None:
     assert after.take_dirty().tolist() == []
 
 
-@given(LONGS, LONGS, LONGS.filter(bool), LONGS, st.integers(0, 3), st.floats(), st.sampled_from(LAYOUTS))
+@given(LONGS, LONGS, LONGS.filter(bool), LONGS, st.integers(0, 3), st.floats(), st.sampled_from(PLAIN))
 def test_any_values_come_back(
     updated_ms: int, count: int, opened_ms: int, closed_ms: int, band: int, heat: float, layout: int
 ) -> None:
@@ -101,6 +107,58 @@ def test_any_values_come_back(
     before.updated_ms[0], before.interactions[0], before.band[0], before.heat[0, 1] = updated_ms, count, band, heat
     before.set_episode(0, Episode(opened_ms, closed_ms, 3))
     assert stored(again(before, layout=layout)) == stored(before)
+
+
+def whole_rows(*customers: str) -> CustomerRows:
+    """Rows of a policy that asks for more than signals."""
+    return rows_of(*customers, remembered=2)
+
+
+def stored_whole(rows: CustomerRows) -> list[bytes]:
+    return rows.stored(np.arange(rows.numbers), FORM).values()
+
+
+def test_whole_rows_are_laid_out_as_documented() -> None:
+    rows = whole_rows("ana", "bea")
+    rows.kernel.words[0] = [1_790_000_000_000, 1_790_000_000_001, 10, 0, 0, 2, 5, 0, 0, 0, 77, 78]
+    rows.heat[0], rows.band[0] = [0.1, 0.0, 1e-300], 3
+    rows.set_episode(0, Episode(5, 6, 7))
+    alerted, empty = stored_whole(rows)
+    head = struct.pack("<HI BB qqq qq 3d 2q", 3, FORM, 3, 1, 1_790_000_000_000, 1_790_000_000_001, 10, 2, 5,
+                       0.1, 0.0, 1e-300, 77, 78)  # fmt: skip
+    assert alerted == head + struct.pack("<qqq", 5, 6, 7)
+    assert empty == struct.pack("<HI BB", 3, FORM, 0, 0) + bytes(8 * (5 + 3 + 2))
+
+
+@given(st.lists(LONGS, min_size=10, max_size=10), st.integers(0, 3), LONGS.filter(bool), LONGS, st.booleans())
+def test_any_values_of_whole_rows_come_back(
+    values: list[int], band: int, opened_ms: int, closed_ms: int, told: bool
+) -> None:
+    before = whole_rows("a")
+    words = before.kernel.words
+    words[0, :EPISODE_AT], words[0, 5:HEAT], words[0, HEAT:] = values[:3], values[3:5], values[5:]
+    before.band[0] = band
+    if told:
+        before.set_episode(0, Episode(opened_ms, closed_ms, 3))
+    after = restored(whole_rows(), {}, [(b"a", value) for value in stored_whole(before)], form=FORM)
+    assert stored_whole(after) == stored_whole(before)
+    assert after.episode(0) == before.episode(0)
+    assert after.take_dirty().tolist() == []
+
+
+@pytest.mark.parametrize(
+    "change", [lambda v: v[:-1], lambda v: v + b"\0", lambda v: v[:40], lambda v: v[:7] + b"\2" + v[8:]]
+)
+def test_a_whole_row_that_is_not_as_we_store_it_is_refused(change: Callable[[bytes], bytes]) -> None:
+    (value,) = stored_whole(whole_rows("ana"))
+    with pytest.raises(ValueError, match="a stored row of layout 3 is broken"):
+        restored(whole_rows(), {}, [(b"ana", change(value))], form=FORM)
+
+
+def test_a_whole_row_of_a_policy_that_is_not_known_is_refused() -> None:
+    (value,) = stored_whole(whole_rows("ana"))
+    with pytest.raises(ValueError, match="was written under a policy that is not known any more"):
+        restored(whole_rows(), {}, [(b"ana", value)], form=FORM + 1)
 
 
 def test_nothing_is_stored_of_nobody() -> None:
@@ -163,7 +221,7 @@ def test_what_is_copied_does_not_change() -> None:
 def test_the_documentation_tells_where_each_field_of_a_row_stands() -> None:
     document = (Path(__file__).parents[2] / "docs" / "state.md").read_text("utf-8")
     kinds = {"int64": "i64", "int32": "i32", "uint16": "u16", "uint32": "u32", "uint8": "u8", "('u1', (3,))": "3"}
-    for layout in LAYOUTS:
+    for layout in PLAIN:
         table = document.partition(f"Layout {layout}")[2].partition("\n\n|")[2].partition("\n\n")[0]
         told = re.findall(r"^\| (\d+) \| (\S+)[^|]* \| (\w*) \|", f"|{table}", re.MULTILINE)
         wanted = []

@@ -50,14 +50,19 @@ def test_a_topic_says_how_long_its_records_are_kept(topic: Topic) -> None:
 
 def test_the_memory_of_the_workers_is_compacted_and_nothing_else_is() -> None:
     compacted = {name for name, topic in topics().items() if topic.config["cleanup.policy"] == "compact"}
-    assert compacted == {declaration.STATE, declaration.TOUCHPOINT_STATE}
+    assert compacted == {declaration.STATE, declaration.TOUCHPOINT_STATE, declaration.INCIDENT_STATE}
 
 
 def test_what_workers_judge_by_append_time_gets_it_from_the_broker() -> None:
     stamped = {
         name for name, topic in topics().items() if topic.config.get("message.timestamp.type") == "LogAppendTime"
     }
-    assert stamped == {declaration.INTERACTIONS, declaration.REKEYED, declaration.WAIT_PARTIALS}
+    assert stamped == {
+        declaration.INTERACTIONS,
+        declaration.REKEYED,
+        declaration.WAIT_PARTIALS,
+        declaration.INCIDENT_PARTIALS,
+    }
 
 
 def test_no_group_of_partitions_is_without_topics() -> None:

@@ -10,8 +10,12 @@ from connectors.kafka.connection import KafkaConnection
 from schemas.errors import StoreUnavailable
 
 
-def read_topic(kafka: KafkaConnection, topic: str, *, timeout_s: float = 30.0) -> Iterator[Message]:
+def read_topic(
+    kafka: KafkaConnection, topic: str, *, timeout_s: float = 30.0, by_partition: bool = False
+) -> Iterator[Message]:
     """Yield every committed record that the topic holds now, in order of offset within each partition.
+
+    by_partition: one partition after the other.
 
     Raises:
         StoreUnavailable: Kafka did not answer, or the end was not reached within ``timeout_s`` of the record before:
@@ -29,7 +33,9 @@ def read_topic(kafka: KafkaConnection, topic: str, *, timeout_s: float = 30.0) -
     try:
         partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
         bounds = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10) for p in partitions}
-        yield from _read(consumer, topic, {p: end for p, (low, end) in bounds.items() if low < end}, timeout_s)
+        ends = {p: end for p, (low, end) in sorted(bounds.items()) if low < end}
+        for some in [{p: end} for p, end in ends.items()] if by_partition else [ends]:
+            yield from _read(consumer, topic, some, timeout_s)
     except KafkaException as error:
         raise StoreUnavailable(f"{topic} cannot be read: {error}") from error
     finally:

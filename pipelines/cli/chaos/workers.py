@@ -16,7 +16,7 @@ from connectors.child import start_child, stop_child
 from connectors.kafka.connection import KafkaConnection
 from connectors.registry.connection import RegistryConnection
 from schemas.errors import StoreUnavailable
-from schemas.topics import INTERACTIONS, REKEYED, WAIT_PARTIALS, TopicNames
+from schemas.topics import INCIDENT_PARTIALS, INTERACTIONS, REKEYED, WAIT_PARTIALS, TopicNames
 
 COMMAND = (sys.executable, "-m", "pipelines.cli.main", "worker")
 START_S = 60.0  # the kernels may have to be compiled
@@ -134,7 +134,7 @@ def lag(kafka: KafkaConnection, names: TopicNames, app_id: str) -> dict[tuple[st
     consumer = Consumer(kafka.confluent(group_id=app_id, enable_auto_commit=False, isolation_level="read_uncommitted"))
     try:
         on_cluster = consumer.list_topics(timeout=10.0).topics
-        topics = [names.of(topic) for topic in (INTERACTIONS, REKEYED, WAIT_PARTIALS)]
+        topics = [names.of(topic) for topic in (INTERACTIONS, REKEYED, WAIT_PARTIALS, INCIDENT_PARTIALS)]
         partitions = [TopicPartition(topic, p) for topic in topics for p in on_cluster[topic].partitions]
         committed = consumer.committed(partitions, timeout=20.0)
         ends = [consumer.get_watermark_offsets(tp, timeout=10.0)[1] for tp in partitions]

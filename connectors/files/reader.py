@@ -1,0 +1,91 @@
+"""Files of interactions as batches of columns."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+import pyarrow as pa
+
+from connectors.files.blocks import Block
+from connectors.files.delimited import csv_blocks
+from connectors.files.jsonl import jsonl_blocks
+from connectors.files.mapping import NATURAL, Mapping
+from connectors.files.parquet import parquet_blocks
+from connectors.files.rejects import RejectedRow
+from connectors.files.shaping import EventRows, Shaper
+from connectors.files.sources import Source
+from schemas.errors import InputUnreadable
+
+_SECONDS_MS = 10**11  # numbers below are milliseconds of before March 1973, or seconds of before the year 5138
+
+
+@dataclass(slots=True)
+class EventReader:
+    """Reads files one after the other. reject: is told each row that cannot be taken; warn: what else is strange.
+
+    strict: the first row that cannot be taken ends the reading.
+    """
+
+    sources: Sequence[Source]
+    reject: Callable[[RejectedRow], None]
+    warn: Callable[[str], None]
+    mapping: Mapping = NATURAL
+    strict: bool = False
+    skipped: int = 0
+
+    def __iter__(self) -> Iterator[EventRows]:
+        """The interactions, in batches of at least one.
+
+        Raises:
+            InputUnreadable: a file cannot be read, has not the columns that are needed, or, if ``strict``, a row cannot
+                be taken.
+        """
+        shaper = Shaper(self.mapping)
+        for source in self.sources:
+            rows, checked, early = 0, False, 0
+            for block in _blocks(source, self.mapping):
+                if block.columns and not checked:
+                    checked = True
+                    shaper.check_columns(source.name, block.columns, may_lack=source.format == "jsonl")
+                rows += block.n + len(block.broken)
+                shaped = shaper.shape(block)
+                self.skipped += shaped.skipped
+                for row in shaped.rejected:
+                    self.refuse(row)
+                if shaped.events.batch.num_rows:
+                    early += _early(shaped.events)
+                    yield shaped.events
+            if early:
+                self.warn(
+                    f"{source.name}: {early:,} interactions are of before 1973. Numbers count milliseconds; "
+                    "a mapping with epoch = 's' reads seconds"
+                )
+            if not rows:
+                self.warn(f"{source.name} is empty: no interactions come from it")
+
+    def refuse(self, row: RejectedRow) -> None:
+        """Take a row as one that cannot be taken.
+
+        Raises:
+            InputUnreadable: the reading is strict.
+        """
+        if self.strict:
+            raise InputUnreadable(f"{row.file}:{row.line}: {row.reason}")
+        self.reject(row)
+
+
+def _early(events: EventRows) -> int:
+    """How many interactions occurred so early that seconds were meant."""
+    return int((events.batch.column("occurred_at").cast(pa.int64()).to_numpy() < _SECONDS_MS).sum())
+
+
+def _blocks(source: Source, mapping: Mapping) -> Iterator[Block]:
+    match source.format:
+        case "jsonl":
+            return jsonl_blocks(source, mapping.file.encoding)
+        case "csv":
+            return csv_blocks(source, mapping.file.encoding, mapping.file.delimiter)
+        case "parquet":
+            return parquet_blocks(source)
+        case _:
+            assert_never(source.format)

@@ -1,0 +1,136 @@
+"""Which files are meant, of which format, and their bytes."""
+
+import glob
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal, get_args
+
+import pyarrow as pa
+
+from schemas.errors import InputUnreadable
+
+Format = Literal["jsonl", "csv", "parquet"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+STDIN = "-"
+
+_EXTENSIONS: dict[str, Format] = {
+    ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".tsv": "csv", ".txt": "csv",
+    ".parquet": "parquet", ".pq": "parquet",
+}  # fmt: skip
+_COMPRESSED = {".gz", ".zst"}
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_CHUNK = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file, or standard input; ``name`` is what messages call it."""
+
+    name: str
+    format: Format
+
+
+def sources(arguments: Sequence[str], given: Format | None) -> list[Source]:
+    """The files that paths and patterns mean, those of a pattern in the order of their names.
+
+    given: the format of standard input and of files whose name does not say it.
+
+    Raises:
+        InputUnreadable: nothing is there, or the format of a file is not known.
+    """
+    found: list[Source] = []
+    for argument in arguments:
+        if argument == STDIN:
+            found.append(Source(STDIN, given or "jsonl"))
+            continue
+        there = Path(argument).exists()
+        # glob, not Path.glob: patterns may be absolute
+        paths = [argument] if there else sorted(glob.glob(argument, recursive=True))  # noqa: PTH207
+        files = [path for path in paths if not Path(path).is_dir()]
+        if there and not files:
+            raise InputUnreadable(
+                f"{argument} is a directory: name its files, such as '{argument.rstrip('/')}/*.parquet'"
+            )
+        if not files:
+            raise InputUnreadable(f"{argument} is no file, and as a pattern it finds none")
+        found += [Source(path, _format(path, given)) for path in files]
+    return found
+
+
+def _format(path: str, given: Format | None) -> Format:
+    suffixes = [s.lower() for s in Path(path).suffixes]
+    if suffixes and suffixes[-1] in _COMPRESSED:
+        suffixes.pop()
+    known = _EXTENSIONS.get(suffixes[-1]) if suffixes else None
+    if known or given:
+        return known or given or "jsonl"
+    raise InputUnreadable(
+        f"{path}: its name does not say what it is: give --format {'|'.join(FORMATS)}, or a name that ends with "
+        ".jsonl, .csv, .parquet, .jsonl.gz, .csv.zst ..."
+    )
+
+
+def opened(source: Source) -> BinaryIO:
+    """The file as it is.
+
+    Raises:
+        InputUnreadable: it cannot be opened.
+    """
+    if source.name == STDIN:
+        return sys.stdin.buffer
+    try:
+        return Path(source.name).open("rb")
+    except OSError as error:
+        raise InputUnreadable(f"{source.name} cannot be read: {error.strerror}") from error
+
+
+def chunks(source: Source, encoding: str = "utf-8") -> Iterator[bytes]:
+    """The content in pieces: decompressed, in UTF-8, without a byte order mark.
+
+    Raises:
+        InputUnreadable: it cannot be read, is cut off, or is no text in ``encoding``.
+    """
+    with opened(source) as file:
+        begin = file.read(4)
+        if begin[:2] in (b"\xff\xfe", b"\xfe\xff") and encoding == "utf-8":
+            raise InputUnreadable(f"{source.name} is UTF-16: save it as UTF-8, or say encoding = 'utf-16' in a mapping")
+        stream: pa.NativeFile = pa.PythonFile(_Rest(begin, file), mode="r")
+        codec = next((name for magic, name in _MAGIC.items() if begin.startswith(magic)), None)
+        if codec is not None:
+            stream = pa.CompressedInputStream(stream, codec)
+        if encoding != "utf-8":
+            stream = pa.transcoding_input_stream(stream, encoding, "utf-8")
+        first = True
+        while True:
+            try:
+                chunk: bytes = stream.read(_CHUNK)
+            except (OSError, pa.ArrowInvalid, UnicodeError) as error:
+                raise InputUnreadable(f"{source.name} cannot be read to its end: {error}") from error
+            if not chunk:
+                return
+            yield chunk.removeprefix(b"\xef\xbb\xbf") if first else chunk
+            first = False
+
+
+class _Rest:
+    """A file whose first bytes have been read already."""
+
+    closed = False
+
+    def __init__(self, begin: bytes, file: BinaryIO) -> None:
+        self._begin = begin
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        if self._begin:
+            begin, self._begin = self._begin, b""
+            return begin + self._file.read(max(size - len(begin), 0)) if size != -1 else begin + self._file.read()
+        return self._file.read(size)
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        """Whoever opened it closes it."""

@@ -1,0 +1,166 @@
+"""Times in files to epoch milliseconds: RFC 3339, epoch numbers, local times of a zone, formats of strptime."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from connectors.files.texts import text_parts
+from schemas.arrays import Bools, Bytes, Int32s, Int64s
+from schemas.compiled import compiled, step
+
+NO_TIME, WITH_OFFSET, LOCAL, EPOCH = range(4)
+"""What a text was found to be."""
+
+FIRST_MS, LAST_MS = 0, 7_258_118_400_000
+"""1970 and 2200: what is outside is no time at which anything happened to a customer."""
+
+_SLOT_MS = 900_000  # offsets of zones change at whole quarters of an hour
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_QUICK = re.compile(r"(?:[^%]|%[YmdHMS])*")  # what Arrow's strptime reads as Python's does
+
+
+@step
+def digits(data: Bytes, at: int, count: int, end: int) -> int:
+    """Number that ``count`` digits from ``at`` on are, -1 when they are none."""
+    if at + count > end:
+        return -1
+    number = 0
+    for k in range(at, at + count):
+        digit = int(data[k]) - 48
+        if digit < 0 or digit > 9:
+            return -1
+        number = number * 10 + digit
+    return number
+
+
+@step
+def day_number(year: int, month: int, day: int) -> int:
+    """Days since 1970-01-01 of a date of the Gregorian calendar, -1 when there is none (years before 1970 too)."""
+    if year < 1970 or month < 1 or month > 12 or day < 1:
+        return -1
+    leap = (year % 4 == 0 and year % 100 != 0) or year % 400 == 0
+    length = 31
+    if month in (4, 6, 9, 11):
+        length = 30
+    elif month == 2:
+        length = 29 if leap else 28
+    if day > length:
+        return -1
+    # Howard Hinnant, chrono-compatible low-level date algorithms: years that begin in March
+    shifted = year - 1 if month <= 2 else year
+    era = shifted // 400
+    of_era = shifted - era * 400
+    of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
+    return era * 146_097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719_468
+
+
+def read_times(data: Bytes, start: Int64s, length: Int32s, at_ms: Int64s, found: Bytes) -> None:
+    """Read each text as an RFC 3339 time or a number.
+
+    start: int64[n], length: int32[n]. found: uint8[n], NO_TIME, WITH_OFFSET, LOCAL or EPOCH; at_ms: int64[n], epoch
+    milliseconds, those that a clock on the wall would show for LOCAL, the number as it is for EPOCH. Both written.
+
+    A blank may stand for the T, seconds and their fraction may be missing; what is finer than a millisecond is cut off.
+    """
+    for i in range(start.shape[0]):
+        at, end = start[i], start[i] + length[i]
+        found[i], at_ms[i] = 0, 0
+        count = end - at
+        if 0 < count <= 18:
+            number = digits(data, at, count, end)
+            if number >= 0:
+                found[i], at_ms[i] = 3, number
+                continue
+        if count < 16 or data[at + 4] != 45 or data[at + 7] != 45 or data[at + 13] != 58:
+            continue
+        if data[at + 10] not in (84, 116, 32):
+            continue
+        day = day_number(digits(data, at, 4, end), digits(data, at + 5, 2, end), digits(data, at + 8, 2, end))
+        hour, minute = digits(data, at + 11, 2, end), digits(data, at + 14, 2, end)
+        if day < 0 or hour < 0 or hour > 23 or minute < 0 or minute > 59:
+            continue
+        ms = ((day * 24 + hour) * 60 + minute) * 60_000
+        at += 16
+        if at < end and data[at] == 58:
+            second = digits(data, at + 1, 2, end)
+            if second < 0 or second > 60:
+                continue
+            ms += second * 1000
+            at += 3
+            if at + 1 < end and data[at] in (46, 44) and digits(data, at + 1, 1, end) >= 0:
+                at += 1
+                unit = 100
+                while at < end and digits(data, at, 1, end) >= 0:
+                    ms += digits(data, at, 1, end) * unit
+                    unit //= 10
+                    at += 1
+        if at == end:
+            found[i], at_ms[i] = 2, ms
+        elif data[at] in (90, 122):
+            if at + 1 == end:
+                found[i], at_ms[i] = 1, ms
+        elif data[at] in (43, 45):
+            minus = data[at] == 45
+            hours = digits(data, at + 1, 2, end)
+            at += 3
+            if at < end and data[at] == 58:
+                at += 1
+            minutes = 0
+            if at < end:
+                minutes = digits(data, at, 2, end)
+                at += 2
+            if at == end and 0 <= hours <= 23 and 0 <= minutes <= 59:
+                offset_ms = (hours * 60 + minutes) * 60_000
+                found[i], at_ms[i] = 1, (ms + offset_ms if minus else ms - offset_ms)
+
+
+read_times_compiled = compiled(read_times)
+
+
+def times_of_texts(texts: pa.Array) -> tuple[Int64s, Bytes]:
+    """Milliseconds and what was found, as ``read_times`` writes them; NO_TIME for null."""
+    parts = text_parts(texts)
+    at_ms, found = np.empty(len(texts), np.int64), np.empty(len(texts), np.uint8)
+    read_times_compiled(parts.data, parts.start, parts.length, at_ms, found)
+    return at_ms, found
+
+
+def times_of_format(texts: pa.Array, form: str) -> tuple[Int64s, Bytes]:
+    """As ``times_of_texts``, of texts in a format of strptime."""
+    if _QUICK.fullmatch(form):
+        read = pc.strptime(texts, format=form, unit="ms", error_is_null=True).cast(pa.int64())
+        found = np.where(read.is_valid().to_numpy(zero_copy_only=False), LOCAL, NO_TIME).astype(np.uint8)
+        return read.fill_null(0).to_numpy(), found
+    encoded = texts.dictionary_encode()
+    each = [_formatted(text, form) for text in encoded.dictionary.to_pylist()]
+    ms, kinds = (np.array([one[k] for one in each] + [NO_TIME], np.int64) for k in range(2))
+    number = encoded.indices.cast(pa.int64()).fill_null(len(each)).to_numpy()
+    return ms[number], kinds[number].astype(np.uint8)
+
+
+def _formatted(text: str, form: str) -> tuple[int, int]:
+    try:
+        said = datetime.strptime(text, form)  # noqa: DTZ007 - whether it has a zone is what we ask
+    except ValueError:
+        return 0, NO_TIME
+    if said.tzinfo is None:
+        return (said.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1), LOCAL
+    return (said - _EPOCH) // timedelta(milliseconds=1), WITH_OFFSET
+
+
+def utc_of_local(local_ms: Int64s, zone: ZoneInfo) -> tuple[Int64s, Bools]:
+    """Epoch milliseconds of times on a wall clock, int64[n], and which there are, bool[n].
+
+    An hour that comes twice is the first one; one that is left out does not exist.
+    """
+    slots, number = np.unique(local_ms // _SLOT_MS, return_inverse=True)
+    offset_ms, exists = np.zeros(slots.shape[0], np.int64), np.ones(slots.shape[0], np.bool_)
+    for k, slot in enumerate(slots.tolist()):
+        wall = (_EPOCH + timedelta(milliseconds=slot * _SLOT_MS)).replace(tzinfo=zone)
+        offset_ms[k] = (wall.utcoffset() or timedelta()) // timedelta(milliseconds=1)
+        exists[k] = wall.astimezone(UTC).astimezone(zone).replace(tzinfo=None) == wall.replace(tzinfo=None)
+    return local_ms - offset_ms[number], exists[number]

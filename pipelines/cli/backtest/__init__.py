@@ -1,0 +1,1 @@
+"""``friction backtest``: the core on files, without Kafka."""

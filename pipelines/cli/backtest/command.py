@@ -1,0 +1,60 @@
+"""``friction backtest``."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EVENTS = typer.Argument(metavar="EVENTS...", help="Files, patterns in quotes, or - for standard input.")
+
+
+def backtest(
+    events: Annotated[list[str], EVENTS],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the results go; made if need be.")],
+    policy: Annotated[Path | None, typer.Option("--policy", metavar="FILE", help="A policy instead of ours.")] = None,
+    map_: Annotated[Path | None, typer.Option("--map", metavar="FILE", help="Mapping of columns, TOML.")] = None,
+    format_: Annotated[
+        str | None, typer.Option("--format", metavar="jsonl|csv|parquet", help="Of - and of names that do not say it.")
+    ] = None,
+    order: Annotated[
+        str, typer.Option(metavar="event|file|appended", help="event: by occurred_at. file: as they stand.")
+    ] = "event",
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="Only what occurred from then on.")
+    ] = None,
+    to: Annotated[str | None, typer.Option(metavar="TIME", help="Only what occurred before.")] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Let the clock run so far  [default: the last interaction]")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first row that cannot be taken.")] = False,
+) -> None:
+    """Run the policy over files of interactions: the same core as the worker's, without Kafka.
+
+    Writes alerts.jsonl, scores.parquet, summary.json and rejected.jsonl to DIR. Times are RFC 3339.
+
+    Example: `friction backtest 'calls/*.csv' --map calls.toml --out result`
+    """
+    from pipelines.cli.backtest.run import Asked, run
+
+    summary = run(
+        Asked(
+            events=events,
+            out=out,
+            policy=policy,
+            mapping=map_,
+            format=format_,
+            order=order,
+            from_=from_,
+            to=to,
+            until=until,
+            strict=strict,
+        )
+    )
+    for warning in summary["warnings"]:
+        print(f"friction: {warning}", file=sys.stderr)
+    alerts = sum(sum(of.values()) for of in summary["alerts"].values())
+    print(
+        f"{summary['accepted']:,} interactions of {summary['customers']:,} customers, {alerts:,} alert revisions, "
+        f"{summary['rejected']:,} rows rejected, {summary['events_per_second']:,.0f} events/s: {out}"
+    )

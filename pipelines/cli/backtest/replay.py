@@ -1,0 +1,102 @@
+"""The core on interactions that are all there: the same steps as a worker's, with event time for a clock."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from pipelines.alerts import Alert, OpenClock
+from pipelines.cli.backtest.standing import Standing
+from pipelines.incidents import IncidentWatch
+from pipelines.interactions import InteractionBatch
+from pipelines.partition import Applied, CustomerPartition
+from pipelines.policy import Policy
+
+BATCH_EVENTS = 16_384
+"""At most so many interactions between two looks at the clocks."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What the core counted."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    late: int = 0
+    unknown_kinds: int = 0
+
+    def add(self, batch: InteractionBatch, applied: Applied) -> None:
+        """Count one batch."""
+        self.duplicates += applied.duplicates
+        self.late += applied.late
+        self.unknown_kinds += applied.unknown_kinds
+        self.accepted += len(batch)
+
+
+@dataclass(slots=True)
+class Replay:
+    """One run of the core over interactions in the order in which they are given.
+
+    tell: is given the alerts of a stretch, and whether they may be put in the order of their times.
+    """
+
+    policy: Policy
+    tell: Callable[[list[Alert]], None]
+    seen: Callable[[int], None] = lambda _: None
+    counts: Counts = field(default_factory=Counts)
+    last_ms: int | None = None
+    standing: Standing = field(init=False)
+    _core: CustomerPartition = field(init=False)
+    _watch: IncidentWatch | None = None
+    _taken: int = 0
+
+    def __post_init__(self) -> None:
+        if self.policy.file.incidents is not None:
+            self._watch = IncidentWatch(self.policy.file.incidents, sources=1, policy=self.policy.digest)
+        self.standing = Standing(self.policy)
+        self._core = CustomerPartition(0, 1, self.policy)
+
+    def run(self, batch: InteractionBatch, *, batch_events: int = BATCH_EVENTS) -> None:
+        """Apply interactions, and let time pass to the newest of them after each part."""
+        for at in range(0, len(batch), batch_events):
+            rows = np.arange(at, min(at + batch_events, len(batch)))
+            # the core takes interactions in the order of their offsets
+            part = replace(batch.take(rows), offset=rows)
+            applied = self._core.apply(part)
+            self.counts.add(part, applied)
+            # copied before time passes: advance may forget a customer who has cooled down
+            incidents = self._take()
+            newest_ms = int(np.minimum(part.occurred_ms, part.append_ms).max())
+            self.last_ms = newest_ms if self.last_ms is None else max(self.last_ms, newest_ms)
+            self.tell([*applied.alerts, *incidents, *self._core.advance(self.last_ms)])
+            self.seen(self.counts.accepted)
+
+    def open_clocks(self) -> dict[bytes, list[OpenClock]]:
+        """By customer the clocks that are open where time stands."""
+        return self._core.open_clocks()
+
+    def run_on(self, until_ms: int | None) -> int | None:
+        """Let the clock run to ``until_ms``, None for the last interaction, and return where it stands."""
+        if until_ms is not None:
+            self.last_ms = until_ms if self.last_ms is None else max(until_ms, self.last_ms)
+        if self.last_ms is not None:
+            alerts = self._core.advance(self.last_ms)
+            self.tell([*alerts, *self._take()])
+        return self.last_ms
+
+    @property
+    def tally(self) -> dict[str, int]:
+        """What has been counted of searches and of closings without an opening."""
+        return self._core.tally
+
+    def _take(self) -> list[Alert]:
+        """Take what has changed, and give the incidents that it leads to."""
+        changes = self._core.take_changes()
+        self.standing.take(changes)
+        if self._watch is None or changes.incidents is None:
+            return []
+        self._taken += 1
+        for state in changes.incidents.told:
+            self._watch.merge(0, self._taken, state)
+        self._watch.move_mark(0, changes.incidents.seen_ms)
+        return self._watch.take_alerts()

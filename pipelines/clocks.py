@@ -1,0 +1,223 @@
+"""Clocks: what a customer waits for, when it is due, and what pauses it (design, section 6).
+
+A clock is an item (pipelines/items.py). Nothing here looks at a clock of the wall: what is due is found from the items,
+and fired in the order of its time.
+"""
+
+from pipelines.calendars import after_business_days, after_working_ms, before_working_ms, working_ms_between
+from pipelines.items import (
+    AT,
+    BREACHED,
+    CASE,
+    CLOCK,
+    DEADLINE,
+    DUE,
+    ENDS,
+    FLAGS,
+    LEFT,
+    LEVEL,
+    NEVER,
+    PAUSED,
+    PAUSED_AT,
+    SESSION,
+    TAG,
+    WARN,
+    WARN_FOR,
+    WARNED,
+    new_item,
+    number_of,
+    tag_of,
+)
+from pipelines.rules import (
+    AGAIN,
+    BUSINESS_DAYS,
+    BY_CUSTOMER,
+    BY_SESSION,
+    CALENDAR,
+    CLOCK_BREAK,
+    CLOCK_CLOSE,
+    CLOCK_OPEN,
+    CLOCK_PAUSE,
+    CLOCK_RESET,
+    CLOCK_RESUME,
+    MATCH,
+    OP,
+    PROMISE_MS,
+    REPEAT_MS,
+    STILL,
+    STILLS,
+    TAKES_DEADLINE,
+    TARGET,
+    WARN_MS,
+    Rules,
+    clock_word,
+    rule_word,
+)
+from schemas.arrays import Int64s
+from schemas.compiled import step
+
+
+@step
+def clock_key(item: Int64s, match: int) -> int:
+    """What the opening and the closing of a clock share; 0 when it is not told."""
+    if match == BY_CUSTOMER:
+        return 0
+    if match == BY_SESSION:
+        return item[SESSION] if item[SESSION] != 0 else item[CASE]
+    return item[CASE] if item[CASE] != 0 else item[SESSION]
+
+
+@step
+def open_clock(items: Int64s, count: int, number: int, event: Int64s, rules: Rules) -> int:
+    """Place of the oldest open clock that an interaction speaks of, below 0 for none.
+
+    That of its case or session; else, or when it names none, one that was opened without (for an interaction that
+    names none: any).
+    """
+    match = clock_word(rules, number, MATCH)
+    key = clock_key(event, match)
+    without = -1
+    for at in range(count):
+        item = items[at]
+        if item[TAG] != tag_of(CLOCK, number) or item[ENDS] != 0 or item[AT] > event[AT]:
+            continue
+        own = clock_key(item, match)
+        if key in (0, own):
+            return at
+        if own == 0 and without < 0:
+            without = at
+    return without
+
+
+@step
+def set_due(item: Int64s, due_ms: int, rules: Rules) -> None:
+    """Give a clock its deadline, and the time of its warning."""
+    item[DUE] = due_ms
+    item[WARN] = 0
+    if item[WARN_FOR] > 0 and due_ms < NEVER:
+        calendar = clock_word(rules, number_of(item), CALENDAR)
+        warn_ms = before_working_ms(rules.calendars, calendar, due_ms, item[WARN_FOR])
+        item[WARN] = warn_ms if warn_ms > item[AT] else 0  # a promise that is shorter than the warning
+
+
+@step
+def begin_clock(items: Int64s, count: int, number: int, event: Int64s, r: int, rules: Rules) -> int:
+    """Open a clock with an interaction, by rule r; return the count."""
+    count = new_item(items, count, tag_of(CLOCK, number), event)
+    item = items[count - 1]
+    calendar = clock_word(rules, number, CALENDAR)
+    item[WARN_FOR] = rule_word(rules, r, WARN_MS)
+    due_ms = NEVER
+    if clock_word(rules, number, TAKES_DEADLINE) != 0 and event[DEADLINE] != 0:
+        due_ms = max(event[DEADLINE], event[AT])
+    elif rule_word(rules, r, BUSINESS_DAYS) > 0:
+        due_ms = after_business_days(rules.calendars, calendar, event[AT], rule_word(rules, r, BUSINESS_DAYS))
+    elif rule_word(rules, r, PROMISE_MS) > 0:
+        due_ms = after_working_ms(rules.calendars, calendar, event[AT], rule_word(rules, r, PROMISE_MS))
+    set_due(item, due_ms, rules)
+    return count
+
+
+@step
+def pause_clock(item: Int64s, at_ms: int, rules: Rules) -> None:
+    """Stop a clock; what is left of its working time is left when it goes on."""
+    if item[PAUSED_AT] == 0 and item[ENDS] == 0:
+        item[PAUSED_AT] = at_ms
+        if item[DUE] < NEVER:
+            calendar = clock_word(rules, number_of(item), CALENDAR)
+            item[LEFT] = working_ms_between(rules.calendars, calendar, at_ms, max(at_ms, item[DUE]))
+
+
+@step
+def resume_clock(item: Int64s, at_ms: int, rules: Rules) -> None:
+    """Let a clock go on: its deadline moves."""
+    if item[PAUSED_AT] != 0 and item[ENDS] == 0:
+        item[PAUSED] += at_ms - item[PAUSED_AT]
+        item[PAUSED_AT] = 0
+        if item[DUE] < NEVER and item[FLAGS] & BREACHED == 0:
+            calendar = clock_word(rules, number_of(item), CALENDAR)
+            warned_ms = item[WARN]
+            set_due(item, after_working_ms(rules.calendars, calendar, at_ms, item[LEFT]), rules)
+            if item[FLAGS] & WARNED != 0:
+                item[WARN] = warned_ms  # it has been said
+
+
+@step
+def end_clock(item: Int64s, at_ms: int) -> None:
+    """Close a clock."""
+    if item[PAUSED_AT] != 0:
+        item[PAUSED] += max(0, at_ms - item[PAUSED_AT])
+        item[PAUSED_AT] = 0
+    item[ENDS] = at_ms
+
+
+@step
+def steps_of(number: int, rules: Rules) -> int:
+    """How many ages a clock has at which it is said that the customer still waits."""
+    k = 0
+    while k < STILLS and clock_word(rules, number, STILL + k) > 0:
+        k += 1
+    return k
+
+
+@step
+def still_due(item: Int64s, rules: Rules) -> int:
+    """When it is said next that the customer still waits: the ages one after the other, then the repeats."""
+    number = number_of(item)
+    steps = steps_of(number, rules)
+    if item[LEVEL] < steps:
+        return item[AT] + clock_word(rules, number, STILL + item[LEVEL])
+    if clock_word(rules, number, REPEAT_MS) > 0 and item[FLAGS] & BREACHED != 0:
+        return item[DUE] + (item[LEVEL] - steps + 1) * clock_word(rules, number, REPEAT_MS)
+    return NEVER
+
+
+@step
+def clock_due(item: Int64s, rules: Rules) -> int:
+    """When the clock has something to say next; NEVER for one that is closed or paused."""
+    if item[ENDS] != 0 or item[PAUSED_AT] != 0:
+        return NEVER
+    due_ms = still_due(item, rules)
+    if item[WARN] != 0 and item[FLAGS] & (WARNED | BREACHED) == 0:
+        due_ms = min(due_ms, item[WARN])
+    if item[FLAGS] & BREACHED == 0:
+        due_ms = min(due_ms, item[DUE])
+    return due_ms
+
+
+@step
+def do_clock(items: Int64s, count: int, r: int, event: Int64s, rules: Rules) -> tuple[int, int]:
+    """Carry out what a rule says of a clock; return the count, and how long a closed one had run, below 0 for none."""
+    op, number = rule_word(rules, r, OP), rule_word(rules, r, TARGET)
+    at = open_clock(items, count, number, event, rules)
+    ran_ms = -1
+    if op == CLOCK_OPEN:
+        key = clock_key(event, clock_word(rules, number, MATCH))
+        same = at >= 0 and clock_key(items[at], clock_word(rules, number, MATCH)) == key
+        if same and clock_word(rules, number, AGAIN) == 0:
+            return count, ran_ms
+        if same:
+            end_clock(items[at], event[AT])
+        return begin_clock(items, count, number, event, r, rules), ran_ms
+    if op in (CLOCK_PAUSE, CLOCK_RESUME):
+        for k in range(count):
+            match = clock_word(rules, number, MATCH)
+            if items[k, TAG] == tag_of(CLOCK, number) and clock_key(items[k], match) == clock_key(event, match):
+                if op == CLOCK_PAUSE:
+                    pause_clock(items[k], event[AT], rules)
+                else:
+                    resume_clock(items[k], event[AT], rules)
+        return count, ran_ms
+    if at < 0:
+        if op == CLOCK_BREAK:
+            count = begin_clock(items, count, number, event, r, rules)
+            set_due(items[count - 1], event[AT], rules)
+        return count, ran_ms
+    if op == CLOCK_CLOSE:
+        ran_ms = event[AT] - items[at, AT]
+        end_clock(items[at], event[AT])
+    elif op == CLOCK_BREAK and items[at, FLAGS] & BREACHED == 0:
+        items[at, DUE] = min(items[at, DUE], event[AT])
+    elif op == CLOCK_RESET and event[DEADLINE] != 0 and items[at, FLAGS] & BREACHED == 0:
+        set_due(items[at], max(event[DEADLINE], event[AT]), rules)
+    return count, ran_ms

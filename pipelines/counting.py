@@ -1,0 +1,316 @@
+"""The loop over interactions: heat and bands of each, and for those of whom something is open the fold.
+
+Both kernels stop where there is no room for what an interaction may lead to, or where crossings have to be taken
+first, and are called again for the rest: nothing has changed of the interaction at which they stop.
+"""
+
+from typing import NamedTuple
+
+from pipelines.blocks import (
+    BEFORE,
+    HEAT_LIST,
+    LIVE,
+    MOST_RECENT,
+    NEED_WORDS,
+    RECENT,
+    TOLD_LIST,
+    WANTED,
+    Blocks,
+    Scratch,
+    hold,
+    load_block,
+    words_needed,
+    write_block,
+)
+from pipelines.facts import EVENT_ID, NO_SEGMENT, SEGMENT_CODE
+from pipelines.folding import fold_customer, insert_event, next_look, settle_base
+from pipelines.items import AT, NEVER, NEXT_MS, POINTS, SEEN, SEEN_MS, TAG, USED, held_at, number_of, work_at
+from pipelines.matching import Arrivals, is_folded, make_event, matched, points_of
+from pipelines.rules import HORIZON_MS, OP, SIGNAL, TARGET, Rules, first_rule, rule_word, section
+from pipelines.scoring import (
+    BLOCK,
+    EPISODE_AT,
+    HEAT,
+    INTERACTIONS,
+    NEWEST_MS,
+    SEGMENT,
+    SEGMENT_MS,
+    UPDATED,
+    Crossings,
+    Rows,
+    Senses,
+    add_heat,
+    bands_of,
+    bring_to,
+    cool,
+    is_forgotten,
+    rise,
+    signals_of,
+)
+from pipelines.telling import CROSSED, Notes, tell
+from pipelines.timers import may_push, pop_timer, push_timer
+from schemas.arrays import Bytes, Int64s
+from schemas.bits import as_float
+from schemas.compiled import compiled, step
+
+DUPLICATES, FOLDED = 0, 1
+SENT_TWICE = -2  # the kind of what has been counted before
+
+
+class Work(NamedTuple):
+    """What a kernel works with, besides policy, rows and interactions.
+
+    timers: pipelines/timers.py. out: uint8[b], and moved: int64[t, 3], for texts that are moved.
+    counted: int64[2], how many interactions were sent twice, and how many have been folded; added to.
+    """
+
+    blocks: Blocks
+    timers: Int64s
+    scratch: Scratch
+    out: Bytes
+    moved: Int64s
+    crossed: Crossings
+    notes: Notes
+    counted: Int64s
+
+
+@step
+def same_entry(first: Int64s, second: Int64s) -> bool:
+    """Whether two HEAT items say the same."""
+    return first[TAG] == second[TAG] and first[AT] == second[AT] and first[POINTS] == second[POINTS]
+
+
+@step
+def change_heat(row: int, event: int, k: int, senses: Senses, rows: Rows, arena: Int64s, held: int, work: Work) -> int:
+    """Bring the heat of a row from what the last fold had added to what this one adds; return the crossings.
+
+    held: place in ``arena`` of what open cases hold now. Entries that both have in common, at the beginning and the
+    end, are left alone.
+    """
+    counts, crossed = work.scratch.count, work.crossed
+    old, new = work.scratch.lists[BEFORE], work.scratch.lists[HEAT_LIST]
+    before, after = counts[BEFORE], counts[HEAT_LIST]
+    first = 0
+    while first < min(before, after) and same_entry(old[first], new[first]):
+        first += 1
+    while before > first and after > first and same_entry(old[before - 1], new[after - 1]):
+        before -= 1
+        after -= 1
+    for n in range(first, before):
+        from_ms = min(old[n, AT], rows.words[row, UPDATED])
+        add_heat(row, number_of(old[n]), -as_float(old[n, POINTS]), from_ms, senses, rows)
+    for n in range(first, after):
+        if new[n, AT] > rows.words[row, UPDATED]:
+            k = cool(row, new[n, AT], k, senses, rows, arena, held, crossed)
+            bring_to(row, new[n, AT], senses, rows)
+        add_heat(row, number_of(new[n]), as_float(new[n, POINTS]), new[n, AT], senses, rows)
+    k = rise(row, event, k, senses, rows, arena, held, crossed)
+    return cool(row, rows.words[row, UPDATED], k, senses, rows, arena, held, crossed)
+
+
+@step
+def put_back(
+    row: int, event: int, now_ms: int, seen_ms: int, k: int, senses: Senses, rules: Rules, rows: Rows, work: Work
+) -> int:
+    """Let what has been folded count: heat, bands, alerts, and the block; return the crossings."""
+    signals, blocks, scratch = signals_of(senses), work.blocks, work.scratch
+    block, held, counts, lists = rows.words[row, BLOCK], work_at(signals), scratch.count, scratch.lists
+    hold(scratch, signals, blocks.arena, held)
+    k = change_heat(row, event, k, senses, rows, blocks.arena, held, work)
+    work.notes.used[CROSSED] = k
+    counts[TOLD_LIST] = tell(
+        row, event, now_ms, blocks.arena, held, rows, lists[LIVE], counts[LIVE], lists[WANTED], counts[WANTED],
+        lists[TOLD_LIST], counts[TOLD_LIST], scratch.text, work.notes,
+    )  # fmt: skip
+    limit_ms = now_ms - section(rules, HORIZON_MS)
+    if (
+        event < 0
+        or counts[RECENT] > MOST_RECENT
+        or (counts[RECENT] > 1 and lists[RECENT, counts[RECENT] // 2, AT] < limit_ms)
+    ):
+        settle_base(now_ms, rules, scratch)
+    before_ms = blocks.arena[block + NEXT_MS] if block != 0 else NEVER
+    block = write_block(block, signals, seen_ms, next_look(rules, scratch), blocks, scratch, work.out, work.moved)
+    rows.words[row, BLOCK] = block
+    rows.dirty[row] = 1
+    if block != 0:
+        next_ms = blocks.arena[block + NEXT_MS]
+        if next_ms < NEVER and (before_ms != next_ms or before_ms <= now_ms):
+            push_timer(work.timers, next_ms, row)
+    return k
+
+
+@step
+def has_words(signals: int, blocks: Blocks, scratch: Scratch) -> bool:
+    """Whether the arena has room for the block that the scratch becomes."""
+    words = 2 * words_needed(signals, scratch) + 128
+    if blocks.free[USED] + words > blocks.arena.shape[0]:
+        scratch.count[NEED_WORDS] = max(scratch.count[NEED_WORDS], words)
+        return False
+    return True
+
+
+@step
+def pass_time(row: int, to_ms: int, k: int, senses: Senses, rules: Rules, rows: Rows, work: Work) -> tuple[bool, int]:
+    """Let happen, one after the other, what is due of a row before ``to_ms``; whether there was room, and crossings."""
+    signals, arena, scratch = signals_of(senses), work.blocks.arena, work.scratch
+    while True:
+        block = rows.words[row, BLOCK]
+        if block == 0 or arena[block + NEXT_MS] >= to_ms:
+            return True, k
+        due_ms = arena[block + NEXT_MS]
+        if k + 4 * bands_of(senses) > work.crossed.word.shape[0] or not may_push(work.timers):
+            return False, k
+        if not load_block(block, signals, arena, scratch):
+            return False, k
+        if not fold_customer(scratch.count[RECENT], due_ms, rules, scratch, work.notes):
+            return False, k
+        if not has_words(signals, work.blocks, scratch):
+            return False, k
+        seen_ms = max(arena[block + SEEN_MS], due_ms)
+        if scratch.count[HEAT_LIST] > scratch.count[BEFORE]:
+            k = cool(row, due_ms, k, senses, rows, arena, held_at(block), work.crossed)
+        k = put_back(row, -1, due_ms, seen_ms, k, senses, rules, rows, work)
+
+
+@step
+def is_repeated(row: int, event_id: int, senses: Senses, rows: Rows) -> bool:
+    """Whether the interaction is one of the last that were counted."""
+    if event_id == 0 or rows.words[row, INTERACTIONS] == 0:
+        return False
+    first = HEAT + signals_of(senses)
+    found = False
+    for j in range(rows.remembered):
+        found = found or rows.words[row, first + j] == event_id
+    return found
+
+
+@step
+def forget(row: int, rows: Rows) -> None:
+    """Let a row be that of a new customer."""
+    e = rows.words[row, EPISODE_AT]
+    for j in range(INTERACTIONS, rows.words.shape[1]):
+        if j != EPISODE_AT:
+            rows.words[row, j] = 0
+    if e > 0:
+        rows.episodes[e, 0] = 0
+
+
+@step
+def fold_event(
+    i: int, mask: int, advanced_ms: int, senses: Senses, rules: Rules, rows: Rows, arrivals: Arrivals, work: Work
+) -> tuple[bool, int, int]:
+    """Fold an interaction with what is open of its customer, in the scratch.
+
+    Returns whether there was room, up to when time has passed for the customer, and what has been seen of it.
+    """
+    signals, scratch, arena = signals_of(senses), work.scratch, work.blocks.arena
+    block = rows.words[arrivals.row[i], BLOCK]
+    if not load_block(block, signals, arena, scratch):
+        return False, 0, 0
+    event = make_event(i, mask, arrivals, rules, scratch)
+    seen_ms = event[SEEN] if block == 0 else max(event[SEEN], arena[block + SEEN_MS])
+    now_ms = max(seen_ms, advanced_ms)
+    known = scratch.count[RECENT]
+    last = insert_event(scratch, event)
+    ready = fold_customer(known if last else -1, now_ms, rules, scratch, work.notes)
+    ready = ready and has_words(signals, work.blocks, scratch)
+    return ready, now_ms, seen_ms
+
+
+def count_interactions(
+    first: int, arrivals: Arrivals, advanced_ms: int, senses: Senses, rules: Rules, rows: Rows, work: Work
+) -> tuple[int, int]:
+    """Add interactions ``first`` ... n - 1 to their customers' rows, in offset order.
+
+    advanced_ms: up to when time has passed. rows and work are updated in place; what was sent twice gets the kind
+    SENT_TWICE.
+
+    Returns how many interactions are done, less than n when the crossings have to be taken first or room is needed,
+    and how many crossings there are.
+    """
+    signals, crossed, arena = signals_of(senses), work.crossed, work.blocks.arena
+    words, k = rows.words, 0
+    for i in range(first, arrivals.row.shape[0]):
+        if k + 4 * bands_of(senses) > crossed.word.shape[0] or not may_push(work.timers):
+            return i, k
+        r, kind, at_ms, event_id = (
+            arrivals.row[i],
+            arrivals.kind[i],
+            arrivals.time[i, 0],
+            arrivals.facts.word[i, EVENT_ID],
+        )
+        if is_repeated(r, event_id, senses, rows):
+            work.counted[DUPLICATES] += 1
+            arrivals.kind[i] = SENT_TWICE
+            continue
+        if words[r, INTERACTIONS] == 0:
+            words[r, UPDATED], words[r, NEWEST_MS] = at_ms, at_ms
+        seen_ms = min(at_ms, arrivals.time[i, 1])
+        if words[r, BLOCK] != 0 and seen_ms > arena[words[r, BLOCK] + NEXT_MS]:
+            ready, k = pass_time(r, seen_ms, k, senses, rules, rows, work)
+            if not ready or k + 4 * bands_of(senses) > crossed.word.shape[0]:
+                return i, k
+        if at_ms - words[r, NEWEST_MS] > senses.quiet_ms and words[r, BLOCK] == 0:
+            k = cool(r, at_ms, k, senses, rows, arena, held_at(0), crossed)
+            if k > 0:
+                return i, k  # what has been crossed may be this row's alert: it has to be known first
+            if is_forgotten(r, at_ms, senses, rows):
+                forget(r, rows)
+        mask = matched(i, kind, arrivals.facts, rules) if kind >= 0 else 0
+        folded, now_ms = mask != 0 and is_folded(i, kind, mask, arrivals, rules), 0
+        if folded:
+            ready, now_ms, seen_ms = fold_event(i, mask, advanced_ms, senses, rules, rows, arrivals, work)
+            if not ready:
+                return i, k
+        held = held_at(words[r, BLOCK])
+        if at_ms > words[r, UPDATED]:
+            k = cool(r, at_ms, k, senses, rows, arena, held, crossed)
+            bring_to(r, at_ms, senses, rows)
+        words[r, NEWEST_MS] = max(words[r, NEWEST_MS], at_ms)
+        if rows.remembered > 0:
+            words[r, HEAT + signals + words[r, INTERACTIONS] % rows.remembered] = event_id
+        words[r, INTERACTIONS] += 1
+        rows.dirty[r] = 1
+        segment = arrivals.facts.code[i, SEGMENT_CODE]
+        changed = False
+        if segment != NO_SEGMENT and at_ms >= words[r, SEGMENT_MS]:
+            changed = segment != words[r, SEGMENT]
+            words[r, SEGMENT], words[r, SEGMENT_MS] = segment, at_ms
+        if folded:
+            work.counted[FOLDED] += 1
+            k = put_back(r, i, now_ms, seen_ms, k, senses, rules, rows, work)
+            continue
+        begin = first_rule(rules, kind) if mask != 0 else 0
+        while mask != 0:
+            if mask & 1 and rule_word(rules, begin, OP) == SIGNAL:
+                points = points_of(i, begin, arrivals.time[i, 2], arrivals.facts, rules)
+                if points > 0.0:
+                    add_heat(r, rule_word(rules, begin, TARGET), points, at_ms, senses, rows)
+                    changed = True
+            mask >>= 1
+            begin += 1
+        if changed:
+            k = rise(r, i, k, senses, rows, arena, held, crossed)
+            k = cool(r, words[r, UPDATED], k, senses, rows, arena, held, crossed)
+    return arrivals.row.shape[0], k
+
+
+count_interactions_compiled = compiled(count_interactions)
+
+
+def fire_timers(to_ms: int, senses: Senses, rules: Rules, rows: Rows, work: Work) -> tuple[bool, int]:
+    """Let happen what is due up to ``to_ms``, included; whether all is done, and how many crossings there are."""
+    k, timers, arena = 0, work.timers, work.blocks.arena
+    while timers[0, 0] > 0 and timers[1, 0] <= to_ms:
+        due_ms, row = timers[1, 0], timers[1, 1]
+        block = rows.words[row, BLOCK]
+        if block != 0 and arena[block + NEXT_MS] == due_ms:  # else the row waits for something else now
+            ready, k = pass_time(row, due_ms + 1, k, senses, rules, rows, work)
+            if not ready:
+                return False, k
+        pop_timer(timers)  # what has been pushed meanwhile comes later, so the first one is still this
+    return True, k
+
+
+fire_timers_compiled = compiled(fire_timers)

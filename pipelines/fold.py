@@ -1,0 +1,250 @@
+"""What an interaction does to what is open of a customer, and what time does: one step of the fold.
+
+The state of a customer is the fold of its interactions in the order of their event time, and of the clocks that ran
+out between them. Whoever keeps the interactions of the last minutes can make it again when a late one comes, so the
+order of arrival does not count (pipelines/folding.py does).
+"""
+
+from pipelines.cases import add_points, close_case, do_case, note_channel
+from pipelines.clocks import (
+    clock_due,
+    do_clock,
+    steps_of,
+)
+from pipelines.contacts import make_contact, note_tried
+from pipelines.items import (
+    ASSUMED,
+    AT,
+    BREACHED,
+    CASE,
+    CASE_ITEM,
+    CLOCK,
+    DUE,
+    ENDS,
+    FAILED,
+    FIRED,
+    FLAGS,
+    LAST,
+    LEVEL,
+    MASK,
+    MENTION_ITEM,
+    NEVER,
+    NUMBER1,
+    NUMBER2,
+    ORPHANS,
+    REPEAT,
+    SEARCH_ITEM,
+    SESSION,
+    SHOWN,
+    SILENT_AT,
+    TAG,
+    UNDECIDED,
+    WARN,
+    WARNED,
+    drop_item,
+    find_item,
+    kind_of,
+    new_item,
+    number_of,
+    tag_of,
+)
+from pipelines.rules import (
+    ASSUMED_MS,
+    CASE_ANSWERED,
+    CASE_OPEN,
+    CASE_RESOLVE,
+    CLOCK_CLOSE,
+    CLOCK_OPEN,
+    CLOCK_RESUME,
+    CONTACT,
+    DEFLECT,
+    DEFLECTED,
+    ESTIMATE,
+    FAILED_MS,
+    MENTION,
+    MENTION_ANSWER,
+    OP,
+    REACH_LEAST,
+    SEARCH,
+    SIGNAL,
+    STREAK_END,
+    TARGET,
+    TRIED,
+    WITHIN_MS,
+    Rules,
+    clock_points,
+    clock_signal,
+    derived_weight,
+    first_rule,
+    is_relief,
+    rule_word,
+    section,
+)
+from pipelines.signals import do_signal, find_streak
+from schemas.arrays import Int64s
+from schemas.bits import as_float, as_word
+from schemas.compiled import step
+
+
+@step
+def item_due(item: Int64s, rules: Rules) -> int:
+    """When time alone changes an item next."""
+    kind = kind_of(item)
+    if kind == CLOCK:
+        return clock_due(item, rules)
+    if kind == CASE_ITEM and item[SILENT_AT] != 0 and item[ENDS] == 0:
+        return item[SILENT_AT]
+    if kind == REPEAT and item[ENDS] == 0:
+        return item[LAST] + section(rules, WITHIN_MS)
+    if kind == SEARCH_ITEM:
+        return item[LAST] + section(rules, ASSUMED_MS)
+    return NEVER
+
+
+@step
+def next_due(items: Int64s, count: int, rules: Rules) -> tuple[int, int]:
+    """When time alone changes something next, and which item; of several the one that is first."""
+    due_ms, which = NEVER, -1
+    for at in range(count):
+        own_ms = item_due(items[at], rules)
+        if own_ms < due_ms:
+            due_ms, which = own_ms, at
+    return due_ms, which
+
+
+@step
+def fire(items: Int64s, count: int, at: int, due_ms: int, rules: Rules, heats: Int64s, tally: Int64s) -> int:
+    """Let happen what is due of an item; return the count."""
+    item = items[at]
+    tally[FIRED] = due_ms
+    kind = kind_of(item)
+    if kind == CASE_ITEM:
+        return close_case(items, count, at, due_ms, heats, tally)
+    if kind == REPEAT:
+        item[ENDS] = due_ms
+        return count
+    if kind == SEARCH_ITEM:
+        tally[ASSUMED] += 1
+        return drop_item(items, count, at)
+    number = number_of(item)
+    if item[WARN] == due_ms and item[FLAGS] & (WARNED | BREACHED) == 0:
+        item[FLAGS] |= WARNED
+        return count
+    case = item[CASE]
+    if item[DUE] == due_ms and item[FLAGS] & BREACHED == 0:
+        item[FLAGS] |= BREACHED
+        for k in range(4):
+            s = clock_signal(rules, number, k)
+            if s >= 0:
+                points = clock_points(rules, number, k, False)
+                count = add_points(items, count, heats, tally, s, points, due_ms, case, is_relief(rules, s))
+        return count
+    item[LEVEL] += 1
+    if item[LEVEL] > steps_of(number, rules):
+        for k in range(4):
+            s = clock_signal(rules, number, k)
+            if s >= 0:
+                points = clock_points(rules, number, k, True)
+                count = add_points(items, count, heats, tally, s, points, due_ms, case, is_relief(rules, s))
+    return count
+
+
+@step
+def settle(items: Int64s, count: int, before_ms: int, rules: Rules, heats: Int64s, tally: Int64s) -> int:
+    """Let happen everything that is due before a time, in its order; return the count."""
+    while True:
+        due_ms, which = next_due(items, count, rules)
+        if due_ms >= before_ms:
+            return count
+        count = fire(items, count, which, due_ms, rules, heats, tally)
+
+
+@step
+def do_other(
+    items: Int64s, count: int, op: int, target: int, event: Int64s, rules: Rules, heats: Int64s, tally: Int64s
+) -> int:
+    """Carry out what a rule says of searches, estimates, rows of failures and mentions; return the count."""
+    if op in (SEARCH, DEFLECT):
+        at = find_item(items, count, tag_of(SEARCH_ITEM, 0), CASE, 0)
+        for k in range(count):
+            at = k if items[k, TAG] == tag_of(SEARCH_ITEM, 0) else at
+        if op == SEARCH:
+            if at < 0:
+                count = new_item(items, count, tag_of(SEARCH_ITEM, 0), event)
+                at = count - 1
+            items[at, LAST] = event[AT]
+            items[at, LEVEL] += 1
+        elif at >= 0 and event[AT] - items[at, LAST] <= section(rules, FAILED_MS):
+            count = drop_item(items, count, at)
+            tally[FAILED] += 1
+            s = section(rules, DEFLECTED)
+            if s >= 0:
+                count = add_points(
+                    items, count, heats, tally, s, derived_weight(rules, 2), event[AT], event[CASE], False
+                )
+        elif at >= 0:
+            count = drop_item(items, count, at)
+            tally[UNDECIDED] += 1
+    elif op == STREAK_END:
+        at = find_streak(items, count, target, event)
+        if at >= 0:
+            items[at, LEVEL] = 0
+    elif op == ESTIMATE:
+        at = find_item(items, count, tag_of(SHOWN, target), SESSION, event[SESSION])
+        if at < 0:
+            count = new_item(items, count, tag_of(SHOWN, target), event)
+            at = count - 1
+            items[at, NUMBER1] = 0
+        items[at, LAST] = event[AT]
+        shown = as_float(event[NUMBER2])
+        if shown > as_float(items[at, NUMBER1]):  # not so for NaN
+            items[at, NUMBER1] = as_word(shown)
+    elif op == MENTION_ANSWER:
+        for k in range(count):
+            if items[k, TAG] == tag_of(MENTION_ITEM, 0) and items[k, ENDS] == 0 and items[k, AT] <= event[AT]:
+                items[k, ENDS] = event[AT]
+                break
+    elif op == MENTION and as_float(event[NUMBER1]) >= section(rules, REACH_LEAST):
+        for k in range(count - 1, -1, -1):
+            if items[k, TAG] == tag_of(CASE_ITEM, 0) and items[k, ENDS] == 0:
+                count = new_item(items, count, tag_of(MENTION_ITEM, 0), event)
+                items[count - 1, CASE] = items[k, CASE]
+                break
+    return count
+
+
+@step
+def apply_event(items: Int64s, count: int, event: Int64s, rules: Rules, heats: Int64s, tally: Int64s) -> int:
+    """Carry out the rules that an interaction fulfils, in their order; return the count of items."""
+    first, end = first_rule(rules, number_of(event)), first_rule(rules, number_of(event) + 1)
+    c = find_item(items, count, tag_of(CASE_ITEM, 0), CASE, event[CASE]) if event[CASE] != 0 else -1
+    in_case = c >= 0 and items[c, ENDS] == 0
+    ran_ms, case_age_ms, stored, closes = -1, -1, 0, False
+    for r in range(first, end):
+        if (event[MASK] >> (r - first)) & 1 == 0:
+            continue
+        op = rule_word(rules, r, OP)
+        if op == SIGNAL:
+            count, stored = do_signal(items, count, r, event, stored, ran_ms, case_age_ms, rules, heats, tally)
+        elif op == CASE_RESOLVE:
+            c = find_item(items, count, tag_of(CASE_ITEM, 0), CASE, event[CASE]) if event[CASE] != 0 else -1
+            if c >= 0 and items[c, ENDS] == 0 and items[c, AT] <= event[AT]:
+                case_age_ms = event[AT] - items[c, AT]
+                count = close_case(items, count, c, event[AT], heats, tally)
+        elif op <= CASE_ANSWERED:
+            if op == CASE_OPEN and in_case:
+                count = note_channel(items, count, c, event, rules, heats, tally)
+            count = do_case(items, count, op, event, rules, heats, tally)
+        elif op == CONTACT:
+            count = make_contact(items, count, event, in_case, rules, heats, tally)
+        elif op == TRIED:
+            note_tried(items, count, event)
+        elif CLOCK_RESUME <= op <= CLOCK_OPEN:
+            count, ran = do_clock(items, count, r, event, rules)
+            ran_ms = max(ran_ms, ran)
+            closes = closes or op == CLOCK_CLOSE
+        else:
+            count = do_other(items, count, op, rule_word(rules, r, TARGET), event, rules, heats, tally)
+    if closes and ran_ms < 0:
+        tally[ORPHANS] += 1
+    return count

@@ -1,0 +1,50 @@
+"""Which interactions count for which incident rule, and where."""
+
+import numpy as np
+
+from pipelines.incident_kernel import ATTEMPT, FAILURE
+from pipelines.incident_model import Incidents
+from pipelines.index import TextIndex
+from pipelines.interactions import InteractionBatch, Texts
+from schemas.arrays import Bytes, Int16s
+
+NO_RULE = -1
+
+
+class IncidentKinds:
+    """The kinds that the rules speak of, numbered."""
+
+    def __init__(self, incidents: Incidents) -> None:
+        roles = {
+            kind: (number, role)
+            for number, rule in enumerate(incidents.rules.values())
+            for role, kinds in ((ATTEMPT, rule.attempts), (FAILURE, rule.failures))
+            for kind in kinds
+        }
+        self._index = TextIndex(roles)
+        # the last entry is that of kinds which are not there: number -1
+        self._rule = np.array([*(rule for rule, _ in roles.values()), NO_RULE], np.int16)
+        self._role = np.array([*(role for _, role in roles.values()), 0], np.uint8)
+        self._by_subject = np.array([rule.by == "subject" for rule in incidents.rules.values()], np.bool_)
+
+    def rules(self, batch: InteractionBatch) -> tuple[Int16s, Bytes]:
+        """Number of the rule and role of each interaction, int16[n] and uint8[n]; NO_RULE for none."""
+        kind = self._index.find(batch.data, batch.kind.start, batch.kind.length)
+        return self._rule[kind], self._role[kind]
+
+    def places(self, batch: InteractionBatch, rule: Int16s) -> Texts:
+        """Touchpoint or subject of each interaction, as its rule says; an empty text where none is told."""
+        if not self._by_subject.any():
+            return batch.touchpoint
+        subject = _subjects(batch)
+        by_subject = self._by_subject[rule] & (rule >= 0)
+        return Texts(
+            np.where(by_subject, subject.start, batch.touchpoint.start),
+            np.where(by_subject, subject.length, batch.touchpoint.length),
+        )
+
+
+def _subjects(batch: InteractionBatch) -> Texts:
+    """Subjects, where batches have them: they are among the details that a policy asks for."""
+    subject: Texts | None = getattr(getattr(batch, "details", None), "subject", None)
+    return subject or Texts(np.zeros(len(batch), np.int64), np.zeros(len(batch), np.int32))

@@ -1,0 +1,38 @@
+"""Both stages of incidents in one process, without Kafka: for a backtest, and for tests."""
+
+from pipelines.alerts import Alert
+from pipelines.incident_model import Incidents
+from pipelines.incident_source import IncidentSource
+from pipelines.incidents import IncidentWatch
+from pipelines.index import TextIndex
+from pipelines.interactions import InteractionBatch
+from schemas.arrays import Int32s
+
+
+class IncidentReplay:
+    """One source partition, watched. customers: the index that gives the numbers of ``apply``."""
+
+    def __init__(self, incidents: Incidents, customers: TextIndex, policy: str = "") -> None:
+        self.source = IncidentSource(incidents, customers)
+        self.watch = IncidentWatch(incidents, sources=1, policy=policy)
+        self._told = 0
+
+    def apply(self, batch: InteractionBatch, customer: Int32s) -> list[Alert]:
+        """Count a batch, customer: int32[n]; the alerts of all slots that it brings to an end."""
+        self.source.add(batch, customer)
+        return self._judged()
+
+    def advance(self, to_ms: int) -> list[Alert]:
+        """Let time pass: nothing that was appended before ``to_ms`` is still to come."""
+        self.source.advance(to_ms)
+        return self._judged()
+
+    def _judged(self) -> list[Alert]:
+        if not self.source.changed:
+            return []
+        self._told += 1
+        changes = self.source.take_changes()
+        for state in changes.told:
+            self.watch.merge(0, self._told, state)
+        self.watch.move_mark(0, changes.seen_ms)
+        return self.watch.take_alerts()

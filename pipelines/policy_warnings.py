@@ -1,0 +1,124 @@
+"""What a policy says that can be read, and probably is not what was meant."""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+from pipelines.calendar_model import Calendar
+from pipelines.clock_model import Clock, Promise
+from pipelines.durations import duration_text
+from pipelines.policy_kinds import effects, promise_text
+from pipelines.policy_model import PolicyFile
+from pipelines.signal_model import Signal
+
+VOCABULARY = (
+    "wait.started", "wait.ended", "wait.measured",
+    "contact.opened", "contact.customer_replied", "contact.replied", "contact.transferred",
+    "contact.repeated_explanation",
+    "case.pending", "case.on_hold", "case.resumed", "case.resolved", "case.reopened", "case.closed",
+    "callback.promised", "callback.done", "callback.missed",
+    "form.started", "form.failed", "form.submitted", "form.abandoned", "promo.rejected",
+    "checkout.cost_estimated", "checkout.cost_revealed", "checkout.abandoned", "order.placed",
+    "order.promised", "order.delivered", "order.wrong", "order.delayed",
+    "return.requested", "return.fee_charged", "refund.issued",
+    "search.no_result", "article.viewed",
+    "social.mentioned", "social.replied",
+    "feedback.given",
+    "onboarding.step_failed", "onboarding.completed",
+    "recovery.promised", "recovery.done",
+    "alert.acknowledged", "alert.assigned", "alert.dismissed",
+    "identity.linked", "customer.preferences",
+)  # fmt: skip
+"""The kinds of interactions that have a meaning for all; a policy may name others."""
+
+SHORTEST_HALF_LIFE_MS = 10_000
+"""Below, heat is gone before anybody can see it."""
+
+_DAY_MS, _MINUTE_MS = 86_400_000, 60_000
+
+
+def policy_warnings(file: PolicyFile) -> list[str]:
+    """What cannot be right, a line each: the key, and why."""
+    return [*_of_clocks(file), *_of_signals(file), *_of_kinds(file)]
+
+
+def _of_clocks(file: PolicyFile) -> Iterator[str]:
+    for name, clock in file.clocks.items():
+        calendar = file.calendars.get(clock.calendar)
+        for key, promise, warn in _promises(name, clock):
+            if warn is not None and warn >= _longest_ms(promise, calendar):
+                told = f"{duration_text(warn)} before a promise of {promise_text(promise)}"
+                yield f"{key}: {told} is not after the opening, so nothing is said"
+        longest = max((_longest_ms(promise, calendar) for _, promise, _ in _promises(name, clock)), default=None)
+        late = [age for age in clock.still_waiting if longest is not None and age > longest]
+        if late and calendar is None:
+            told = ", ".join(duration_text(age) for age in late)
+            yield f"clocks.{name}.still_waiting: {told} is beyond the promise, when the breach has been told already"
+
+
+def _promises(name: str, clock: Clock) -> Iterator[tuple[str, Promise, int | None]]:
+    """What is promised to whom and when it is warned: the clock's own, and those of its openings."""
+    if clock.promise is not None:
+        yield f"clocks.{name}.warn", clock.promise, clock.warn
+    for n, opening in enumerate(clock.opens):
+        if opening.promise is not None:
+            yield f"clocks.{name}.opens.{n}.warn", Promise(ms=opening.promise), opening.warn or clock.warn
+        elif opening.warn is not None and clock.promise is not None:
+            yield f"clocks.{name}.opens.{n}.warn", clock.promise, opening.warn
+
+
+def _longest_ms(promise: Promise, calendar: Calendar | None) -> int:
+    """Working time that a promise has at most: business days are as long as the longest of the week."""
+    if calendar is None:
+        return promise.ms + promise.business_days * _DAY_MS
+    longest = max(sum(end - begin for begin, end in day) for day in calendar.week)
+    return promise.ms + promise.business_days * longest * _MINUTE_MS
+
+
+def _of_signals(file: PolicyFile) -> Iterator[str]:
+    friction = {name: signal.half_life for name, signal in file.signals.items() if not signal.relief}
+    slowest = max(friction, key=friction.__getitem__, default=None)
+    for name, signal in file.signals.items():
+        if signal.half_life < SHORTEST_HALF_LIFE_MS:
+            yield f"signals.{name}.half_life: {duration_text(signal.half_life)} is gone before anybody sees it"
+        if signal.relief and slowest is not None and signal.half_life < friction[slowest]:
+            own, theirs = duration_text(signal.half_life), duration_text(friction[slowest])
+            yield (
+                f"signals.{name}.half_life: {own} is shorter than the {theirs} of {slowest}: "
+                "the friction comes back when the relief is gone"
+            )
+        if not _is_fed(signal, file):
+            yield f"signals.{name}: nothing feeds it{_why_not_fed(signal)}"
+
+
+def _is_fed(signal: Signal, file: PolicyFile) -> bool:
+    by_kind = any(fed.kind in VOCABULARY for fed in signal.kinds)
+    by_clock = any(file.clocks[c].promise is not None or file.clocks[c].breaks for c in signal.breaches)
+    source = {
+        "repeated": file.contacts is not None,
+        "switched": file.cases is not None or file.contacts is not None,
+        "deflected": file.deflection is not None,
+        None: False,
+    }
+    return by_kind or by_clock or source[signal.derived]
+
+
+def _why_not_fed(signal: Signal) -> str:
+    because = [f"the vocabulary has no {fed.kind}{_nearest(fed.kind)}" for fed in signal.kinds]
+    because += [f"clock {clock} has no promise" for clock in signal.breaches]
+    if signal.derived is not None:
+        section = {"repeated": "contacts", "switched": "cases or contacts", "deflected": "deflection"}[signal.derived]
+        because.append(f"{signal.derived} needs {section}")
+    return f": {', '.join(because)}"
+
+
+def _of_kinds(file: PolicyFile) -> Iterator[str]:
+    """Kinds that the vocabulary does not know; those of signals that nothing feeds have been told."""
+    unfed = {f"signals.{name}.kinds" for name, signal in file.signals.items() if not _is_fed(signal, file)}
+    unknown = {(e.key, e.kind): None for e in effects(file) if e.kind not in VOCABULARY and e.key not in unfed}
+    for key, kind in unknown:
+        yield f"{key}: the vocabulary has no {kind}{_nearest(kind)}"
+
+
+def _nearest(kind: str) -> str:
+    near = get_close_matches(kind, VOCABULARY, n=1, cutoff=0.8)
+    return f" (did you mean {near[0]}?)" if near else ""

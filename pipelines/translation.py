@@ -1,0 +1,158 @@
+"""State that was written under another policy: heats, segments and clocks are taken over by name.
+
+What may still be put right is for good then: an interaction that comes late is not folded with those before the change.
+Clocks and signals that the new policy does not know are dropped, and what was told of such a clock stays as it is.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from pipelines.blocks import BASE, BEFORE, LIVE, RECENT, TOLD_LIST, Blocks
+from pipelines.items import (
+    CLOCK,
+    HEAD,
+    HELD,
+    KEY,
+    NEVER,
+    NEXT_MS,
+    REPEAT_CONTACT,
+    SHOWN,
+    SOCIAL_RISK,
+    STREAK,
+    TAG,
+    TEXT_BYTES,
+    WIDE,
+    size_class,
+    take_block,
+)
+from pipelines.partition import CustomerPartition
+from pipelines.policy import Policy, parse_policy
+from pipelines.scoring import BLOCK, HEAT, SEGMENT
+from pipelines.state import CustomerRows
+from pipelines.timers import push_timer, with_room
+from schemas.arrays import Bytes, Int32s, Int64s
+from schemas.growing import grown
+
+_LISTS = (BASE, RECENT, BEFORE, TOLD_LIST, LIVE)
+
+
+class Translation:
+    """Takes rows that were written under other policies, whose texts are known by their form."""
+
+    def __init__(self, core: CustomerPartition, policies: Mapping[int, str]) -> None:
+        self._core = core
+        self._policies = policies
+
+    def take(self, form: int, numbers: Int64s, data: Bytes, start: Int64s, length: Int32s) -> None:
+        """Take stored rows, int64[k], each number once.
+
+        Raises:
+            ValueError: the policy of the form is not known, or a row is broken.
+        """
+        if form not in self._policies:
+            raise ValueError(f"a stored row was written under the policy {form:08x}, whose text is not kept")
+        before = parse_policy(self._policies[form], f"the policy {form:08x}")
+        theirs = CustomerRows(before.signal_names, len(before.band_names), before.remembered)
+        names = TextNames(numbers.shape[0])
+        own = theirs.customers.add(names.data, names.start, names.length).astype(np.int64)
+        theirs.make_room()
+        theirs.put_whole(own, data, start, length)
+        self._rows(numbers, own, theirs, before)
+
+    def _rows(self, numbers: Int64s, own: Int64s, theirs: CustomerRows, before: Policy) -> None:
+        rows, policy = self._core.rows, self._core.policy
+        ours, words = rows.kernel.words, theirs.kernel.words
+        rows.forget_parts(numbers)
+        ours[numbers] = 0
+        ours[numbers, :HEAT] = words[own, :HEAT]
+        ours[numbers, BLOCK] = 0
+        signal = _moved(before.signal_names, policy.signal_names)
+        for was, now in enumerate(signal):
+            if now >= 0:
+                ours[numbers, HEAT + now] = words[own, HEAT + was]
+        segment = np.maximum(_moved(before.segment_names, policy.segment_names), 0)
+        ours[numbers, SEGMENT] = segment[words[own, SEGMENT]]
+        kept = min(rows.remembered, theirs.remembered)
+        first, second = HEAT + len(policy.signals), HEAT + len(before.signals)
+        ours[numbers, first : first + kept] = words[own, second : second + kept]
+        rows.band[numbers] = np.minimum(theirs.band[own], len(policy.band_names) - 1)
+        for number, row in zip(numbers.tolist(), own.tolist(), strict=True):
+            episode = theirs.episode(row)
+            ours[number, 3] = 0
+            if episode.opened_ms:
+                rows.set_episode(number, episode)
+            block = int(words[row, BLOCK])
+            if block:
+                self._block(number, theirs.blocks.arena, block, before, signal)
+
+    def _block(self, number: int, arena: Int64s, block: int, before: Policy, signal: Int64s) -> None:
+        """Take over what is open: live is base now."""
+        rows, policy = self._core.rows, self._core.policy
+        clock = _moved(tuple(before.file.clocks), tuple(policy.file.clocks))
+        at = block + HEAD + len(before.signals)
+        lists = []
+        for k in _LISTS:
+            count = int(arena[block + k])
+            lists.append(arena[at : at + count * WIDE].reshape(count, WIDE).copy())
+            at += count * WIDE
+        text = arena[at : at + (int(arena[block + TEXT_BYTES]) + 7) // 8]
+        live = [item for item in (_translated(i, clock, signal) for i in lists[LIVE]) if item is not None]
+        told = [item for item in lists[TOLD_LIST] if _renamed(item, clock)]
+        words = HEAD + len(policy.signals) + (2 * len(live) + len(told)) * WIDE + text.shape[0]
+        blocks = rows.blocks
+        rows.blocks = Blocks(grown(blocks.arena, int(blocks.free[64]) + (1 << size_class(words))), blocks.free)
+        rows.timers = with_room(rows.timers, 1)
+        new = take_block(words, *rows.blocks)
+        out = rows.blocks.arena
+        out[new : new + HEAD - 1] = arena[block : block + HEAD - 1]
+        for k, count in zip(_LISTS, (len(live), 0, 0, len(told), len(live)), strict=True):
+            out[new + k] = count
+        out[new + 8] = size_class(words)
+        held = out[new + HEAD : new + HEAD + len(policy.signals)].view(np.float64)
+        held[:] = 0.0
+        for item in live:
+            if item[TAG] & 255 == HELD:
+                held[item[TAG] >> 8] += item[9:10].view(np.float64)[0]
+        body = [*live, *told, *live]
+        at = new + HEAD + len(policy.signals)
+        for item in body:
+            out[at : at + WIDE] = item
+            at += WIDE
+        out[at : at + text.shape[0]] = text
+        rows.kernel.words[number, BLOCK] = new
+        if out[new + NEXT_MS] < NEVER:
+            push_timer(rows.timers, int(out[new + NEXT_MS]), number)
+
+
+class TextNames:
+    """k different texts, for rows that need an index."""
+
+    def __init__(self, count: int) -> None:
+        raw = [f"{n:x}".encode() for n in range(count)]
+        self.length = np.array([len(r) for r in raw], np.int32)
+        self.start = (np.cumsum(self.length) - self.length).astype(np.int64)
+        self.data = np.frombuffer(b"".join(raw), np.uint8)
+
+
+def _moved(before: Sequence[str], after: Sequence[str]) -> Int64s:
+    """int64[before]: the number that each name has now, -1 for none."""
+    return np.array([after.index(name) if name in after else -1 for name in before], np.int64)
+
+
+def _translated(item: Int64s, clock: Int64s, signal: Int64s) -> Int64s | None:
+    """The item with the numbers of the new policy; None when it has none."""
+    kind, number = int(item[TAG]) & 255, int(item[TAG]) >> 8
+    if kind in (CLOCK, HELD, STREAK, SHOWN):
+        now = int((clock if kind == CLOCK else signal)[number])
+        if now < 0:
+            return None
+        item[TAG] = kind | now << 8
+    return item
+
+
+def _renamed(told: Int64s, clock: Int64s) -> bool:
+    """Give what was told of a clock its number; whether there is one."""
+    if int(told[TAG]) >> 8 not in (REPEAT_CONTACT, SOCIAL_RISK):
+        told[KEY] = clock[told[KEY]]
+    return bool(told[KEY] >= 0 or int(told[TAG]) >> 8 in (REPEAT_CONTACT, SOCIAL_RISK))

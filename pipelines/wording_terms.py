@@ -1,0 +1,71 @@
+"""What a sentence of an alert may be said of, and with which placeholders: checked when the policy is read."""
+
+from string import Formatter
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+PLACEHOLDERS = (
+    "clock", "subject_if_none", "deadline", "left", "waited", "level", "subject", "channel", "earlier", "paused",
+)  # fmt: skip
+PAUSED = "paused"
+"""The sentence that is added when a clock was paused, and the one placeholder that it may have."""
+
+TYPES = ("clock_warning", "clock_breached", "still_waiting", "repeat_contact", "social_risk")
+TEMPLATE_NAMES = (
+    *(name for kind in TYPES for name in (kind, f"{kind}.opened", f"{kind}.escalated")),
+    *("resolved", "retracted", PAUSED),
+)
+"""Types of alerts, at times with a status; what is over; and the pause."""
+
+
+def _name(said: str) -> str:
+    if said not in TEMPLATE_NAMES:
+        kinds = ", ".join(TYPES)
+        raise ValueError(
+            f"must be one of {kinds}, or one of them with .opened or .escalated, or resolved, retracted, {PAUSED}, "
+            f"got {said}"
+        )
+    return said
+
+
+def _placeholders(template: str, known: tuple[str, ...]) -> None:
+    """Check the placeholders of a template.
+
+    Raises:
+        ValueError: one is not known or has a format of its own, or a brace is alone.
+    """
+    allowed = ", ".join(f"{{{name}}}" for name in known)
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError as error:
+        raise ValueError(f"has a brace without its other one ({error}); write {{{{ for a brace itself") from error
+    for _, name, form, conversion in parts:
+        if name is not None and name not in known:
+            raise ValueError(f"must have no other placeholders than {allowed}, got {{{name}}}")
+        if form or conversion:
+            raise ValueError(f"must have placeholders without a format, got one at {{{name}}}")
+
+
+def _template(said: str) -> str:
+    _placeholders(said, PLACEHOLDERS)
+    return said
+
+
+def with_paused_alone(templates: dict[str, str]) -> dict[str, str]:
+    """Return the templates of a policy as they are.
+
+    Raises:
+        ValueError: that of the pause speaks of something else.
+    """
+    if PAUSED in templates:
+        try:
+            _placeholders(templates[PAUSED], (PAUSED,))
+        except ValueError as error:
+            raise ValueError(f"{PAUSED} {error}") from error
+    return templates
+
+
+TemplateName = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"enum": list(TEMPLATE_NAMES)})]
+Template = Annotated[str, Field(min_length=1), AfterValidator(_template)]
+Templates = Annotated[dict[TemplateName, Template], AfterValidator(with_paused_alone)]

@@ -1,0 +1,84 @@
+"""Numbers and times as attributes write them, read by kernels."""
+
+import math
+
+from schemas.arrays import Bytes
+from schemas.compiled import step
+
+
+@step
+def number_at(data: Bytes, start: int, length: int) -> float:
+    """A decimal number such as -12.50; NaN for anything else."""
+    sign, at, end = 1.0, start, start + length
+    if length > 0 and (data[at] == 45 or data[at] == 43):  # - +
+        sign = -1.0 if data[at] == 45 else 1.0
+        at += 1
+    digits, value, scale, point = 0, 0.0, 1.0, False
+    while at < end:
+        c = data[at]
+        if 48 <= c <= 57:
+            value = value * 10.0 + (c - 48)
+            scale = scale * 10.0 if point else scale
+            digits += 1
+        elif c == 46 and not point:
+            point = True
+        else:
+            return math.nan
+        at += 1
+    return sign * value / scale if 0 < digits <= 18 else math.nan
+
+
+@step
+def whole_at(data: Bytes, at: int, digits: int) -> int:
+    """A number of exactly so many digits; below 0 for anything else."""
+    value = 0
+    for k in range(digits):
+        c = int(data[at + k])
+        if c < 48 or c > 57:
+            return -1
+        value = value * 10 + (c - 48)
+    return value
+
+
+@step
+def days_from_civil(year: int, month: int, day: int) -> int:
+    """Days since 1970-01-01 (Howard Hinnant, chrono-compatible low-level date algorithms)."""
+    y = year - (month <= 2)
+    era = y // 400
+    yoe = y - era * 400
+    doy = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
+    return era * 146_097 + yoe * 365 + yoe // 4 - yoe // 100 + doy - 719_468
+
+
+@step
+def time_at(data: Bytes, start: int, length: int) -> int:
+    """A time in epoch ms: RFC 3339 with its offset, or epoch milliseconds as digits; 0 for anything else."""
+    if 10 <= length <= 15 and whole_at(data, start, length) >= 0:
+        return whole_at(data, start, length)
+    if length < 20:
+        return 0
+    year, month, day = whole_at(data, start, 4), whole_at(data, start + 5, 2), whole_at(data, start + 8, 2)
+    hour, minute, second = whole_at(data, start + 11, 2), whole_at(data, start + 14, 2), whole_at(data, start + 17, 2)
+    if min(year, month, day, hour, minute, second) < 0 or month < 1 or month > 12 or day < 1 or day > 31:
+        return 0
+    if hour > 24 or minute > 59 or second > 60:
+        return 0
+    at, end, millis, unit = start + 19, start + length, 0, 100
+    if data[at] == 46:  # .
+        at += 1
+        while at < end and 48 <= data[at] <= 57:
+            millis += (int(data[at]) - 48) * unit
+            unit //= 10
+            at += 1
+    if at >= end:
+        return 0
+    offset_min = 0
+    if data[at] == 43 or data[at] == 45:  # + -
+        if end - at != 6 or whole_at(data, at + 1, 2) < 0 or whole_at(data, at + 4, 2) < 0:
+            return 0
+        offset_min = whole_at(data, at + 1, 2) * 60 + whole_at(data, at + 4, 2)
+        offset_min = -offset_min if data[at] == 45 else offset_min
+    elif data[at] != 90 and data[at] != 122:  # Z z
+        return 0
+    minutes = days_from_civil(year, month, day) * 1440 + hour * 60 + minute - offset_min
+    return (minutes * 60 + second) * 1000 + millis

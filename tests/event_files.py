@@ -1,0 +1,58 @@
+"""Reading files of interactions, for tests."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from connectors.files.fields import SCHEMA
+from connectors.files.mapping import NATURAL, Mapping
+from connectors.files.reader import EventReader
+from connectors.files.rejects import RejectedRow
+from connectors.files.shaping import EventRows
+from connectors.files.sources import Format, sources
+
+
+@dataclass
+class Read:
+    parts: list[EventRows] = field(default_factory=list)
+    rejected: list[RejectedRow] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    skipped: int = 0
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """What is told of each interaction; times in epoch ms."""
+        found = []
+        for part in self.parts:
+            at = part.batch.column("occurred_at").cast(pa.int64()).to_pylist()
+            for row, ms in zip(part.batch.to_pylist(), at, strict=True):
+                attributes = dict(row.pop("attributes"))
+                told = {k: v for k, v in row.items() if v is not None} | {"occurred_at": ms}
+                found.append(told | ({"attributes": attributes} if attributes else {}))
+        return found
+
+    @property
+    def ids(self) -> list[str]:
+        return [row["event_id"] for row in self.rows]
+
+
+def read(*arguments: str | Path, mapping: Mapping = NATURAL, given: Format | None = None, strict: bool = False) -> Read:
+    found = Read()
+    files = sources([str(a) for a in arguments], given)
+    reader = EventReader(files, found.rejected.append, found.warnings.append, mapping, strict=strict)
+    for part in reader:
+        assert part.batch.schema == SCHEMA
+        part.batch.validate(full=True)
+        found.parts.append(part)
+    found.skipped = reader.skipped
+    return found
+
+
+def written(path: Path, lines: Sequence[str | dict[str, Any]], end: str = "\n") -> Path:
+    texts = [line if isinstance(line, str) else json.dumps(line, ensure_ascii=False) for line in lines]
+    path.write_bytes("".join(text + end for text in texts).encode())
+    return path

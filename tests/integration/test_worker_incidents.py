@@ -1,0 +1,113 @@
+"""Incidents through workers and a broker: one alert, by way of a restart, in the partition of its touchpoint."""
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import fastavro
+import pytest
+
+from connectors.kafka.connection import KafkaConnection
+from connectors.registry.connection import RegistryConnection
+from pipelines.cli.exits import ExitCode
+from pipelines.policy_model import PolicyFile
+from schemas.topics import ALERTS, INTERACTIONS, TopicNames, avro_schema
+from schemas.wire import HEADER_BYTES
+from tests.integration.senders import Sender, app_of, customers, now_ms, send, wait
+from tests.integration.workers import WorkerProcess, wait_until_processed
+from tests.polling import wait_until
+from tests.reading import read_topic
+
+pytestmark = pytest.mark.skipif(
+    "incidents" not in PolicyFile.model_fields, reason="the policy has no incidents in this version"
+)
+
+NewWorker = Callable[[], WorkerProcess]
+MINUTE_MS = 60_000
+SECTION = """
+incidents:
+  slot: 30s
+  lateness: 15m
+  quiet: 15m
+  rules:
+    form:
+      attempts: [form.started]
+      failures: [form.failed]
+      lookback: 5m
+      min_customers: 10
+"""
+
+
+@pytest.fixture
+def new_worker(
+    kafka: KafkaConnection, registry: RegistryConnection, created_topics: TopicNames, tmp_path: Path
+) -> Iterator[NewWorker]:
+    workers: list[WorkerProcess] = []
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(files("schemas").joinpath("policy", "default.yaml").read_text("utf-8") + SECTION, "utf-8")
+
+    def new() -> WorkerProcess:
+        env = {"FRICTION_POLICY_FILE": str(policy)}
+        workers.append(WorkerProcess(kafka, registry, created_topics, tmp_path, app_id=app_of(created_topics), env=env))
+        return workers[-1]
+
+    yield new
+    for worker in workers:
+        worker.kill()
+
+
+def failing(sender: Sender, names: TopicNames, kafka: KafkaConnection, who: range, begin_ms: int) -> None:
+    """Customers of all three partitions who start and fail, one each second."""
+    every = [customers(partition) for partition in range(3)]
+    for partition, ids in enumerate(every):
+        chosen = [next(ids) for _ in range(who.stop)][who.start :]
+        records = [
+            (
+                customer.encode(),
+                sender.encoder.encode(
+                    wait(customer, kind=kind, event_id=f"{customer} {kind}", touchpoint="form/promo",
+                         occurred_ms=begin_ms + n * 1000, duration_ms=None, attributes={})
+                ),
+            )
+            for n, customer in enumerate(chosen)
+            for kind in ("form.started", "form.failed")
+        ]  # fmt: skip
+        send(kafka, names.of(INTERACTIONS), records, partition=partition)
+
+
+def incidents(kafka: KafkaConnection, names: TopicNames) -> list[dict[str, Any]]:
+    schema = fastavro.parse_schema(json.loads(avro_schema("alert")))
+    values = [io.BytesIO((m.value() or b"")[HEADER_BYTES:]) for m in read_topic(kafka, names.of(ALERTS))]
+    told: list[Any] = [fastavro.schemaless_reader(value, schema, None) for value in values]
+    return [a for a in told if a["type"] == "touchpoint_incident"]
+
+
+def test_a_broken_form_is_one_alert_by_way_of_a_kill_and_another_worker(
+    kafka: KafkaConnection, registry: RegistryConnection, created_topics: TopicNames, new_worker: NewWorker
+) -> None:
+    names, begin_ms = created_topics, now_ms() - 6 * MINUTE_MS
+    sender = Sender(kafka, registry, names)
+    first = new_worker()
+    first.start()
+    failing(sender, names, kafka, range(20), begin_ms)
+    wait_until(lambda: len(incidents(kafka, names)) == 1, 60.0)
+    (opened,) = incidents(kafka, names)
+    assert (opened["status"], opened["revision"], opened["touchpoint"]) == ("opened", 1, "form/promo")
+    assert opened["customers"] == len({m["customer_id"] for m in opened["members"]})
+    first.kill()
+
+    second = new_worker()
+    second.start()
+    failing(sender, names, kafka, range(20, 70), begin_ms + MINUTE_MS)
+    wait_until(lambda: len(incidents(kafka, names)) > 1, 60.0)
+    wait_until_processed(kafka, names, app_of(names), by=second)
+    told = incidents(kafka, names)
+    assert {a["alert_id"] for a in told} == {opened["alert_id"]}
+    assert [a["revision"] for a in told] == list(range(1, len(told) + 1))
+    assert told[-1]["status"] == "escalated"
+    assert opened["customers"] < told[-1]["customers"] <= 210
+    assert {m.partition() for m in read_topic(kafka, names.of(ALERTS)) if m.key() == b"form/promo"} <= {0, 1, 2}
+    assert second.stop() == ExitCode.DONE

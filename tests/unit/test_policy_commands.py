@@ -1,0 +1,312 @@
+"""`friction policy`: what a policy does, what is probably wrong with it, and what differs from another."""
+
+import subprocess
+import sys
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+from pipelines.cli.exits import ExitCode
+from pipelines.cli.main import exit_code
+from pipelines.policy import parse_policy
+from pipelines.policy_changes import policy_changes
+from pipelines.policy_kinds import effects
+from pipelines.policy_warnings import VOCABULARY, policy_warnings
+from pipelines.wording import TEMPLATES, Told, reason_of
+from pipelines.wording_terms import PAUSED, PLACEHOLDERS, TEMPLATE_NAMES
+from pipelines.worker.policy_file import SHIPPED, load_policy
+from schemas.errors import PolicyError
+
+TEXT = """\
+version: 1
+score: {scale: 40}
+calendars: {office: {zone: Europe/Istanbul, hours: {mon-fri: "09:00-18:00"}}}
+clocks:
+  reply:
+    opens: [contact.opened]
+    closes: [contact.replied]
+    promise: 1h
+    warn: 15m
+signals:
+  form_failure: {kinds: [form.failed], weight: 10, half_life: 1h, cap: 60}
+  late: {breaches: [reply], weight: 10, half_life: 1d, cap: 60}
+bands:
+  cooldown: 15m
+  levels:
+    - {name: warm, enter: 30, leave: 20}
+    - {name: hot, enter: 60, leave: 45, action: Call.}
+windows: {kinds: [wait.measured], length: 5m, lateness: 1h}
+acceptance: {max_age: 7d, max_ahead: 5m}
+"""
+RELIEF = "  thanks: {kinds: [case.resolved], relief: true, weight: 5, half_life: 6h, cap: 9}\n"
+
+
+def changed(good: str, bad: str) -> str:
+    assert TEXT.count(good) == 1
+    return TEXT.replace(good, bad)
+
+
+def ended(capsys: pytest.CaptureFixture[str], *command: str) -> tuple[int, str, str]:
+    code = exit_code(["policy", *command])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    path = tmp_path / "mine.yaml"
+    path.write_text(TEXT, "utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_nothing_is_to_be_said_of_the_policies_that_come_with_us(name: str) -> None:
+    assert policy_warnings(load_policy(Path(name)).file) == []
+
+
+def test_nothing_is_to_be_said_of_the_policy_of_these_tests() -> None:
+    assert policy_warnings(parse_policy(TEXT, "mine.yaml").file) == []
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "told"),
+    [
+        ("warn: 15m", "warn: 1h", "clocks.reply.warn: 1h before a promise of 1h is not after the opening"),
+        (
+            "[contact.opened]",
+            "[{kind: contact.opened, promise: 10m}]",
+            "clocks.reply.opens.0.warn: 15m before a promise of 10m is not after the opening",
+        ),
+        (
+            "[contact.opened]",
+            "[{kind: contact.opened, warn: 2h}]",
+            "clocks.reply.opens.0.warn: 2h before a promise of 1h is not after the opening",
+        ),
+        (
+            "promise: 1h\n    warn: 15m",
+            "promise: 1bd\n    warn: 9h\n    calendar: office",
+            "clocks.reply.warn: 9h before a promise of 1bd is not after the opening",
+        ),
+        (
+            "warn: 15m",
+            "still_waiting: [30m, 2h, 1d]",
+            "clocks.reply.still_waiting: 2h, 1d is beyond the promise",
+        ),
+        ("half_life: 1h", "half_life: 9s", "signals.form_failure.half_life: 9s is gone before anybody sees it"),
+        (
+            "[form.failed]",
+            "[form.fialed]",
+            "signals.form_failure: nothing feeds it: the vocabulary has no form.fialed (did you mean form.failed?)",
+        ),
+        ("[form.failed]", "[form.failed, my.kind]", "signals.form_failure.kinds: the vocabulary has no my.kind"),
+        (
+            "kinds: [form.failed]",
+            "derived: repeated",
+            "signals.form_failure: nothing feeds it: repeated needs contacts",
+        ),
+        (
+            "promise: 1h\n    warn: 15m",
+            "still_waiting: [1h]",
+            "signals.late: nothing feeds it: clock reply has no promise",
+        ),
+        (
+            "[contact.replied]",
+            "[contact.answered]",
+            "clocks.reply.closes: the vocabulary has no contact.answered",
+        ),
+        ("bands:\n", RELIEF + "bands:\n", "signals.thanks.half_life: 6h is shorter than the 1d of late"),
+    ],
+)
+def test_what_is_probably_not_meant_is_told_by_its_key(good: str, bad: str, told: str) -> None:
+    (warning,) = policy_warnings(parse_policy(changed(good, bad), "mine.yaml").file)
+    assert warning.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        ("warn: 15m", "warn: 59m"),
+        ("promise: 1h\n    warn: 15m", "promise: 2bd\n    warn: 9h\n    calendar: office"),
+        ("warn: 15m", "still_waiting: [30m, 2h]\n    calendar: office"),
+        ("promise: 1h\n    warn: 15m", "promise: 1bd\n    still_waiting: [23h]"),
+        ("half_life: 1h", "half_life: 10s"),
+        ("bands:\n", RELIEF.replace("6h", "1d") + "bands:\n"),
+    ],
+)
+def test_what_may_be_meant_is_not_told(good: str, bad: str) -> None:
+    assert policy_warnings(parse_policy(changed(good, bad), "mine.yaml").file) == []
+
+
+def test_a_check_tells_warnings_on_standard_error_and_is_done(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mine.write_text(changed("warn: 15m", "warn: 2h"), "utf-8")
+    code, out, err = ended(capsys, "check", "mine.yaml")
+    assert code == ExitCode.DONE
+    assert out.startswith("ok: policy ")
+    assert err.startswith("warning: clocks.reply.warn: 2h")
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "told"),
+    [
+        ("warn: 15m", "warn: soon", "mine.yaml:9 clocks.reply.warn: must be a duration"),
+        (
+            "[form.failed]",
+            f"[{', '.join(f'{{kind: form.failed, where: {{a: v{n}}}}}' for n in range(63))}]",
+            "mine.yaml: form.failed has 63 rules; at most 62 fit",
+        ),
+    ],
+)
+def test_a_policy_that_cannot_be_is_wrong_usage(
+    mine: Path, capsys: pytest.CaptureFixture[str], good: str, bad: str, told: str
+) -> None:
+    mine.write_text(changed(good, bad), "utf-8")
+    code, out, err = ended(capsys, "check", "mine.yaml")
+    assert (code, out) == (ExitCode.USAGE, "")
+    assert told in err
+
+
+def test_the_kinds_are_those_of_the_vocabulary_and_of_the_policy(
+    mine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine.write_text(changed("[form.failed]", "[{kind: form.failed, where: {a: [x, y]}, times: 2}, my.kind]"), "utf-8")
+    code, out, err = ended(capsys, "kinds", "--policy", str(mine))
+    lines = out.splitlines()
+    rows = {line.split()[0]: " ".join(line.split()[1:]) for line in lines if not line.startswith(" ")}
+    assert (code, err) == (ExitCode.DONE, "")
+    assert set(rows) == {*VOCABULARY, "my.kind"}
+    assert rows["contact.opened"] == "opens clock reply: promise 1h, warned 15m before"
+    assert rows["form.failed"] == "signal form_failure: 20 (where a x|y)"
+    assert rows["my.kind"] == "signal form_failure: 10"
+    assert rows["article.viewed"] == "nothing"
+
+
+def test_every_rule_of_the_full_policy_is_an_effect() -> None:
+    policy = load_policy(Path("full"))
+    assert {effect.kind for effect in effects(policy.file)} == set(policy.compiled.kinds)
+    rules = [effect for effect in effects(policy.file) if effect.key != "windows.kinds"]
+    assert len(rules) == int(policy.compiled.rules.words[policy.compiled.rules.words[1] + len(policy.compiled.kinds)])
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "told"),
+    [
+        ("half_life: 1h", "half_life: 60m", []),
+        ("weight: 10, half_life: 1h", "weight: 12, half_life: 1h", ["signals.form_failure.weight: 10 -> 12"]),
+        ("promise: 1h", "promise: 2bd", ["clocks.reply.promise: 1h -> 2bd"]),
+        ("    warn: 15m\n", "", ["clocks.reply.warn: 15m -> -"]),
+        ("warn: 15m", "warn: 15m\n    priority: 1", ["clocks.reply.priority: 3 -> 1"]),
+        ("warn: 15m", "warn: 15m\n    priority: 3", []),
+        ("enter: 60", "enter: 61", ["bands.levels.hot.enter: 60 -> 61"]),
+        (
+            "[form.failed]",
+            "[{kind: form.failed, where: {a: x}}]",
+            ["signals.form_failure.kinds: [form.failed] -> [{kind: form.failed, where: {a: x}}]"],
+        ),
+        (
+            "bands:\n",
+            RELIEF + "bands:\n",
+            [
+                "signals.thanks.kinds: - -> [case.resolved]",
+                "signals.thanks.weight: - -> 5",
+                "signals.thanks.half_life: - -> 6h",
+                "signals.thanks.cap: - -> 9",
+                "signals.thanks.relief: - -> true",
+            ],
+        ),
+    ],
+)
+def test_a_difference_is_told_by_its_key_as_it_is_written(
+    mine: Path, capsys: pytest.CaptureFixture[str], good: str, bad: str, told: list[str]
+) -> None:
+    other = mine.with_name("other.yaml")
+    other.write_text(changed(good, bad), "utf-8")
+    code, out, _ = ended(capsys, "diff", str(mine), str(other))
+    assert out.splitlines() == told
+    assert code == (ExitCode.FAILED if told else ExitCode.DONE)
+
+
+def test_a_default_is_told_as_it_would_be_written() -> None:
+    rule = "{failures: [form.failed], lookback: 5m, min_customers: 8, learn: 2h}"
+    text = TEXT + f"incidents: {{slot: 30s, lateness: 15m, quiet: 15m, rules: {{form: {rule}}}}}\n"
+    before, after = parse_policy(text, "a.yaml"), parse_policy(text.replace(", learn: 2h", ""), "b.yaml")
+    assert policy_changes(before, after) == [("incidents.rules.form.learn", "2h", "1h")]
+
+
+def test_the_policies_that_come_with_us_differ_from_each_other_and_not_from_themselves() -> None:
+    full, default = load_policy(Path("full")), load_policy(None)
+    assert policy_changes(full, full) == policy_changes(default, default) == []
+    keys = [change.key for change in policy_changes(default, full)]
+    assert {"signals.wait.half_life", "clocks.refund.promise", "cases.silence"} <= set(keys)
+
+
+def test_the_name_of_a_policy_stands_for_it_unless_a_file_has_that_name(mine: Path) -> None:
+    assert load_policy(Path("full")).file.clocks.keys() > {"first_response"}
+    assert load_policy(Path("default")).digest == load_policy(None).digest
+    mine.rename(mine.with_name("full"))
+    assert load_policy(Path("full")).file.clocks.keys() == {"reply"}
+    with pytest.raises(PolicyError, match=r"^the policy fulll cannot be read"):
+        load_policy(Path("fulll"))
+
+
+@pytest.mark.parametrize("command", ["check", "kinds", "diff"])
+def test_every_command_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = ended(capsys, command, "--help")
+    assert code == ExitCode.DONE
+    assert f"Example: friction policy {command}" in out
+
+
+def test_help_loads_no_policy() -> None:
+    code = "import sys; from pipelines.cli import policies; sys.exit('pipelines.policy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("templates", "told"),
+    [
+        ("{resolved: 'Over: {clock}, {{ok}}'}", None),
+        ("{clock_warning.escalated: '{left}', paused: ' {paused}'}", None),
+        ("{resolved: 'Over: {name}'}", "wording.templates.resolved: must have no other placeholders than {clock}, "),
+        ("{resolved: '{}'}", "wording.templates.resolved: must have no other placeholders than {clock}, "),
+        ("{resolved: '{clock.x}'}", "wording.templates.resolved: must have no other placeholders than {clock}, "),
+        ("{resolved: '{level:d}'}", "wording.templates.resolved: must have placeholders without a format, got one at"),
+        ("{resolved: '{clock!r}'}", "wording.templates.resolved: must have placeholders without a format, got one at"),
+        ("{resolved: '{clock'}", "wording.templates.resolved: has a brace without its other one"),
+        ("{resolved: '{clock:{level}}'}", "wording.templates.resolved: must have placeholders without a format"),
+        ("{resolved: ''}", "wording.templates.resolved: must not be empty"),
+        ("{paused: '{clock}'}", "wording.templates: paused must have no other placeholders than {paused}, got {clock}"),
+        ("{band_entered: Hot}", "wording.templates.band_entered: must be one of clock_warning, clock_breached, "),
+        ("{clock_broken: Ha}", "wording.templates.clock_broken: must be one of clock_warning, clock_breached, "),
+    ],
+)
+def test_a_template_can_be_filled_in_or_is_an_error(templates: str, told: str | None) -> None:
+    text = f"{TEXT}wording: {{templates: {templates}}}\n"
+    if told is None:
+        assert parse_policy(text, "mine.yaml").digest
+        return
+    with pytest.raises(PolicyError) as caught:
+        parse_policy(text, "mine.yaml")
+    assert str(caught.value).startswith(f"mine.yaml:20 {told}")
+
+
+@pytest.mark.parametrize("language", list(TEMPLATES))
+def test_our_own_templates_are_of_the_types_and_placeholders_that_are_allowed(language: str) -> None:
+    for name, template in TEMPLATES[language].items():
+        assert name in TEMPLATE_NAMES
+        used = {part[1] for part in Formatter().parse(template) if part[1] is not None}
+        assert used <= ({PAUSED} if name == PAUSED else set(PLACEHOLDERS))
+
+
+@pytest.mark.parametrize("name", TEMPLATE_NAMES)
+def test_a_template_with_all_that_is_allowed_is_said(name: str) -> None:
+    of_all = name in {"resolved", "retracted", PAUSED}
+    about, status = ("clock_breached", name) if of_all else name.partition(".")[::2]
+    every = "{paused}" if name == PAUSED else "".join(f"{{{one}}}" for one in PLACEHOLDERS)
+    policy = parse_policy(f"{TEXT}wording: {{templates: {{{name}: '<<{every}>>'}}}}\n", "mine.yaml")
+    told = Told(
+        type=about, status=status or "opened", clock="reply", raised_ms=1, opened_ms=0, deadline_ms=2, level=1,
+        paused_ms=60_000, subject="s", channel="c", earlier=0,
+    )  # fmt: skip
+    assert "<<" in reason_of(told, policy)

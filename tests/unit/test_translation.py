@@ -1,0 +1,110 @@
+"""State that was written under another policy: heats, segments and clocks go on by name."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines.partition import CustomerPartition
+from pipelines.policy import Policy, parse_policy
+from pipelines.restoring import RowRestore
+from pipelines.translation import Translation
+from pipelines.whole_rows import form_of
+from tests.batches import BEGIN_MS, MINUTE_MS, batch_of, event
+
+FULL = (Path(__file__).parents[2] / "schemas" / "policy" / "full.yaml").read_text("utf-8")
+
+
+def without(text: str, section: str, name: str) -> str:
+    """The policy without one entry of a section, indented by two."""
+    head, rest = text.split(f"\n{section}:\n", 1)
+    lines, kept, inside = rest.split("\n"), [], False
+    for line in lines:
+        inside = line.startswith(f"  {name}:") or (inside and (line.startswith("    ") or not line.strip()))
+        if not inside:
+            kept.append(line)
+    return f"{head}\n{section}:\n" + "\n".join(kept)
+
+
+OLD = parse_policy(FULL, "old")
+NEW = parse_policy(
+    without(
+        without(FULL, "signals", "wait").replace("breaches: [first_response, reply, ", "breaches: [first_response, "),
+        "clocks",
+        "reply",
+    ),
+    "new",
+)
+
+
+def carried_over(old: CustomerPartition, policy: Policy, texts: dict[int, str]) -> CustomerPartition:
+    """A partition under ``policy`` that has read what another one has stored."""
+    stored = old.rows.stored(np.arange(old.rows.numbers), old.form)
+    keys = [old.rows.customers.raw(n) for n in range(old.rows.numbers)]
+    new = CustomerPartition(0, 1, policy)
+    restore = RowRestore(new.rows, new.form)
+    data = np.frombuffer(b"".join(keys) + stored.data, np.uint8)
+    lengths = np.array([len(k) for k in keys], np.int32)
+    ends = stored.end + int(lengths.sum())
+    starts = np.concatenate([[lengths.sum()], ends[:-1]]).astype(np.int64)
+    restore.take(
+        data, (np.cumsum(lengths) - lengths).astype(np.int64), lengths, starts, (ends - starts).astype(np.int32)
+    )
+    restore.finish({}, Translation(new, texts).take)
+    new.restore_times(watermark_ms=old.windows.watermark_ms, advanced_ms=old.advanced_ms)
+    return new
+
+
+def test_the_policies_differ_as_the_test_needs_it() -> None:
+    assert set(OLD.signal_names) - set(NEW.signal_names) == {"wait"}
+    assert set(OLD.file.clocks) - set(NEW.file.clocks) == {"reply"}
+    assert form_of(OLD.digest) != form_of(NEW.digest)
+
+
+@pytest.mark.parametrize("policy", [OLD, NEW], ids=["the same policy", "another policy"])
+def test_what_is_open_goes_on_under_a_new_policy(policy: Policy) -> None:
+    old = CustomerPartition(0, 1, OLD)
+    told = old.apply(
+        batch_of(
+            [
+                event("contact.opened", BEGIN_MS, event_id="1", case_id="ç-1", subject="iade", segment="loyal"),
+                event("contact.customer_replied", BEGIN_MS + MINUTE_MS, event_id="2", case_id="ç-1"),
+                event("contact.transferred", BEGIN_MS + 2 * MINUTE_MS, event_id="3", case_id="ç-1"),
+                event("wait.measured", BEGIN_MS + 2 * MINUTE_MS, event_id="4", duration_ms=600_000),
+                event("return.requested", BEGIN_MS + 3 * MINUTE_MS, event_id="5"),
+            ]
+        )
+    ).alerts
+    told += old.advance(BEGIN_MS + 50 * MINUTE_MS)
+    warning = next(a for a in told if a.type == "clock_warning")
+    new = carried_over(old, policy, {old.form: FULL})
+
+    before = dict(
+        zip(OLD.signal_names, (old.rows.heat[0] + old.rows.held(np.zeros(1, np.int64))[0]).tolist(), strict=True)
+    )
+    after = dict(
+        zip(policy.signal_names, (new.rows.heat[0] + new.rows.held(np.zeros(1, np.int64))[0]).tolist(), strict=True)
+    )
+    assert after == {name: before[name] for name in policy.signal_names}
+    assert after["transfer"] > 0
+    assert after["return"] > 0
+    assert policy.segment_names[int(new.rows.segments(np.zeros(1, np.int64))[0])] == "loyal"
+    clocks = {c.clock for c in new.open_clocks()[b"ana"]}
+    assert clocks == {"first_response", "resolution", "refund", *(["reply"] if policy is OLD else [])}
+
+    repeated = event("contact.transferred", BEGIN_MS + 2 * MINUTE_MS, event_id="3", case_id="ç-1")
+    answer = event(
+        "contact.replied", BEGIN_MS + 55 * MINUTE_MS, event_id="6", case_id="ç-1", attributes={"reply": "personal"}
+    )
+    applied = new.apply(batch_of([repeated, answer]))
+    assert applied.duplicates == 1
+    assert [(a.type, a.status, a.alert_id, a.revision) for a in applied.alerts if a.clock == "first_response"] == [
+        ("clock_warning", "resolved", warning.alert_id, 2)
+    ]
+
+
+def test_rows_of_a_policy_whose_text_is_gone_are_refused() -> None:
+    old = CustomerPartition(0, 1, OLD)
+    old.apply(batch_of([event("contact.opened", BEGIN_MS, event_id="1", case_id="c")]))
+    with pytest.raises(ValueError, match="whose text is not kept"):
+        carried_over(old, NEW, {})
