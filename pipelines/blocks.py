@@ -26,7 +26,7 @@ from pipelines.items import (
     number_of,
     size_class,
     take_block,
-    text_length,
+    texts_length,
 )
 from schemas.arrays import Bytes, Int64s
 from schemas.bits import as_float, as_word
@@ -109,17 +109,13 @@ def longest_text(scratch: Scratch) -> int:
     """Most bytes that the texts of an item have."""
     most = 0
     for at in range(scratch.count[LIVE]):
-        item, total = scratch.lists[LIVE, at], 0
-        for k in range(6):
-            total += text_length(item, k)
+        item = scratch.lists[LIVE, at]
+        total = texts_length(item)
         if kind_of(item) == CONTACT_ITEM:
             total += item[TRIED_LENGTH]
         most = max(most, total)
     for at in range(scratch.count[TOLD_LIST]):
-        total = 0
-        for k in range(6):
-            total += text_length(scratch.lists[TOLD_LIST, at], k)
-        most = max(most, total)
+        most = max(most, texts_length(scratch.lists[TOLD_LIST, at]))
     return most
 
 
@@ -159,9 +155,7 @@ def keep_texts(
     """Copy the texts of a list to ``out``; items that share theirs go on sharing. moved: int64[*, 2], from and to."""
     for at in range(count):
         item = items[at]
-        total = 0
-        for k in range(6):
-            total += text_length(item, k)
+        total = texts_length(item)
         if total > 0:
             used, moves, item[TEXT] = keep_text(item[TEXT], total, scratch.text, out, used, moved, moves)
         if kind_of(item) == CONTACT_ITEM and item[TRIED_LENGTH] > 0:

@@ -1,8 +1,6 @@
 """Cases: while one is open its friction does not decay, and when it is closed nothing of it is waited for."""
 
-from pipelines.clocks import (
-    end_clock,
-)
+from pipelines.clocks import end_clock
 from pipelines.items import (
     AT,
     CASE,
@@ -15,7 +13,6 @@ from pipelines.items import (
     HELD,
     MENTION_ITEM,
     POINTS,
-    REOPENED,
     REPEAT,
     SILENT_AT,
     SUBJECT,
@@ -55,7 +52,7 @@ def add_points(
     points: float,
     at_ms: int,
     case: int,
-    relief: int,
+    relief: bool,
 ) -> int:
     """Add heat from ``at_ms`` on, or to what the open case holds; return the count of items."""
     if points == 0.0:
@@ -134,7 +131,7 @@ def do_case(items: Int64s, count: int, op: int, event: Int64s, rules: Rules, hea
             return count
         again = c >= 0 and (op == CASE_REOPEN or event[AT] - items[c, ENDS] <= section(rules, REOPEN_MS))
         if again:
-            items[c, ENDS], items[c, REOPENED] = 0, event[AT]
+            items[c, ENDS] = 0
         else:
             if c >= 0:
                 count = drop_item(items, count, c)

@@ -8,7 +8,6 @@ from pipelines.items import (
     CONTACT_ITEM,
     ENDS,
     LAST,
-    LENGTHS2,
     LEVEL,
     REPEAT,
     SUBJECT,
@@ -23,6 +22,7 @@ from pipelines.items import (
     number_of,
     tag_of,
     text_length,
+    texts_length,
 )
 from pipelines.rules import (
     COUNT,
@@ -100,11 +100,8 @@ def note_tried(items: Int64s, count: int, event: Int64s) -> None:
         by_case = event[CASE] != 0 and item[CASE] == event[CASE]
         by_subject = event[CASE] == 0 and event[SUBJECT] != 0 and item[SUBJECT] == event[SUBJECT]
         if by_case or by_subject or (event[CASE] == 0 and event[SUBJECT] == 0):
-            length = event[LENGTHS2] >> 40
-            skipped = 0
-            for k in range(5):
-                skipped += text_length(event, k)
+            length = text_length(event, 5)
             if length > 0 or item[TRIED_LENGTH] == 0:
-                item[TRIED_TEXT], item[TRIED_LENGTH] = event[TEXT] + skipped, length
+                item[TRIED_TEXT], item[TRIED_LENGTH] = event[TEXT] + texts_length(event) - length, length
                 item[TRIED_KIND] = number_of(event) + 1
             return

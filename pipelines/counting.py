@@ -119,7 +119,7 @@ def put_back(
     k = change_heat(row, event, k, senses, rows, blocks.arena, held, work)
     work.notes.used[CROSSED] = k
     counts[TOLD_LIST] = tell(
-        row, event, now_ms, blocks.arena, held, rows, lists[LIVE], counts[LIVE], lists[WANTED], counts[WANTED],
+        row, now_ms, blocks.arena, held, rows, lists[LIVE], counts[LIVE], lists[WANTED], counts[WANTED],
         lists[TOLD_LIST], counts[TOLD_LIST], scratch.text, work.notes,
     )  # fmt: skip
     limit_ms = now_ms - section(rules, HORIZON_MS)

@@ -6,11 +6,7 @@ order of arrival does not count (pipelines/folding.py does).
 """
 
 from pipelines.cases import add_points, close_case, do_case, note_channel
-from pipelines.clocks import (
-    clock_due,
-    do_clock,
-    steps_of,
-)
+from pipelines.clocks import clock_due, do_clock, steps_of
 from pipelines.contacts import make_contact, note_tried
 from pipelines.items import (
     ASSUMED,
@@ -130,22 +126,19 @@ def fire(items: Int64s, count: int, at: int, due_ms: int, rules: Rules, heats: I
     if item[WARN] == due_ms and item[FLAGS] & (WARNED | BREACHED) == 0:
         item[FLAGS] |= WARNED
         return count
-    case = item[CASE]
-    if item[DUE] == due_ms and item[FLAGS] & BREACHED == 0:
+    breaks = item[DUE] == due_ms and item[FLAGS] & BREACHED == 0
+    if breaks:
         item[FLAGS] |= BREACHED
-        for k in range(4):
-            s = clock_signal(rules, number, k)
-            if s >= 0:
-                points = clock_points(rules, number, k, False)
-                count = add_points(items, count, heats, tally, s, points, due_ms, case, is_relief(rules, s))
-        return count
-    item[LEVEL] += 1
-    if item[LEVEL] > steps_of(number, rules):
-        for k in range(4):
-            s = clock_signal(rules, number, k)
-            if s >= 0:
-                points = clock_points(rules, number, k, True)
-                count = add_points(items, count, heats, tally, s, points, due_ms, case, is_relief(rules, s))
+    else:
+        item[LEVEL] += 1
+        if item[LEVEL] <= steps_of(number, rules):
+            return count
+    case = item[CASE]
+    for k in range(4):
+        s = clock_signal(rules, number, k)
+        if s >= 0:
+            points = clock_points(rules, number, k, not breaks)
+            count = add_points(items, count, heats, tally, s, points, due_ms, case, is_relief(rules, s))
     return count
 
 
@@ -165,9 +158,7 @@ def do_other(
 ) -> int:
     """Carry out what a rule says of searches, estimates, rows of failures and mentions; return the count."""
     if op in (SEARCH, DEFLECT):
-        at = find_item(items, count, tag_of(SEARCH_ITEM, 0), CASE, 0)
-        for k in range(count):
-            at = k if items[k, TAG] == tag_of(SEARCH_ITEM, 0) else at
+        at = find_item(items, count, tag_of(SEARCH_ITEM, 0), TAG, tag_of(SEARCH_ITEM, 0))
         if op == SEARCH:
             if at < 0:
                 count = new_item(items, count, tag_of(SEARCH_ITEM, 0), event)

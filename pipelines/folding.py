@@ -1,7 +1,7 @@
-"""One customer's block: taken apart, folded again with what is new, and written back.
+"""One customer folded again with what is new, in the scratch.
 
-``fold_customer`` works on copies in the scratch: nothing of the customer has changed when it finds that there is no
-room. ``write_block`` then puts the result back.
+``fold_customer`` works on copies: nothing of the customer has changed when it finds that there is no room.
+``blocks.write_block`` then puts the result back.
 """
 
 from pipelines.blocks import (
@@ -45,7 +45,7 @@ from pipelines.items import (
     kind_of,
 )
 from pipelines.rules import HORIZON_MS, Rules, section
-from pipelines.telling import Notes, expires_ms, find_told, find_wanted, has_room
+from pipelines.telling import Notes, expires_ms, find_alert, find_wanted, has_room
 from schemas.arrays import Int64s
 from schemas.compiled import step
 
@@ -149,14 +149,20 @@ def settle_base(now_ms: int, rules: Rules, scratch: Scratch) -> None:
 
 
 @step
+def is_closed(item: Int64s) -> bool:
+    """Whether an item is a closed case, or an estimate."""
+    return (kind_of(item) == CASE_ITEM and item[ENDS] != 0) or kind_of(item) == SHOWN
+
+
+@step
 def keep_closed(items: Int64s, count: int) -> int:
     """Drop the oldest closed cases, and estimates, that are too many; return the count of items."""
     closed = 0
     for at in range(count):
-        closed += (kind_of(items[at]) == CASE_ITEM and items[at, ENDS] != 0) or kind_of(items[at]) == SHOWN
+        closed += is_closed(items[at])
     at = 0
     while closed > MOST_CLOSED:
-        if (kind_of(items[at]) == CASE_ITEM and items[at, ENDS] != 0) or kind_of(items[at]) == SHOWN:
+        if is_closed(items[at]):
             count = drop_item(items, count, at)
             closed -= 1
         else:
@@ -172,9 +178,9 @@ def forget_expired(before_ms: int, rules: Rules, scratch: Scratch) -> None:
     at = 0
     while at < counts[TOLD_LIST]:
         over = told[at, STATUS] == RETRACTED and told[at, RAISED] < before_ms
-        for w in range(counts[WANTED]):
-            if find_told(told[at : at + 1], 1, wanted[w]) == 0:
-                over = expires_ms(live[wanted[w, REVISION]], rules) < before_ms
+        w = find_alert(wanted, counts[WANTED], told[at])
+        if w >= 0:
+            over = expires_ms(live[wanted[w, REVISION]], rules) < before_ms
         if over:
             counts[TOLD_LIST] = drop_item(told, counts[TOLD_LIST], at)
         else:

@@ -14,7 +14,7 @@ The items of a block stand in five lists, one behind the other:
 
 import numpy as np
 
-from schemas.arrays import Float64s, Int64s
+from schemas.arrays import Int64s
 from schemas.compiled import step
 
 WIDE = 18
@@ -27,7 +27,7 @@ MASK, POINTS1, POINTS2, DEADLINE, NUMBER1, NUMBER2, CHANNEL, PLACE, SEEN = range
 DUE, WARN, ENDS, FLAGS, LEVEL, PAUSED_AT, PAUSED, LEFT, WARN_FOR = range(9, 18)
 WARNED, BREACHED = 1, 2
 # CASE: ends_ms 0 while it is open
-SILENT_AT, REOPENED = 9, 10  # and ENDS, CHANNEL
+SILENT_AT = 9  # and ENDS, CHANNEL
 # CONTACT: TRIED_TEXT, TRIED_LENGTH; CHANNEL
 TRIED_TEXT, TRIED_LENGTH, TRIED_KIND = 9, 10, 12
 # REPEAT: LEVEL, LAST, ENDS; MENTION: ENDS; SEARCH: LEVEL; STREAK: LEVEL, PLACE, LAST; SHOWN (an estimate): NUMBER1
@@ -45,8 +45,8 @@ CLOCK_WARNING, CLOCK_BREACHED, STILL_WAITING, REPEAT_CONTACT, SOCIAL_RISK = 0, 1
 # what a fold counts, in the scratch
 HEAT_COUNT, ORPHANS, FAILED, UNDECIDED, ASSUMED, FIRED = range(13, 19)
 
-# the head of a block
-BASES, RECENTS, HEATS, TOLDS, LIVES, SEEN_MS, NEXT_MS, TEXT_BYTES, CLASS, FIRED_MS = range(10)
+# the head of a block, behind how long each of its five lists is
+SEEN_MS, NEXT_MS, TEXT_BYTES, CLASS, FIRED_MS = range(5, 10)
 HEAD = 10
 USED = 64
 
@@ -76,6 +76,15 @@ def text_length(item: Int64s, k: int) -> int:
     """Bytes of text k of an item: event_id, case_id, subject, channel, touchpoint, tried."""
     word = item[LENGTHS2 - 1] if k < 3 else item[LENGTHS2]
     return (word >> (20 * (k % 3))) & 0xFFFFF
+
+
+@step
+def texts_length(item: Int64s) -> int:
+    """Bytes of all texts of an item, which lie one behind the other."""
+    total = 0
+    for k in range(6):
+        total += text_length(item, k)
+    return total
 
 
 @step
@@ -171,8 +180,3 @@ def new_arena(signals: int) -> tuple[Int64s, Int64s]:
     free = np.zeros(65, np.int64)
     free[USED] = HEAD + 2 * signals
     return np.zeros(1 << 14, np.int64), free
-
-
-def as_floats(arena: Int64s) -> Float64s:
-    """The same memory."""
-    return arena.view(np.float64)

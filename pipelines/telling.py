@@ -79,11 +79,11 @@ from schemas.compiled import step
 # columns of a row: what it is, what it says, and behind it its texts
 WHAT, NOTE, LISTED = 0, 0, 1
 (
-    NOTE_ROW, NOTE_EVENT, NOTE_TYPE, NOTE_CLOCK, NOTE_STATUS, NOTE_REVISION, NOTE_RAISED, NOTE_DUE, NOTE_LEVEL,
+    NOTE_ROW, NOTE_TYPE, NOTE_CLOCK, NOTE_STATUS, NOTE_REVISION, NOTE_RAISED, NOTE_DUE, NOTE_LEVEL,
     NOTE_AT, NOTE_PAUSED, NOTE_SEGMENT, NOTE_BAND, NOTE_AFTER,
-) = range(1, 15)  # fmt: skip
+) = range(1, 14)  # fmt: skip
 LISTED_NOTE, LISTED_CLOCK, LISTED_AT, LISTED_DUE, LISTED_TRIED, LISTED_TRIED_BYTES, LISTED_KIND = range(1, 8)
-TEXTS_AT, TEXTS = 15, 6
+TEXTS_AT, TEXTS = 14, 6
 _COLUMNS = TEXTS_AT + 1 + TEXTS
 ROWS_USED, TEXT_USED, CROSSED = 0, 1, 2
 
@@ -91,7 +91,7 @@ ROWS_USED, TEXT_USED, CROSSED = 0, 1, 2
 class Notes(NamedTuple):
     """What is to be told: revisions of alerts that are made into words outside of the kernel.
 
-    row: int64[c, 22], notes, each followed by the open clocks and earlier contacts that it lists; from TEXTS_AT on
+    row: int64[c, 21], notes, each followed by the open clocks and earlier contacts that it lists; from TEXTS_AT on
     where its texts begin in ``text`` (uint8[b]), and the length of each. heat: float64[c, s], the heats of a note.
     used: int64[3], rows and bytes, and how many crossings of bands came before.
     """
@@ -168,19 +168,13 @@ def find_wanted(items: Int64s, count: int, rules: Rules, wanted: Int64s) -> int:
                 n = want(wanted, n, item, at, STILL_WAITING, status, raised_ms, item[LEVEL])
                 wanted[n - 1, AT] = said_at(item, 1, rules)
         elif kind == REPEAT:
-            status = ended if ended == RESOLVED else ESCALATED if item[LEVEL] > rules_count(rules) else OPENED
+            status = ended if ended == RESOLVED else ESCALATED if item[LEVEL] > section(rules, COUNT) else OPENED
             raised_ms = item[ENDS] if ended == RESOLVED else item[LAST]
             n = want(wanted, n, item, at, REPEAT_CONTACT, status, raised_ms, item[LEVEL])
         elif kind == MENTION_ITEM:
             raised_ms = item[ENDS] if ended == RESOLVED else item[AT]
             n = want(wanted, n, item, at, SOCIAL_RISK, ended, raised_ms, 1)
     return n
-
-
-@step
-def rules_count(rules: Rules) -> int:
-    """How many contacts make a repeated one."""
-    return section(rules, COUNT)
 
 
 @step
@@ -194,10 +188,10 @@ def said_at(item: Int64s, level: int, rules: Rules) -> int:
 
 
 @step
-def find_told(told: Int64s, count: int, wanted: Int64s) -> int:
-    """Place of what was told of the same alert, below 0 for nothing."""
+def find_alert(alerts: Int64s, count: int, alert: Int64s) -> int:
+    """Place of the same alert among some that were told or should stand, below 0 for none."""
     for at in range(count):
-        if told[at, TAG] == wanted[TAG] and told[at, ID] == wanted[ID] and told[at, KEY] == wanted[KEY]:
+        if alerts[at, TAG] == alert[TAG] and alerts[at, ID] == alert[ID] and alerts[at, KEY] == alert[KEY]:
             return at
     return -1
 
@@ -222,13 +216,13 @@ def new_row(what: int, item: Int64s, text: Bytes, notes: Notes) -> int:
 
 @step
 def write_note(
-    row: int, event: int, told: Int64s, status: int, raised_ms: int, arena: Int64s, held: int, rows: Rows,
+    row: int, told: Int64s, status: int, raised_ms: int, arena: Int64s, held: int, rows: Rows,
     items: Int64s, count: int, text: Bytes, notes: Notes,
 ) -> None:  # fmt: skip
     """Note a revision of an alert, with the clocks that are open and the contacts that came before."""
     n = new_row(NOTE, told, text, notes)
     out = notes.row
-    out[n, NOTE_ROW], out[n, NOTE_EVENT], out[n, NOTE_TYPE] = row, event, number_of(told)
+    out[n, NOTE_ROW], out[n, NOTE_TYPE] = row, number_of(told)
     out[n, NOTE_CLOCK], out[n, NOTE_STATUS], out[n, NOTE_REVISION] = told[KEY], status, told[REVISION]
     out[n, NOTE_RAISED], out[n, NOTE_DUE], out[n, NOTE_LEVEL] = raised_ms, told[TOLD_DUE], told[TOLD_LEVEL]
     out[n, NOTE_AT], out[n, NOTE_AFTER] = told[AT], notes.used[CROSSED]
@@ -273,7 +267,7 @@ def has_room(notes: Notes, wanted: int, told: int, items: int, text_bytes: int) 
 
 @step
 def tell(
-    row: int, event: int, now_ms: int, arena: Int64s, held: int, rows: Rows, items: Int64s, count: int,
+    row: int, now_ms: int, arena: Int64s, held: int, rows: Rows, items: Int64s, count: int,
     wanted: Int64s, wants: int, told: Int64s, tolds: int, text: Bytes, notes: Notes,
 ) -> int:  # fmt: skip
     """Note what differs between the alerts that should stand and those told; return how many are told now.
@@ -282,17 +276,13 @@ def tell(
     items: what is open, int64[*, WIDE]. wanted, told: TOLD items; ``told`` is updated.
     """
     for k in range(tolds):
-        lost = told[k, STATUS] != RETRACTED
-        for w in range(wants):
-            if told[k, TAG] == wanted[w, TAG] and told[k, ID] == wanted[w, ID] and told[k, KEY] == wanted[w, KEY]:
-                lost = False
-        if lost:
+        if told[k, STATUS] != RETRACTED and find_alert(wanted, wants, told[k]) < 0:
             told[k, REVISION] += 1
             told[k, STATUS], told[k, RAISED] = RETRACTED, now_ms
-            write_note(row, event, told[k], RETRACTED, now_ms, arena, held, rows, items, count, text, notes)
+            write_note(row, told[k], RETRACTED, now_ms, arena, held, rows, items, count, text, notes)
     for w in range(wants):
         status = wanted[w, STATUS]
-        at = find_told(told, tolds, wanted[w])
+        at = find_alert(told, tolds, wanted[w])
         first_ms = wanted[w, AT]
         if at < 0:
             at = tolds
@@ -309,8 +299,8 @@ def tell(
         told[at, TOLD_LEVEL], told[at, TOLD_DUE] = wanted[w, TOLD_LEVEL], wanted[w, TOLD_DUE]
         if before == RETRACTED and status != OPENED:  # it was opened meanwhile, and went on
             told[at, REVISION] += 1
-            write_note(row, event, told[at], OPENED, first_ms, arena, held, rows, items, count, text, notes)
+            write_note(row, told[at], OPENED, first_ms, arena, held, rows, items, count, text, notes)
         told[at, REVISION] += 1
-        write_note(row, event, told[at], status, wanted[w, RAISED], arena, held, rows, items, count, text, notes)
+        write_note(row, told[at], status, wanted[w, RAISED], arena, held, rows, items, count, text, notes)
         told[at, STATUS], told[at, RAISED] = wanted[w, STATUS], wanted[w, RAISED]
     return tolds

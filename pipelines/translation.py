@@ -10,28 +10,32 @@ import numpy as np
 
 from pipelines.blocks import BASE, BEFORE, LIVE, RECENT, TOLD_LIST, Blocks
 from pipelines.items import (
+    CLASS,
     CLOCK,
     HEAD,
     HELD,
     KEY,
     NEVER,
     NEXT_MS,
+    POINTS,
     REPEAT_CONTACT,
     SHOWN,
     SOCIAL_RISK,
     STREAK,
     TAG,
     TEXT_BYTES,
+    USED,
     WIDE,
     size_class,
     take_block,
 )
 from pipelines.partition import CustomerPartition
 from pipelines.policy import Policy, parse_policy
-from pipelines.scoring import BLOCK, HEAT, SEGMENT
+from pipelines.scoring import BLOCK, EPISODE_AT, HEAT, SEGMENT
 from pipelines.state import CustomerRows
 from pipelines.timers import push_timer, with_room
 from schemas.arrays import Bytes, Int32s, Int64s
+from schemas.bits import as_float
 from schemas.growing import grown
 
 _LISTS = (BASE, RECENT, BEFORE, TOLD_LIST, LIVE)
@@ -79,7 +83,7 @@ class Translation:
         rows.band[numbers] = np.minimum(theirs.band[own], len(policy.band_names) - 1)
         for number, row in zip(numbers.tolist(), own.tolist(), strict=True):
             episode = theirs.episode(row)
-            ours[number, 3] = 0
+            ours[number, EPISODE_AT] = 0
             if episode.opened_ms:
                 rows.set_episode(number, episode)
             block = int(words[row, BLOCK])
@@ -101,19 +105,19 @@ class Translation:
         told = [item for item in lists[TOLD_LIST] if _renamed(item, clock)]
         words = HEAD + len(policy.signals) + (2 * len(live) + len(told)) * WIDE + text.shape[0]
         blocks = rows.blocks
-        rows.blocks = Blocks(grown(blocks.arena, int(blocks.free[64]) + (1 << size_class(words))), blocks.free)
+        rows.blocks = Blocks(grown(blocks.arena, int(blocks.free[USED]) + (1 << size_class(words))), blocks.free)
         rows.timers = with_room(rows.timers, 1)
         new = take_block(words, *rows.blocks)
         out = rows.blocks.arena
         out[new : new + HEAD - 1] = arena[block : block + HEAD - 1]
         for k, count in zip(_LISTS, (len(live), 0, 0, len(told), len(live)), strict=True):
             out[new + k] = count
-        out[new + 8] = size_class(words)
+        out[new + CLASS] = size_class(words)
         held = out[new + HEAD : new + HEAD + len(policy.signals)].view(np.float64)
         held[:] = 0.0
         for item in live:
             if item[TAG] & 255 == HELD:
-                held[item[TAG] >> 8] += item[9:10].view(np.float64)[0]
+                held[item[TAG] >> 8] += as_float(item[POINTS])
         body = [*live, *told, *live]
         at = new + HEAD + len(policy.signals)
         for item in body:
