@@ -10,7 +10,6 @@ from typing import Any
 import fastavro
 import numpy as np
 
-from connectors.kafka.dead_letters import Rejected, RejectReason, dead_letter
 from connectors.kafka.fetched import FetchedBatch
 from connectors.kafka.records import RecordColumns
 from connectors.kafka.restore import LogReader
@@ -24,18 +23,15 @@ from pipelines.text_table import murmur2_compiled
 from pipelines.windows import NO_TIME
 from pipelines.worker import metrics
 from pipelines.worker.decoding import MAX_PLACE_BYTES
+from pipelines.worker.partials import HEADER, MOST, rejected, same_sources, schema_id, unresolved
 from pipelines.worker.stage import Urgency
 from pipelines.worker.start import Start
 from schemas.columnar.writer import ColumnarWriter
-from schemas.errors import StateLost, TopicMismatch, UnknownSchema
+from schemas.errors import StateLost, UnknownSchema
 from schemas.topics import ALERTS, DEAD_LETTERS, INCIDENT_PARTIALS, INCIDENT_STATE, TopicNames, avro_schema
-from schemas.wire import HEADER_BYTES, NotFramed, split_frame
+from schemas.wire import HEADER_BYTES
 
 log = logging.getLogger(__name__)
-
-HEADER = b"h"
-
-_MOST = 2**53  # those of all source partitions are added
 
 
 def _plain(schema: str) -> Any:
@@ -82,8 +78,7 @@ class IncidentStage:
 
     def unresolved(self, batch: FetchedBatch) -> list[int]:
         """Schemas that the registry has to be asked for first."""
-        found = {_schema_id(batch.records.value(i)) for i in range(len(batch.records))}
-        return [i for i in found if i is not None and i not in self.writers]
+        return unresolved(batch.records, self.writers)
 
     def resolve(self, schema_id: int) -> None:
         """Ask for one; blocks."""
@@ -118,12 +113,7 @@ class IncidentStage:
         watch = IncidentWatch(self.incidents, self.sources, self.policy_digest)
         watch.seen_ms = header.get("seen_ms", watch.seen_ms)
         watch.begun_ms = header.get("begun_ms", NO_TIME)
-        if len(watch.seen_ms) != self.sources:
-            raise TopicMismatch(
-                f"{topic}/{partition} was written when there were {len(watch.seen_ms)} source partitions, now there "
-                f"are {self.sources}. Partitions cannot be added to topics that hold state; make new topics, with "
-                "another prefix, and send interactions there."
-            )
+        same_sources(topic, partition, len(watch.seen_ms), self.sources)
         watch.restore(stored)
         start = Start.of(header, self.names, topic, partition)
         offsets = start.checked(log, self.inputs, self.topic_ids, accept_loss=self.accept_loss)
@@ -147,10 +137,10 @@ class IncidentWork:
         self._changed = True
         for i in range(len(batch.records)):
             value = batch.records.value(i) or b""
-            schema_id = _schema_id(value)
-            writer = None if schema_id is None else self._stage.writers.get(schema_id)
+            writer_id = schema_id(batch.records, i)
+            writer = None if writer_id is None else self._stage.writers.get(writer_id)
             if writer is None:
-                self._reject(batch, i, f"no incident partial: schema {schema_id}")
+                self._reject(batch, i, f"no incident partial: schema {writer_id}")
                 continue
             try:
                 said: Any = fastavro.schemaless_reader(io.BytesIO(value[HEADER_BYTES:]), writer, _SCHEMA)
@@ -169,8 +159,8 @@ class IncidentWork:
     def _is_plausible(self, said: dict[str, Any]) -> bool:
         return (
             0 <= said["source_partition"] < self._stage.sources
-            and all(0 <= n < _MOST for n in (*said["tried"], *said["failed"], said["attempted"], said["seen"]))
-            and 0 <= said["slot_start"] < _MOST
+            and all(0 <= n < MOST for n in (*said["tried"], *said["failed"], said["attempted"], said["seen"]))
+            and 0 <= said["slot_start"] < MOST
             and len(said["place"].encode()) <= MAX_PLACE_BYTES
         )
 
@@ -184,20 +174,8 @@ class IncidentWork:
         self._watch.merge(source, said["source_offset"], told)
 
     def _reject(self, batch: FetchedBatch, i: int, reason: str) -> None:
-        records = batch.records
-        self._records.append(
-            dead_letter(
-                to_topic=self._stage.names.of(DEAD_LETTERS),
-                topic=batch.topic,
-                partition=batch.partition % self._stage.sources,
-                offset=int(records.offset[i]),
-                key=records.key(i),
-                value=records.value(i),
-                headers=records.headers(i),
-                rejected=Rejected(i, RejectReason.NOT_AVRO, reason),
-            )
-        )
-        metrics.DEAD_LETTERS.labels(RejectReason.NOT_AVRO.value).inc()
+        to_topic = self._stage.names.of(DEAD_LETTERS)
+        self._records.append(rejected(batch, i, reason, to_topic=to_topic, sources=self._stage.sources))
 
     def advance(self, to_ms: int) -> None:
         """Time comes with what the partials say was seen."""
@@ -251,10 +229,3 @@ class IncidentSnapshot:
         batches.append(OutgoingBatch(of(INCIDENT_STATE), self.partition, self.state))
         offsets = {(topic, self.partition): offset for topic, offset in self.offsets.items()}
         return Outgoing(batches, self.records, offsets)
-
-
-def _schema_id(value: bytes | None) -> int | None:
-    try:
-        return split_frame(value or b"")[0]
-    except NotFramed:
-        return None

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from connectors.kafka.dead_letters import Rejected, RejectReason, dead_letter
 from connectors.kafka.fetched import FetchedBatch
 from connectors.kafka.records import RecordColumns
 from connectors.kafka.restore import LogReader
@@ -16,21 +15,19 @@ from connectors.kafka.transactions import Outgoing, OutgoingBatch, OutgoingRecor
 from connectors.registry.client import SchemaRegistry
 from pipelines.touchpoints import Partial, Place, Told, TouchpointPartition, Window
 from pipelines.windows import WaitCounts
-from pipelines.worker import metrics
 from pipelines.worker.decoding import MAX_PLACE_BYTES
 from pipelines.worker.encoding import Encoder
+from pipelines.worker.partials import HEADER, MOST, rejected, same_sources, schema_id, unresolved
 from pipelines.worker.stage import Urgency
 from pipelines.worker.start import Start
 from schemas.columnar import ColumnarReader
-from schemas.errors import StateLost, TopicMismatch, UnknownSchema
+from schemas.errors import StateLost, UnknownSchema
 from schemas.topics import DEAD_LETTERS, TOUCHPOINT_STATE, WAIT_PARTIALS, WAITS, TopicNames, avro_schema
-from schemas.wire import HEADER_BYTES, NotFramed, split_frame
+from schemas.wire import HEADER_BYTES
 
 log = logging.getLogger(__name__)
 
-WINDOW, HEADER = b"w", b"h"
-
-_MOST = 2**53  # those of all source partitions are added
+WINDOW = b"w"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +64,7 @@ class TouchpointStage:
 
     def unresolved(self, batch: FetchedBatch) -> list[int]:
         """Schemas that the registry has to be asked for first."""
-        found = {_schema_id(batch.records, i) for i in range(len(batch.records))}
-        return [i for i in found if i is not None and i not in self.writers]
+        return unresolved(batch.records, self.writers)
 
     def resolve(self, schema_id: int) -> None:
         """Ask for one; blocks."""
@@ -104,12 +100,7 @@ class TouchpointStage:
         if core.windows and not header:
             raise StateLost(f"{topic}/{partition} has windows but no header: it is not the workers' state")
         core.watermarks_ms = header.get("watermarks_ms", core.watermarks_ms)
-        if len(core.watermarks_ms) != self.sources:
-            raise TopicMismatch(
-                f"{topic}/{partition} was written when there were {len(core.watermarks_ms)} source partitions, now "
-                f"there are {self.sources}. Partitions cannot be added to topics that hold state; make new topics, "
-                "with another prefix, and send interactions there."
-            )
+        same_sources(topic, partition, len(core.watermarks_ms), self.sources)
         start = Start.of(header, self.names, topic, partition)
         offsets = start.checked(log, self.inputs, self.topic_ids, accept_loss=self.accept_loss)
         return TouchpointWork(self, partition, core, offsets)
@@ -132,12 +123,12 @@ class TouchpointWork:
         records = batch.records
         by_schema: dict[int | None, list[int]] = {}
         for i in range(len(records)):
-            by_schema.setdefault(_schema_id(records, i), []).append(i)
-        for schema_id, which in by_schema.items():
-            writer = None if schema_id is None else self._stage.writers.get(schema_id)
+            by_schema.setdefault(schema_id(records, i), []).append(i)
+        for writer_id, which in by_schema.items():
+            writer = None if writer_id is None else self._stage.writers.get(writer_id)
             if writer is None:
                 for i in which:
-                    self._reject(batch, i, f"no wait partial: schema {schema_id}")
+                    self._reject(batch, i, f"no wait partial: schema {writer_id}")
                 continue
             at = np.array(which)
             start, end = records.value_start[at] + HEADER_BYTES, records.value_start[at] + records.value_length[at]
@@ -154,7 +145,7 @@ class TouchpointWork:
         counts = (row[name] for name in WaitCounts.__slots__)
         return (
             0 <= row["source_partition"] < self._stage.sources
-            and all(0 <= n < _MOST for n in counts)
+            and all(0 <= n < MOST for n in counts)
             and max(len(row[name].encode()) for name in ("touchpoint", "channel")) <= MAX_PLACE_BYTES
         )
 
@@ -169,20 +160,8 @@ class TouchpointWork:
             self._core.move_watermark(source, row["watermark"])
 
     def _reject(self, batch: FetchedBatch, i: int, reason: str) -> None:
-        records = batch.records
-        self._records.append(
-            dead_letter(
-                to_topic=self._stage.names.of(DEAD_LETTERS),
-                topic=batch.topic,
-                partition=batch.partition % self._stage.sources,
-                offset=int(records.offset[i]),
-                key=records.key(i),
-                value=records.value(i),
-                headers=records.headers(i),
-                rejected=Rejected(i, RejectReason.NOT_AVRO, reason),
-            )
-        )
-        metrics.DEAD_LETTERS.labels(RejectReason.NOT_AVRO.value).inc()
+        to_topic = self._stage.names.of(DEAD_LETTERS)
+        self._records.append(rejected(batch, i, reason, to_topic=to_topic, sources=self._stage.sources))
 
     def advance(self, to_ms: int) -> None:
         """Time comes with the partials' watermarks."""
@@ -262,13 +241,6 @@ def partial_reader() -> ColumnarReader:
         if isinstance(field["type"], dict):
             field["type"] = field["type"]["type"]
     return ColumnarReader(json.dumps(schema))
-
-
-def _schema_id(records: RecordColumns, i: int) -> int | None:
-    try:
-        return split_frame(records.value(i) or b"")[0]
-    except NotFramed:
-        return None
 
 
 def _key(place: Place) -> bytes:
