@@ -2,11 +2,27 @@
 
 from pipelines.alerts import Alert
 from pipelines.incident_model import Incidents
-from pipelines.incident_source import IncidentSource
+from pipelines.incident_source import IncidentChanges, IncidentSource
 from pipelines.incidents import IncidentWatch
 from pipelines.index import TextIndex
 from pipelines.interactions import InteractionBatch
 from schemas.arrays import Int32s
+
+
+class OneSource:
+    """The second stage for one source partition: takes what a partition says, and gives the alerts that it leads to."""
+
+    def __init__(self, incidents: Incidents, policy: str = "") -> None:
+        self.watch = IncidentWatch(incidents, sources=1, policy=policy)
+        self._taken = 0
+
+    def take(self, changes: IncidentChanges) -> list[Alert]:
+        """Take changes, in their order; the alerts of all slots that they bring to an end."""
+        self._taken += 1
+        for state in changes.told:
+            self.watch.merge(0, self._taken, state)
+        self.watch.move_mark(0, changes.seen_ms)
+        return self.watch.take_alerts()
 
 
 class IncidentReplay:
@@ -14,8 +30,12 @@ class IncidentReplay:
 
     def __init__(self, incidents: Incidents, customers: TextIndex, policy: str = "") -> None:
         self.source = IncidentSource(incidents, customers)
-        self.watch = IncidentWatch(incidents, sources=1, policy=policy)
-        self._told = 0
+        self._one = OneSource(incidents, policy)
+
+    @property
+    def watch(self) -> IncidentWatch:
+        """What is watched."""
+        return self._one.watch
 
     def apply(self, batch: InteractionBatch, customer: Int32s) -> list[Alert]:
         """Count a batch, customer: int32[n]; the alerts of all slots that it brings to an end."""
@@ -28,11 +48,4 @@ class IncidentReplay:
         return self._judged()
 
     def _judged(self) -> list[Alert]:
-        if not self.source.changed:
-            return []
-        self._told += 1
-        changes = self.source.take_changes()
-        for state in changes.told:
-            self.watch.merge(0, self._told, state)
-        self.watch.move_mark(0, changes.seen_ms)
-        return self.watch.take_alerts()
+        return self._one.take(self.source.take_changes()) if self.source.changed else []

@@ -9,25 +9,8 @@ from pipelines.durations import duration_text
 from pipelines.policy_kinds import effects, promise_text
 from pipelines.policy_model import PolicyFile
 from pipelines.signal_model import Signal
+from schemas.vocabulary import VOCABULARY
 
-VOCABULARY = (
-    "wait.started", "wait.ended", "wait.measured",
-    "contact.opened", "contact.customer_replied", "contact.replied", "contact.transferred",
-    "contact.repeated_explanation",
-    "case.pending", "case.on_hold", "case.resumed", "case.resolved", "case.reopened", "case.closed",
-    "callback.promised", "callback.done", "callback.missed",
-    "form.started", "form.failed", "form.submitted", "form.abandoned", "promo.rejected",
-    "checkout.cost_estimated", "checkout.cost_revealed", "checkout.abandoned", "order.placed",
-    "order.promised", "order.delivered", "order.wrong", "order.delayed",
-    "return.requested", "return.fee_charged", "refund.issued",
-    "search.no_result", "article.viewed",
-    "social.mentioned", "social.replied",
-    "feedback.given",
-    "onboarding.step_failed", "onboarding.completed",
-    "recovery.promised", "recovery.done",
-    "alert.acknowledged", "alert.assigned", "alert.dismissed",
-    "identity.linked", "customer.preferences",
-)  # fmt: skip
 """The kinds of interactions that have a meaning for all; a policy may name others."""
 
 SHORTEST_HALF_LIFE_MS = 10_000

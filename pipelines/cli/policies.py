@@ -52,8 +52,8 @@ def kinds(
     Example: `friction policy kinds --policy full`
     """
     from pipelines.policy_kinds import effects
-    from pipelines.policy_warnings import VOCABULARY
     from pipelines.worker.policy_file import load_policy
+    from schemas.vocabulary import VOCABULARY
 
     does: dict[str, list[str]] = {kind: [] for kind in VOCABULARY}
     for effect in effects(load_policy(policy).file):

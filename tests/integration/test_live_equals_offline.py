@@ -1,6 +1,5 @@
 """What workers tell live, killed on the way, is what a backtest of the exported topic tells."""
 
-import io
 import json
 import time
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from fastavro import parse_schema, schemaless_reader
 
 from connectors.kafka.connection import KafkaConnection
 from connectors.kafka.producing import Sender
@@ -23,13 +21,11 @@ from pipelines.policy import parse_policy
 from pipelines.scores import decayed_to
 from pipelines.worker.customer_state import read_state
 from schemas.interactions import InteractionEncoder
-from schemas.topics import ALERTS, INTERACTIONS, STATE, TopicNames, avro_schema
-from tests.integration.test_worker_exactly_once import NewWorker, fewer_unprocessed, new_worker, unprocessed
-from tests.integration.workers import wait_until_processed
+from schemas.topics import INTERACTIONS, STATE, TopicNames
+from tests.integration.test_worker_exactly_once import fewer_unprocessed, unprocessed
+from tests.integration.workers import NewWorker, wait_until_processed
 from tests.polling import wait_until
-from tests.reading import read_topic
-
-__all__ = ["new_worker"]
+from tests.reading import read_alerts
 
 ROOT = Path(__file__).parents[2]
 FULL = ROOT / "schemas" / "policy" / "full.yaml"
@@ -85,12 +81,12 @@ def test_killed_workers_tell_what_a_backtest_of_the_export_tells(
         "FRICTION_WORKER__BUFFER_BYTES": "1048576",
         "FRICTION_WORKER__CHECKPOINT_INTERVAL_S": "0.2",
     }
-    worker = new_worker(instance="only", env=env)
+    worker = new_worker("only", **env)
     worker.start()
     wait_until(lambda: fewer_unprocessed(kafka, names, 2 * COUNT // 3), 60.0, every_s=0.01)
     worker.kill()
     assert unprocessed(kafka, names) > 0, "it was killed too late to prove anything"
-    other = new_worker(instance="other", env=env)
+    other = new_worker("other", **env)
     worker.start()
     other.start()
     wait_until_processed(kafka, names, f"{names.prefix}app", 120.0)
@@ -105,10 +101,8 @@ def test_killed_workers_tell_what_a_backtest_of_the_export_tells(
             cores.append(core)
     until_ms = max(core.advanced_ms for core in cores)
     told_ms = min(core.advanced_ms for core in cores)
-    schema = parse_schema(json.loads(avro_schema("alert")))
     live = [
-        {**record, "raised_ms": int(record["raised_at"].timestamp() * 1000 + 0.5)}
-        for record in (_alert(m.value() or b"", schema) for m in read_topic(kafka, names.of(ALERTS)))
+        {**alert, "raised_ms": int(alert["raised_at"].timestamp() * 1000 + 0.5)} for alert in read_alerts(kafka, names)
     ]
     export = tmp_path / "export.jsonl"
     where = ["--kafka", kafka.bootstrap_servers, "--registry", registry.url, "--prefix", names.prefix]
@@ -152,8 +146,3 @@ def test_killed_workers_tell_what_a_backtest_of_the_export_tells(
             assert told == sorted((c.clock, c.opened_ms / 1000) for c in clocks.get(customer, []))
             compared += 1
     assert compared == len(scores) > 1_000
-
-
-def _alert(value: bytes, schema: Any) -> dict[str, Any]:
-    record: dict[str, Any] = schemaless_reader(io.BytesIO(value[5:]), schema, None)
-    return record

@@ -5,12 +5,10 @@ import re
 import struct
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
-import pytest
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -23,30 +21,12 @@ from pipelines.cli.exits import ExitCode
 from schemas.topics import DEAD_LETTERS, INTERACTIONS, SCORES, STATE, WAIT_PARTIALS, TopicNames, avro_schema
 from schemas.wire import frame_header
 from tests.integration.senders import PARTITION, Headers, Sender, app_of, counted, customers, now_ms, send, wait
-from tests.integration.workers import WorkerProcess, wait_until_processed
+from tests.integration.workers import NewWorker, wait_until_processed
 from tests.polling import wait_until
 from tests.reading import read_topic
 
 HEADERS: Headers = [("trace", b"\x00\xff"), ("empty", b""), ("none", None), ("trace", b"again")]
 DAY_MS = 86_400_000
-
-NewWorker = Callable[..., WorkerProcess]
-
-
-@pytest.fixture
-def new_worker(
-    kafka: KafkaConnection, registry: RegistryConnection, created_topics: TopicNames, tmp_path: Path
-) -> Iterator[NewWorker]:
-    workers: list[WorkerProcess] = []
-
-    def new(at: RegistryConnection = registry, **env: str) -> WorkerProcess:
-        app_id = app_of(created_topics)
-        workers.append(WorkerProcess(kafka, at, created_topics, tmp_path, app_id=app_id, env=env))
-        return workers[-1]
-
-    yield new
-    for worker in workers:
-        worker.kill()
 
 
 def dead_letters(kafka: KafkaConnection, names: TopicNames) -> list[tuple[bytes | None, bytes | None, Headers, str]]:
@@ -194,7 +174,7 @@ def test_a_registry_that_is_away_is_waited_for_and_a_worker_that_waits_can_be_st
         schema["fields"].append({"name": field, "type": "string", "default": ""})
         return sender.registry.register(f"{names.prefix}{field}-value", json.dumps(schema))
 
-    worker = new_worker(at)
+    worker = new_worker(at=at)
 
     def has_waited(times: int) -> bool:
         return worker.log.count("waiting for the schema registry") == times

@@ -1,11 +1,8 @@
 """Whatever happens to workers, every interaction counts exactly once."""
 
 import time
-from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
-import pytest
 from confluent_kafka import Producer
 
 from connectors.kafka.connection import KafkaConnection
@@ -19,7 +16,7 @@ from schemas.interactions import InteractionEncoder
 from schemas.topics import INTERACTIONS, REKEYED, TopicNames
 from tests.integration.live import POLICY, live
 from tests.integration.outcome import assert_exactly_once, models
-from tests.integration.workers import WorkerProcess, wait_until_processed
+from tests.integration.workers import NewWorker, WorkerProcess, wait_until_processed
 from tests.polling import wait_until
 from tests.reading import read_topic
 
@@ -28,24 +25,6 @@ SLOWLY = {
     "FRICTION_WORKER__BUFFER_BYTES": "1048576",
     "FRICTION_WORKER__CHECKPOINT_INTERVAL_S": "0.2",
 }
-
-NewWorker = Callable[..., WorkerProcess]
-
-
-@pytest.fixture
-def new_worker(
-    kafka: KafkaConnection, registry: RegistryConnection, created_topics: TopicNames, tmp_path: Path
-) -> Iterator[NewWorker]:
-    workers: list[WorkerProcess] = []
-
-    def new(**options: object) -> WorkerProcess:
-        app_id = f"{created_topics.prefix}app"
-        workers.append(WorkerProcess(kafka, registry, created_topics, tmp_path, app_id=app_id, **options))  # type: ignore[arg-type]  # passed on as they are
-        return workers[-1]
-
-    yield new
-    for worker in workers:
-        worker.kill()
 
 
 def produce(
@@ -85,7 +64,7 @@ def test_a_worker_killed_in_the_middle_of_200_000_interactions_loses_and_doubles
 ) -> None:
     names = created_topics
     produce(kafka, registry, names, 200_000)
-    worker = new_worker(instance="only", env=SLOWLY)
+    worker = new_worker("only", **SLOWLY)
     for most in (150_000, 80_000):
         worker.start()
         wait_until(partial(fewer_unprocessed, kafka, names, most), 60.0)

@@ -1,31 +1,18 @@
 """Incidents through workers and a broker: one alert, by way of a restart, in the partition of its touchpoint."""
 
-import io
-import json
-from collections.abc import Callable, Iterator
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
-
-import fastavro
-import pytest
 
 from connectors.kafka.connection import KafkaConnection
 from connectors.registry.connection import RegistryConnection
 from pipelines.cli.exits import ExitCode
-from pipelines.policy_model import PolicyFile
-from schemas.topics import ALERTS, INTERACTIONS, TopicNames, avro_schema
-from schemas.wire import HEADER_BYTES
+from schemas.topics import ALERTS, INTERACTIONS, TopicNames
+from tests.integration.live import POLICY
 from tests.integration.senders import Sender, app_of, customers, now_ms, send, wait
-from tests.integration.workers import WorkerProcess, wait_until_processed
+from tests.integration.workers import NewWorker, wait_until_processed
 from tests.polling import wait_until
-from tests.reading import read_topic
+from tests.reading import read_alerts, read_topic
 
-pytestmark = pytest.mark.skipif(
-    "incidents" not in PolicyFile.model_fields, reason="the policy has no incidents in this version"
-)
-
-NewWorker = Callable[[], WorkerProcess]
 MINUTE_MS = 60_000
 SECTION = """
 incidents:
@@ -39,24 +26,6 @@ incidents:
       lookback: 5m
       min_customers: 10
 """
-
-
-@pytest.fixture
-def new_worker(
-    kafka: KafkaConnection, registry: RegistryConnection, created_topics: TopicNames, tmp_path: Path
-) -> Iterator[NewWorker]:
-    workers: list[WorkerProcess] = []
-    policy = tmp_path / "policy.yaml"
-    policy.write_text(files("schemas").joinpath("policy", "default.yaml").read_text("utf-8") + SECTION, "utf-8")
-
-    def new() -> WorkerProcess:
-        env = {"FRICTION_POLICY_FILE": str(policy)}
-        workers.append(WorkerProcess(kafka, registry, created_topics, tmp_path, app_id=app_of(created_topics), env=env))
-        return workers[-1]
-
-    yield new
-    for worker in workers:
-        worker.kill()
 
 
 def failing(sender: Sender, names: TopicNames, kafka: KafkaConnection, who: range, begin_ms: int) -> None:
@@ -79,18 +48,20 @@ def failing(sender: Sender, names: TopicNames, kafka: KafkaConnection, who: rang
 
 
 def incidents(kafka: KafkaConnection, names: TopicNames) -> list[dict[str, Any]]:
-    schema = fastavro.parse_schema(json.loads(avro_schema("alert")))
-    values = [io.BytesIO((m.value() or b"")[HEADER_BYTES:]) for m in read_topic(kafka, names.of(ALERTS))]
-    told: list[Any] = [fastavro.schemaless_reader(value, schema, None) for value in values]
-    return [a for a in told if a["type"] == "touchpoint_incident"]
+    return [a for a in read_alerts(kafka, names) if a["type"] == "touchpoint_incident"]
 
 
 def test_a_broken_form_is_one_alert_by_way_of_a_kill_and_another_worker(
-    kafka: KafkaConnection, registry: RegistryConnection, created_topics: TopicNames, new_worker: NewWorker
+    kafka: KafkaConnection,
+    registry: RegistryConnection,
+    created_topics: TopicNames,
+    new_worker: NewWorker,
+    tmp_path: Path,
 ) -> None:
-    names, begin_ms = created_topics, now_ms() - 6 * MINUTE_MS
+    names, begin_ms, policy = created_topics, now_ms() - 6 * MINUTE_MS, tmp_path / "policy.yaml"
+    policy.write_text(POLICY + SECTION, "utf-8")
     sender = Sender(kafka, registry, names)
-    first = new_worker()
+    first = new_worker(FRICTION_POLICY_FILE=str(policy))
     first.start()
     failing(sender, names, kafka, range(20), begin_ms)
     wait_until(lambda: len(incidents(kafka, names)) == 1, 60.0)
@@ -99,7 +70,7 @@ def test_a_broken_form_is_one_alert_by_way_of_a_kill_and_another_worker(
     assert opened["customers"] == len({m["customer_id"] for m in opened["members"]})
     first.kill()
 
-    second = new_worker()
+    second = new_worker(FRICTION_POLICY_FILE=str(policy))
     second.start()
     failing(sender, names, kafka, range(20, 70), begin_ms + MINUTE_MS)
     wait_until(lambda: len(incidents(kafka, names)) > 1, 60.0)

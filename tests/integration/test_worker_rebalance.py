@@ -1,10 +1,6 @@
 """Workers come, go and are replaced: who keeps a partition is not disturbed, and everything counts once."""
 
-from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
-
-import pytest
 
 from connectors.kafka.connection import KafkaConnection
 from connectors.registry.connection import RegistryConnection
@@ -12,30 +8,9 @@ from pipelines.cli.chaos.outcome import outcome
 from schemas.topics import STATE, TopicNames
 from tests.integration.live import POLICY, live
 from tests.integration.outcome import assert_exactly_once, models
-from tests.integration.workers import WorkerProcess, wait_until_processed
+from tests.integration.workers import NewWorker, WorkerProcess, wait_until_processed
 from tests.polling import wait_until
 from tests.reading import read_topic
-
-NewWorker = Callable[..., WorkerProcess]
-
-
-@pytest.fixture
-def new_worker(
-    kafka: KafkaConnection, registry: RegistryConnection, created_topics: TopicNames, tmp_path: Path
-) -> Iterator[NewWorker]:
-    workers: list[WorkerProcess] = []
-
-    def new(instance: str, **env: str) -> WorkerProcess:
-        app_id = f"{created_topics.prefix}app"
-        workers.append(
-            WorkerProcess(kafka, registry, created_topics, tmp_path, app_id=app_id, instance=instance, env=env)
-        )
-        return workers[-1]
-
-    yield new
-    for worker in workers:
-        worker.kill()
-
 
 NOT_THERE = -1.0
 

@@ -1,5 +1,7 @@
 """Workers that tests wait for: until they work, and until everything is processed."""
 
+from collections.abc import Callable
+
 from connectors.kafka.connection import KafkaConnection
 from pipelines.cli.chaos import workers
 from pipelines.cli.chaos.workers import START_S, lag
@@ -23,6 +25,10 @@ class WorkerProcess(workers.WorkerProcess):
 
         if ready:
             wait_until(goes_on, START_S)
+
+
+NewWorker = Callable[..., WorkerProcess]
+"""The fixture new_worker: ``instance``, ``at`` another registry, and variables; see conftest.py."""
 
 
 def wait_until_processed(

@@ -12,11 +12,12 @@ from pipelines.cli.main import exit_code
 from pipelines.policy import parse_policy
 from pipelines.policy_changes import policy_changes
 from pipelines.policy_kinds import effects
-from pipelines.policy_warnings import VOCABULARY, policy_warnings
+from pipelines.policy_warnings import policy_warnings
 from pipelines.wording import TEMPLATES, Told, reason_of
 from pipelines.wording_terms import PAUSED, PLACEHOLDERS, TEMPLATE_NAMES
 from pipelines.worker.policy_file import SHIPPED, load_policy
 from schemas.errors import PolicyError
+from schemas.vocabulary import VOCABULARY
 
 TEXT = """\
 version: 1

@@ -7,7 +7,7 @@ import numpy as np
 
 from pipelines.alerts import Alert, OpenClock
 from pipelines.cli.backtest.standing import Standing
-from pipelines.incidents import IncidentWatch
+from pipelines.incident_replay import OneSource
 from pipelines.interactions import InteractionBatch
 from pipelines.partition import Applied, CustomerPartition
 from pipelines.policy import Policy
@@ -47,12 +47,11 @@ class Replay:
     last_ms: int | None = None
     standing: Standing = field(init=False)
     _core: CustomerPartition = field(init=False)
-    _watch: IncidentWatch | None = None
-    _taken: int = 0
+    _watch: OneSource | None = None
 
     def __post_init__(self) -> None:
         if self.policy.file.incidents is not None:
-            self._watch = IncidentWatch(self.policy.file.incidents, sources=1, policy=self.policy.digest)
+            self._watch = OneSource(self.policy.file.incidents, self.policy.digest)
         self.standing = Standing(self.policy)
         self._core = CustomerPartition(0, 1, self.policy)
 
@@ -93,10 +92,4 @@ class Replay:
         """Take what has changed, and give the incidents that it leads to."""
         changes = self._core.take_changes()
         self.standing.take(changes)
-        if self._watch is None or changes.incidents is None:
-            return []
-        self._taken += 1
-        for state in changes.incidents.told:
-            self._watch.merge(0, self._taken, state)
-        self._watch.move_mark(0, changes.incidents.seen_ms)
-        return self._watch.take_alerts()
+        return [] if self._watch is None or changes.incidents is None else self._watch.take(changes.incidents)
