@@ -18,7 +18,7 @@ from schemas.acceptance import Bounds, refuse_compiled
 from schemas.arrays import Bytes, Float64s, Int8s, Int32s, Int64s
 from schemas.columnar import Arrays, ColumnarReader
 from schemas.columnar.foreign import NotAvro, read_foreign
-from schemas.columnar.frames import read_ids_compiled
+from schemas.columnar.frames import schema_ids
 from schemas.columnar.kernel import FLOATS, INTS, REASONS, TEXTS
 from schemas.columnar.plan import Plan, Simple, StringMap
 from schemas.compiled import compiled
@@ -117,7 +117,8 @@ class InteractionDecoder:
 
     def unresolved(self, records: RecordColumns) -> list[int]:
         """Schema ids of the records that have to be asked of the registry first."""
-        return [i for i in _schema_ids(records)[1] if i not in self._writers]
+        found = schema_ids(records.data, records.value_start, records.value_length)[1]
+        return [i for i in found if i not in self._writers]
 
     def know(self, schema_id: int, schema_name: str) -> None:
         """Take the schema of schemas/avro for an id, without asking."""
@@ -143,7 +144,7 @@ class InteractionDecoder:
 
     def decode(self, records: RecordColumns) -> Decoded:
         """Read and judge n records; those whose schema could not be resolved are rejected as unknown."""
-        ids, known = _schema_ids(records)
+        ids, known = schema_ids(records.data, records.value_start, records.value_length)
         rejected = [_not_framed(records, int(i)) for i in np.flatnonzero(ids < 0)]
         parts: list[tuple[Int64s, InteractionBatch]] = []
         for schema_id in known:
@@ -260,13 +261,6 @@ class InteractionDecoder:
         record = np.repeat(np.arange(arrays.n), np.diff(begins))
         outcome[record[is_outcome]] = number[is_outcome]
         return outcome
-
-
-def _schema_ids(records: RecordColumns) -> tuple[Int64s, list[int]]:
-    """int64[n], the schema id of each record, -1 where the value is not framed; and the ids that there are."""
-    ids = np.empty(len(records), np.int64)
-    one = read_ids_compiled(records.data, records.value_start, records.value_length, ids)
-    return ids, np.unique(ids[ids >= 0]).tolist() if one < 0 else [one]
 
 
 def _not_framed(records: RecordColumns, i: int) -> Rejected:

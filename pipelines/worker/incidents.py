@@ -23,9 +23,10 @@ from pipelines.text_table import murmur2_compiled
 from pipelines.windows import NO_TIME
 from pipelines.worker import metrics
 from pipelines.worker.decoding import MAX_PLACE_BYTES
-from pipelines.worker.partials import HEADER, MOST, rejected, same_sources, schema_id, unresolved
+from pipelines.worker.partials import HEADER, MOST, rejected, same_sources, unresolved
 from pipelines.worker.stage import Urgency
 from pipelines.worker.start import Start
+from schemas.columnar.frames import schema_ids
 from schemas.columnar.writer import ColumnarWriter
 from schemas.errors import StateLost, UnknownSchema
 from schemas.topics import ALERTS, DEAD_LETTERS, INCIDENT_PARTIALS, INCIDENT_STATE, TopicNames, avro_schema
@@ -135,12 +136,13 @@ class IncidentWork:
     def process(self, batch: FetchedBatch) -> None:
         """Merge the partials of a batch, and judge the slots that it brings to an end."""
         self._changed = True
-        for i in range(len(batch.records)):
-            value = batch.records.value(i) or b""
-            writer_id = schema_id(batch.records, i)
-            writer = None if writer_id is None else self._stage.writers.get(writer_id)
+        records = batch.records
+        ids = schema_ids(records.data, records.value_start, records.value_length)[0]
+        for i, writer_id in enumerate(ids.tolist()):
+            value, writer = records.value(i) or b"", self._stage.writers.get(writer_id)
             if writer is None:
-                self._reject(batch, i, f"no incident partial: schema {writer_id}")
+                what = "it does not begin with the id of a schema" if writer_id < 0 else f"schema {writer_id}"
+                self._reject(batch, i, f"no incident partial: {what}")
                 continue
             try:
                 said: Any = fastavro.schemaless_reader(io.BytesIO(value[HEADER_BYTES:]), writer, _SCHEMA)

@@ -7,8 +7,8 @@ from connectors.kafka.fetched import FetchedBatch
 from connectors.kafka.records import RecordColumns
 from connectors.kafka.transactions import OutgoingRecord
 from pipelines.worker import metrics
+from schemas.columnar.frames import schema_ids
 from schemas.errors import TopicMismatch
-from schemas.wire import NotFramed, split_frame
 
 HEADER = b"h"
 """Key of a partition's header in the state of such an agent."""
@@ -16,18 +16,10 @@ MOST = 2**53
 """Above every number of a partial: those of all source partitions are added."""
 
 
-def schema_id(records: RecordColumns, i: int) -> int | None:
-    """Schema of record i; None for one that is not framed."""
-    try:
-        return split_frame(records.value(i) or b"")[0]
-    except NotFramed:
-        return None
-
-
 def unresolved(records: RecordColumns, known: Container[int]) -> list[int]:
     """Schemas of the records that are not known."""
-    found = {schema_id(records, i) for i in range(len(records))}
-    return [i for i in found if i is not None and i not in known]
+    found = schema_ids(records.data, records.value_start, records.value_length)[1]
+    return [i for i in found if i not in known]
 
 
 def rejected(batch: FetchedBatch, i: int, reason: str, *, to_topic: str, sources: int) -> OutgoingRecord:

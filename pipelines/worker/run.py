@@ -34,9 +34,10 @@ from pipelines.worker.topics import (
     refuse_what_we_may_not,
     watch_topics,
 )
-from pipelines.worker.touchpoints import TouchpointStage, partial_reader
+from pipelines.worker.touchpoints import TouchpointStage
 from pipelines.worker.warmup import warm_up
 from schemas.acceptance import Bounds
+from schemas.columnar import ColumnarReader
 from schemas.columnar.writer import ColumnarWriter
 from schemas.errors import FrictionError, InvariantBroken, SettingsError, StoreUnavailable
 from schemas.topics import (
@@ -115,7 +116,7 @@ def _assemble(
         lateness_ms=policy.file.windows.lateness,
         topic_ids=topic_ids,
         accept_loss=options.accept_loss,
-        reader=partial_reader(),
+        reader=ColumnarReader(avro_schema("wait_partial")),
         writers={},
     )
     log.info("topics: %s, state of windows in %s", counts, names.of(TOUCHPOINT_STATE))

@@ -17,12 +17,17 @@ from pipelines.touchpoints import Partial, Place, Told, TouchpointPartition, Win
 from pipelines.windows import WaitCounts
 from pipelines.worker.decoding import MAX_PLACE_BYTES
 from pipelines.worker.encoding import Encoder
-from pipelines.worker.partials import HEADER, MOST, rejected, same_sources, schema_id, unresolved
+from pipelines.worker.partials import HEADER, MOST, rejected, same_sources, unresolved
 from pipelines.worker.stage import Urgency
 from pipelines.worker.start import Start
+from schemas.arrays import Int64s
 from schemas.columnar import ColumnarReader
+from schemas.columnar.frames import schema_ids
+from schemas.columnar.kernel import REASONS
+from schemas.columnar.plan import Plan
+from schemas.columnar.rows import python_rows
 from schemas.errors import StateLost, UnknownSchema
-from schemas.topics import DEAD_LETTERS, TOUCHPOINT_STATE, WAIT_PARTIALS, WAITS, TopicNames, avro_schema
+from schemas.topics import DEAD_LETTERS, TOUCHPOINT_STATE, WAIT_PARTIALS, WAITS, TopicNames
 from schemas.wire import HEADER_BYTES
 
 log = logging.getLogger(__name__)
@@ -47,7 +52,7 @@ class TouchpointStage:
     topic_ids: Mapping[str, str]
     accept_loss: bool
     reader: ColumnarReader
-    writers: dict[int, str | None]
+    writers: dict[int, Plan | None]
     name: str = "touchpoints"
 
     @property
@@ -73,7 +78,7 @@ class TouchpointStage:
         except UnknownSchema:
             return
         try:
-            self.writers[schema_id] = text if self.reader.plan(text) else None
+            self.writers[schema_id] = self.reader.plan(text)
         except Exception as error:  # noqa: BLE001 - a registry keeps other schemas than Avro too, parsers raise anything
             log.warning("schema %s is not that of a wait partial: %s", schema_id, error)
             self.writers[schema_id] = None
@@ -121,25 +126,31 @@ class TouchpointWork:
         """Merge the partials of a batch."""
         self._changed = True
         records = batch.records
-        by_schema: dict[int | None, list[int]] = {}
-        for i in range(len(records)):
-            by_schema.setdefault(schema_id(records, i), []).append(i)
-        for writer_id, which in by_schema.items():
-            writer = None if writer_id is None else self._stage.writers.get(writer_id)
+        ids, known = schema_ids(records.data, records.value_start, records.value_length)
+        for i in np.flatnonzero(ids < 0).tolist():
+            self._reject(batch, i, "no wait partial: it does not begin with the id of a schema")
+        for schema_id in known:
+            which = np.flatnonzero(ids == schema_id)
+            writer = self._stage.writers.get(schema_id)
             if writer is None:
-                for i in which:
-                    self._reject(batch, i, f"no wait partial: schema {writer_id}")
-                continue
-            at = np.array(which)
-            start, end = records.value_start[at] + HEADER_BYTES, records.value_start[at] + records.value_length[at]
-            columns = self._stage.reader.read(writer, records.data, start, end)
-            for problem in columns.problems:
-                self._reject(batch, which[problem.index], problem.reason)
-            for row, kept in zip(columns.batch.to_pylist(), columns.kept, strict=True):
-                if self._plausible(row):
-                    self._merge(row)
-                else:
-                    self._reject(batch, which[kept], "no wait partial of ours: a number is out of its range")
+                for i in which.tolist():
+                    self._reject(batch, i, f"no wait partial: schema {schema_id}")
+            else:
+                self._read(batch, which, writer)
+
+    def _read(self, batch: FetchedBatch, which: Int64s, writer: Plan) -> None:
+        """Merge the partials of one writer, the records ``which`` (int64[k]) of a batch."""
+        records = batch.records
+        start, end = records.value_start[which], records.value_start[which] + records.value_length[which]
+        arrays = self._stage.reader.arrays(writer, records.data, start + HEADER_BYTES, end)
+        for problem in np.flatnonzero(arrays.problem).tolist():
+            self._reject(batch, int(which[problem]), REASONS[arrays.problem[problem]])
+        kept, rows = python_rows(arrays)
+        for i, row in zip(which[kept].tolist(), rows, strict=True):
+            if self._plausible(row):
+                self._merge(row)
+            else:
+                self._reject(batch, i, "no wait partial of ours: a number is out of its range")
 
     def _plausible(self, row: dict[str, Any]) -> bool:
         counts = (row[name] for name in WaitCounts.__slots__)
@@ -232,15 +243,6 @@ class TouchpointSnapshot:
             "source_partitions": told.source_partitions,
             "policy": self.stage.policy_digest,
         }
-
-
-def partial_reader() -> ColumnarReader:
-    """The reader of wait partials: times as plain milliseconds."""
-    schema = json.loads(avro_schema("wait_partial"))
-    for field in schema["fields"]:
-        if isinstance(field["type"], dict):
-            field["type"] = field["type"]["type"]
-    return ColumnarReader(json.dumps(schema))
 
 
 def _key(place: Place) -> bytes:

@@ -1,5 +1,7 @@
 """Schema ids of many framed values at once (schemas/wire.py says what a frame is)."""
 
+import numpy as np
+
 from schemas.arrays import Bytes, Int32s, Int64s
 from schemas.compiled import compiled
 from schemas.wire import HEADER_BYTES
@@ -25,3 +27,10 @@ def read_ids(data: Bytes, start: Int64s, length: Int32s, ids: Int64s) -> int:
 
 
 read_ids_compiled = compiled(read_ids)
+
+
+def schema_ids(data: Bytes, start: Int64s, length: Int32s) -> tuple[Int64s, list[int]]:
+    """int64[n], the schema id of each value, -1 where it is not framed; and the ids that there are. As read_ids."""
+    ids = np.empty(start.shape[0], np.int64)
+    one = read_ids_compiled(data, start, length, ids)
+    return ids, np.unique(ids[ids >= 0]).tolist() if one < 0 else [one]

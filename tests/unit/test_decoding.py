@@ -22,6 +22,7 @@ from pipelines.interactions import OUTCOMES, InteractionBatch
 from pipelines.worker import decoding
 from pipelines.worker.decoding import Decoded, InteractionDecoder, count_other_keys
 from schemas.acceptance import MAX_DURATION_MS, Bounds, refuse
+from schemas.columnar import frames
 from schemas.columnar.frames import read_ids
 from schemas.errors import StoreUnavailable, UnknownSchema
 from schemas.topics import avro_schema
@@ -410,7 +411,7 @@ def test_what_is_read_is_what_fastavro_reads(
 def uncompiled() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch, np.errstate(over="ignore"):
         patch.setattr(decoding, "refuse_compiled", refuse)
-        patch.setattr(decoding, "read_ids_compiled", read_ids)
+        patch.setattr(frames, "read_ids_compiled", read_ids)
         patch.setattr(decoding, "count_other_keys_compiled", count_other_keys)
         patch.setattr(index, "number_texts_compiled", text_table.number_texts)
         yield
