@@ -18,10 +18,11 @@ from pipelines.text_table import (
     remove_texts_compiled,
 )
 from schemas.arrays import Bytes, Int32s, Int64s, UInt64s
+from schemas.errors import InvariantBroken
 from schemas.growing import grown
 
 MAX_BYTES = 4096
-"""Of a text: what is longer is refused before it comes here."""
+"""Of a text that is numbered; our own bounds for what comes in are far below it."""
 
 _MOVED_PER_TEXT = 8  # a table of s places is moved before the next one, of 2 s, is full: 2 would do
 _FIRST_PLACES = 64
@@ -91,7 +92,13 @@ class TextIndex:
         """Return the number of each text, int32[n]: new ones are added, ABSENT where not wanted.
 
         With ``partitions`` > 0 new texts that belong to another partition than ``partition`` get ELSEWHERE.
+
+        Raises:
+            InvariantBroken: a text is longer than MAX_BYTES; none has been added.
         """
+        longest = int((length if wanted is None else length[wanted != 0]).max(initial=0))
+        if longest > MAX_BYTES:  # the kernels look by its size among the slots that are free
+            raise InvariantBroken(f"a text to be numbered has {longest} bytes, at most {MAX_BYTES} are allowed")
         number = np.empty(start.shape[0], np.int32)
         for at in range(0, start.shape[0], _AT_ONCE):
             part = slice(at, at + _AT_ONCE)

@@ -10,6 +10,7 @@ from pipelines import index, text_table
 from pipelines.index import TextIndex
 from pipelines.text_table import ABSENT, ELSEWHERE, murmur2
 from schemas.arrays import Bytes, Int32s, Int64s
+from schemas.errors import InvariantBroken
 
 
 def laid_out(texts: list[str]) -> tuple[Bytes, Int64s, Int32s]:
@@ -27,6 +28,16 @@ def test_numbers_are_those_of_a_dictionary(batches: list[list[str]]) -> None:
         want = [known.setdefault(t, len(known)) for t in batch]
         assert texts.add(*laid_out(batch)).tolist() == want
     assert [texts.text(i) for i in range(len(texts))] == list(known)
+
+
+def test_a_text_that_is_too_long_is_told_and_none_of_its_batch_is_added() -> None:
+    texts, longest = TextIndex(), "x" * index.MAX_BYTES
+    batch = laid_out(["a", longest + "x"])
+    with pytest.raises(InvariantBroken, match=r"has 4097 bytes, at most 4096"):
+        texts.add(*batch)
+    assert len(texts) == 0
+    assert texts.add(*batch, wanted=np.array([1, 0], np.uint8)).tolist() == [0, ABSENT]
+    assert texts.add(*laid_out([longest])).tolist() == [1]
 
 
 def test_a_hundred_thousand_texts_keep_their_numbers() -> None:
