@@ -52,7 +52,8 @@ class Changes:
 
     newest_ms: int64[k], the newest interaction of each of ``scores.customers``. rows: theirs, as columns, or as they
     are stored when something may be open. forgotten: customers that are not remembered any more; they come first, for
-    one of them may have come back. incidents: None when the policy has none.
+    one of them may have come back. told: windows of which the second stage hears; what it does not hear yet is
+    ``untold``. incidents: None when the policy has none.
     """
 
     scores: ScoreColumns
@@ -60,6 +61,8 @@ class Changes:
     rows: RowColumns | StoredRows
     forgotten: list[bytes]
     windows: list[WindowState]
+    told: list[WindowState]
+    untold: bool
     watermark_ms: int
     advanced_ms: int
     incidents: IncidentChanges | None = None
@@ -200,8 +203,12 @@ class CustomerPartition:
         """Whether there are customers that the log has to forget."""
         return bool(self._forgotten)
 
-    def take_changes(self) -> Changes:
-        """Copy what has changed since the last call."""
+    def take_changes(self, *, whole: bool = True) -> Changes:
+        """Copy what has changed since the last call.
+
+        Of windows that are still open the second stage needs to hear now and then only, for what it hears is
+        cumulative: when it is ``whole``. Of those that were closed it hears at once.
+        """
         numbers = self.rows.take_dirty()
         scored_ms = self.rows.updated_ms[numbers]
         if self._cooled:
@@ -219,12 +226,16 @@ class CustomerPartition:
             segment=self.rows.segments(numbers),
         )
         forgotten, self._forgotten = self._forgotten, []
+        windows = self.windows.take_dirty()
+        told = [w for w in windows if w.closed] + (self.windows.take_untold() if whole else [])
         return Changes(
             scores=scores,
             newest_ms=self.rows.newest_ms[numbers],
             rows=self.rows.stored(numbers, self.form) if self.whole else self.rows.columns(numbers),
             forgotten=forgotten,
-            windows=self.windows.take_dirty(),
+            windows=windows,
+            told=told,
+            untold=self.windows.untold,
             watermark_ms=self.windows.watermark_ms,
             advanced_ms=self.advanced_ms,
             incidents=None if self.incidents is None else self.incidents.take_changes(),

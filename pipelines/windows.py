@@ -18,6 +18,7 @@ from schemas.compiled import compiled
 NO_TIME = -(2**62)
 
 _EMPTY = -1
+TO_STORE, TO_TELL = 1, 2  # a window has changed since it was stored, and since others were told of it
 _NAME_PREFIX = 4  # a place is named by the bytes of its touchpoint's length, the touchpoint and the channel
 
 
@@ -81,7 +82,7 @@ def add_waits(
     is_wait: bool[n]. place: int32[n]. occurred_ms, append_ms, duration_ms: int64[n]. outcome: int8[n].
     slot_key: int64[c, 2], place and start of the window in each slot of an open-addressing table, place -1 for none;
     it has room for the batch. counts: int64[c, 5], answered, abandoned, other ends, sum and max of the waits in ms.
-    dirty: uint8[c]. The last three are updated in place.
+    dirty: uint8[c], TO_STORE and TO_TELL. The last three are updated in place.
     """
     late = 0
     new = 0
@@ -104,7 +105,7 @@ def add_waits(
         counts[slot, 0 if end == ANSWERED else 1 if end == ABANDONED else 2] += 1
         counts[slot, 3] += duration_ms[i]
         counts[slot, 4] = max(counts[slot, 4], duration_ms[i])
-        dirty[slot] = 1
+        dirty[slot] = TO_STORE | TO_TELL
     return watermark_ms, late, new
 
 
@@ -148,23 +149,38 @@ class WaitWindows:
         """Windows that changed or were closed since the last call, in the order of place and start; closed ones go."""
         closes = self._key[:, 1] + self.length_ms + self.lateness_ms <= self.watermark_ms
         closed = (self._key[:, 0] != _EMPTY) & closes
-        slots = np.flatnonzero((self._dirty != 0) | closed)
-        order = slots[np.lexsort((self._key[slots, 1], self._key[slots, 0]))]
-        told = [self._state(int(slot), closed=bool(closed[slot])) for slot in order]
-        self._dirty[:] = 0
+        changed = self._in_order(np.flatnonzero((self._dirty & TO_STORE != 0) | closed))
+        states = [self._state(slot, closed=bool(closed[slot])) for slot in changed]
+        self._dirty &= TO_TELL
         if closed.any():
             self._rebuild(~closed)
-        return told
+        return states
 
-    def restore(self, windows: list[WindowState]) -> None:
-        """Take open windows back."""
+    @property
+    def untold(self) -> bool:
+        """Whether open windows have changed since they were taken to be told."""
+        return bool((self._dirty & TO_TELL).any())
+
+    def take_untold(self) -> list[WindowState]:
+        """Open windows that changed since the last call; those that closed meanwhile were told by ``take_dirty``."""
+        changed = self._in_order(np.flatnonzero(self._dirty & TO_TELL))
+        self._dirty &= TO_STORE
+        return [self._state(slot, closed=False) for slot in changed]
+
+    def _in_order(self, slots: Int64s) -> list[int]:
+        """Slots in the order of place and start."""
+        in_order: list[int] = slots[np.lexsort((self._key[slots, 1], self._key[slots, 0]))].tolist()
+        return in_order
+
+    def restore(self, windows: list[WindowState], *, told: bool = True) -> None:
+        """Take open windows back. told: whether others know them as they are."""
         for window in windows:
             self._make_room(1)
             touchpoint = window.touchpoint.encode()
             raw = len(touchpoint).to_bytes(_NAME_PREFIX, "little") + touchpoint + window.channel.encode()
             name = np.frombuffer(raw, np.uint8)
             place = int(self._places.add(name, np.zeros(1, np.int64), np.array([len(name)], np.int32))[0])
-            self._insert(place, window.start_ms, window.counts)
+            self._dirty[self._insert(place, window.start_ms, window.counts)] = 0 if told else TO_TELL
 
     def states(self) -> Iterator[WindowState]:
         """Every open window."""

@@ -50,11 +50,12 @@ class OutgoingBatch:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """What one transaction writes. offsets: the next offset of each source partition."""
+    """What one transaction writes. offsets: the next one of each source partition; the group keeps ``note`` with it."""
 
     batches: Sequence[OutgoingBatch]
     records: Sequence[OutgoingRecord]
     offsets: dict[tuple[str, int], int]
+    note: str = ""
 
     @property
     def count(self) -> int:
@@ -177,7 +178,7 @@ class TransactionalProducer:
                         return self._not_taken(batch.topic, part)
             for r in outgoing.records:
                 producer.produce(r.topic, r.value, r.key, partition=r.partition, headers=r.headers)
-            positions = [TopicPartition(t, p, offset) for (t, p), offset in outgoing.offsets.items()]
+            positions = [TopicPartition(t, p, offset, outgoing.note) for (t, p), offset in outgoing.offsets.items()]
             producer.send_offsets_to_transaction(positions, self._group, max(end_s - monotonic(), _LOOK_S))
             return self._end(end_s)
         except KafkaException as error:

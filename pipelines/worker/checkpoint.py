@@ -1,6 +1,7 @@
 """When a partition is written down, and what became of it.
 
-1. The rows that changed are copied (Work.snapshot), on the event loop, between two batches.
+1. The rows that changed are copied (Work.snapshot), on the event loop, between two batches. When it is early, for the
+   sake of an alert, the second stage is not told of open windows; the header says so.
 2. They go into one transaction with the outputs, the header and the offsets, in a thread; the partition goes on.
 3. Committed: these offsets are ours for ever. Anything else: the partition is dropped and acquired again from the
    log, which alone knows whether the transaction is there. A snapshot is never sent twice.
@@ -50,6 +51,10 @@ class Checkpoints:
             return self.interval_s
         return max(self.alert_gap_s, min(owned.late_s * LATER_BY, self.interval_s))
 
+    def whole(self, owned: Owned) -> bool:
+        """Whether the next one has all that there is to tell; one that is early for the sake of alerts has not."""
+        return owned.work.urgency() is not Urgency.ALERTS or monotonic() - owned.whole_s >= self.interval_s
+
     def behind(self, owned: Owned) -> bool:
         """Whether so much has changed while a transaction is in flight that processing should wait for it."""
         return owned.in_flight is not None and owned.work.urgency() is Urgency.MANY
@@ -60,8 +65,10 @@ class Checkpoints:
 
     def begin(self, owned: Owned, threads: Executor) -> "asyncio.Future[Written]":
         """Copy what has changed and hand it to a thread."""
-        snapshot = owned.work.snapshot()
+        whole = self.whole(owned)
+        snapshot = owned.work.snapshot(whole=whole)
         owned.checkpoint_s = monotonic()
+        owned.whole_s = owned.checkpoint_s if whole else owned.whole_s
         self._pending[owned] = (owned.checkpoint_s, dict(owned.work.next_offsets))
         in_flight: asyncio.Future[Written] = asyncio.get_running_loop().run_in_executor(
             threads, _write, owned.producer, snapshot

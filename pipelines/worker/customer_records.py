@@ -22,6 +22,8 @@ from schemas.errors import InvariantBroken
 from schemas.topics import ALERTS, INCIDENT_PARTIALS, SCORES, STATE, WAIT_PARTIALS, TopicNames
 
 CUSTOMER, WINDOW, INCIDENTS, HEADER, POLICY = b"c", b"w", b"i", b"h", b"p"
+UNTOLD = "untold"
+"""Noted with a committed offset: open windows have changed of which the second stage has not heard yet."""
 
 _WINDOW = struct.Struct("<5q")
 
@@ -74,7 +76,8 @@ class CustomerSnapshot:
             *self._incidents(),
         ]
         offsets = {(topic, self.partition): offset for topic, offset in self.offsets.items()}
-        return Outgoing([b for b in batches if b.messages], self.records, offsets)
+        note = UNTOLD if self.changes.untold else ""
+        return Outgoing([b for b in batches if b.messages], self.records, offsets, note)
 
     def _scores(self, customers: list[bytes]) -> Messages:
         columns = self.changes.scores.columns(self.form.policy)
@@ -103,9 +106,9 @@ class CustomerSnapshot:
         return state
 
     def _partials(self) -> Iterator[OutgoingBatch]:
-        """The windows that changed, and where the watermark stands."""
+        """The windows to be told, and where the watermark stands."""
         by_partition: dict[int, list[tuple[bytes, dict[str, Any]]]] = {}
-        for window in self.changes.windows:
+        for window in self.changes.told:
             key = json.dumps([window.touchpoint, window.channel, window.start_ms], ensure_ascii=False).encode()
             to = murmur2_compiled(np.frombuffer(key, np.uint8), 0, len(key)) % self.form.touchpoints
             end_ms = window.start_ms + self.form.policy.file.windows.length

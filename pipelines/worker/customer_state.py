@@ -63,7 +63,8 @@ def read_state(log: LogReader, topic: str, core: CustomerPartition, *, cancelled
         restore.finish(header.signal_sets, Translation(core, policies).take)
     except ValueError as error:
         raise StateLost(f"{where}: {error}") from error
-    core.windows.restore([restored_window(k, v) for k, v in others.items() if k[:1] == WINDOW])
+    windows = [restored_window(k, v) for k, v in others.items() if k[:1] == WINDOW]
+    core.windows.restore(windows, told=not said.get("untold", False))
     core.restore_times(watermark_ms=said.get("watermark_ms", NO_TIME), advanced_ms=said.get("advanced_ms", NO_TIME))
     if core.incidents is not None:
         stored = {k[1:]: v for k, v in others.items() if k[:1] == INCIDENTS}

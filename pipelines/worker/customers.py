@@ -157,11 +157,11 @@ class CustomerWork:
             return Urgency.MANY
         if self._alerts:
             return Urgency.ALERTS
-        return Urgency.CHANGES if self._changed else Urgency.NOTHING
+        return Urgency.CHANGES if self._changed or self._core.windows.untold else Urgency.NOTHING
 
-    def snapshot(self) -> CustomerSnapshot:
-        """Copy what has changed since the last call."""
-        changes = self._core.take_changes()
+    def snapshot(self, *, whole: bool) -> CustomerSnapshot:
+        """Copy what has changed since the last call; wait partials of open windows only when it is ``whole``."""
+        changes = self._core.take_changes(whole=whole)
         metrics.FORGOTTEN.inc(len(changes.forgotten))
         reached = self._reached_window()
         snapshot = CustomerSnapshot(
@@ -254,6 +254,7 @@ class CustomerWork:
             "partitions": self._core.partitions,
             "dead_letters": self._dead_letters,
             **({} if changes.incidents is None else {"incidents_seen_ms": changes.incidents.seen_ms}),
+            "untold": changes.untold,
             "policy": self._stage.policy.digest,
         }
         return json.dumps(header, separators=(",", ":")).encode()

@@ -244,10 +244,10 @@ class _WitnessedWork:
     def urgency(self) -> Urgency:
         return self._work.urgency()
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self, *, whole: bool) -> Snapshot:
         told = {"from": self._begin, "to": self.next_offsets[self._topic], "advances": self._advances}
         snapshot = _WitnessedSnapshot(
-            self._work.snapshot(), self._witness, self._partition, told, self._bugs, self._planted
+            self._work.snapshot(whole=whole), self._witness, self._partition, told, self._bugs, self._planted
         )
         self._begin, self._advances, self._bugs = self.next_offsets[self._topic], [], []
         return snapshot

@@ -38,6 +38,8 @@ class Owned:
     late_s: float = 0.0
     """Age of the last record when it was processed, by its append time."""
     checkpoint_s: float = field(default_factory=monotonic)
+    whole_s: float = field(default_factory=monotonic)
+    """When the last checkpoint, and the last whole one, began."""
     stuck_at: dict[str, tuple[int, int]] = field(default_factory=dict)
     """By topic where the consumer stood and where we go on, when they last differed."""
 

@@ -41,8 +41,11 @@ class Work(Protocol):
     def urgency(self) -> Urgency:
         """How soon it wants to be written down."""
 
-    def snapshot(self) -> Snapshot:
-        """Copy what has changed since the last call, to be written in one transaction."""
+    def snapshot(self, *, whole: bool) -> Snapshot:
+        """Copy what has changed since the last call, to be written in one transaction.
+
+        whole: with what others can do without until the next one that is; until then the state says that it is due.
+        """
 
 
 class Stage(Protocol):

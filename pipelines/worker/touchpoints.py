@@ -181,7 +181,7 @@ class TouchpointWork:
         """How soon it wants to be written down."""
         return Urgency.CHANGES if self._changed else Urgency.NOTHING
 
-    def snapshot(self) -> "TouchpointSnapshot":
+    def snapshot(self, *, whole: bool) -> "TouchpointSnapshot":  # noqa: ARG002 - each of ours is
         """Copy the windows that changed."""
         told = self._core.take_changes()
         header = {

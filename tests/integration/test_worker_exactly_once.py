@@ -1,5 +1,6 @@
 """Whatever happens to workers, every interaction counts exactly once."""
 
+import json
 import time
 from functools import partial
 
@@ -13,9 +14,10 @@ from connectors.simulator.simulation import crowd_interactions
 from pipelines.cli.chaos.outcome import outcome
 from pipelines.cli.chaos.workers import lag
 from schemas.interactions import InteractionEncoder
-from schemas.topics import INTERACTIONS, REKEYED, TopicNames
+from schemas.topics import ALERTS, INTERACTIONS, REKEYED, WAIT_PARTIALS, WAITS, TopicNames
 from tests.integration.live import POLICY, live
 from tests.integration.outcome import assert_exactly_once, models
+from tests.integration.senders import PARTITION, app_of, customers, send, wait
 from tests.integration.workers import NewWorker, WorkerProcess, wait_until_processed
 from tests.polling import wait_until
 from tests.reading import read_topic
@@ -79,6 +81,29 @@ def test_a_worker_killed_in_the_middle_of_200_000_interactions_loses_and_doubles
     for partition, model in want.items():
         model.advance(found.advanced_ms[partition])
     assert_exactly_once(found, want)
+
+
+def test_waits_of_which_the_second_stage_had_not_heard_when_a_worker_died_are_told_by_the_next_one(
+    kafka: KafkaConnection, registry: RegistryConnection, created_topics: TopicNames, new_worker: NewWorker
+) -> None:
+    names, customer = created_topics, next(customers(PARTITION))
+    schema_id = register_contract(SchemaRegistry(registry), names)[INTERACTIONS]
+    alerting = InteractionEncoder(schema_id).encode(wait(customer, duration_ms=7_200_000))
+    worker = new_worker("only", FRICTION_WORKER__CHECKPOINT_INTERVAL_S="600")
+    worker.start()
+    send(kafka, names.of(INTERACTIONS), [(customer.encode(), alerting)])
+    wait_until(lambda: read_topic(kafka, names.of(ALERTS)), 30.0)
+    worker.kill()
+    assert lag(kafka, names, app_of(names))[names.of(INTERACTIONS), PARTITION] == 1
+    assert places(kafka, names.of(WAIT_PARTIALS)) == set(), "an early checkpoint has only what an alert needs"
+    worker.start(FRICTION_WORKER__CHECKPOINT_INTERVAL_S="0.2")
+    wait_until_processed(kafka, names, app_of(names), by=worker)
+    assert places(kafka, names.of(WAITS)) == {"call/support"}
+
+
+def places(kafka: KafkaConnection, topic: str) -> set[str]:
+    """Touchpoints of the windows that are told there; a mark has none."""
+    return {json.loads(m.key() or b"")[0] for m in read_topic(kafka, topic) if m.key()}
 
 
 def partitions_of(*workers: WorkerProcess) -> list[float]:

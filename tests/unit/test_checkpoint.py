@@ -1,6 +1,6 @@
 """When a partition is written down: every second, soon when an alert waits, and less often while it is behind."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -52,3 +52,21 @@ def test_in_a_backlog_an_alert_waits_a_tenth_longer_than_it_has_waited(late_s: f
 
 def test_when_much_has_changed_nothing_is_waited_for() -> None:
     assert due(Urgency.MANY, after_s=0.0, late_s=3600.0)
+
+
+@pytest.mark.parametrize(
+    ("urgency", "after_s", "whole"),
+    [
+        (Urgency.ALERTS, 0.9, False),
+        (Urgency.ALERTS, 1.0, True),
+        (Urgency.CHANGES, 0.1, True),
+        (Urgency.MANY, 0.1, True),
+    ],
+)
+def test_all_is_told_once_a_second_however_many_alerts_there_are(
+    monkeypatch: pytest.MonkeyPatch, urgency: Urgency, after_s: float, whole: bool
+) -> None:
+    work, nobody = cast("Any", FakeWork(urgency)), cast("Any", None)
+    owned = Owned(nobody, 0, work, nobody, {}, checkpoint_s=after_s, whole_s=0.0)
+    monkeypatch.setattr(checkpoint, "monotonic", lambda: after_s)
+    assert RHYTHM.whole(owned) is whole

@@ -47,7 +47,7 @@ class FakeWork:
             return Urgency.MANY
         return Urgency.CHANGES if self.changed else Urgency.NOTHING
 
-    def snapshot(self) -> FakeSnapshot:
+    def snapshot(self, *, whole: bool) -> FakeSnapshot:
         self.changed = False
         if self.snapshot_fails:
             raise ArithmeticError("half of the changes were taken")

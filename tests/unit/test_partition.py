@@ -277,6 +277,24 @@ def test_nothing_at_all_is_a_batch_and_a_checkpoint_too() -> None:
     assert log.customers() == {}
 
 
+def test_between_whole_checkpoints_the_second_stage_hears_of_closed_windows_only() -> None:
+    core = CustomerPartition(0, 1, POLICY)
+
+    def counts(*, whole: bool) -> tuple[list[int], list[int], bool]:
+        changes = core.take_changes(whole=whole)
+        offered = ([w.counts.offered for w in windows] for windows in (changes.windows, changes.told))
+        return next(offered), next(offered), changes.untold
+
+    core.apply(batch_of([event("wait.measured", BEGIN_MS, duration_ms=1000)]))
+    assert counts(whole=False) == ([1], [], True)
+    core.apply(batch_of([event("wait.measured", BEGIN_MS, duration_ms=1000)]))
+    assert counts(whole=True) == ([2], [2], False)
+    core.apply(batch_of([event("wait.measured", BEGIN_MS, duration_ms=1000)]))
+    assert counts(whole=False) == ([3], [], True)
+    core.advance(BEGIN_MS + 86_400_000)
+    assert counts(whole=False) == ([3], [3], False)
+
+
 def test_a_batch_that_is_given_back_unchanged_leaves_nothing_to_write() -> None:
     log = Log().run([event("form.failed", BEGIN_MS)])
     assert not log.partition.take_changes()

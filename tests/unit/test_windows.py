@@ -204,6 +204,39 @@ def test_restored_windows_go_on_counting_and_are_not_told_again() -> None:
     assert windows.take_dirty() == [WindowState("shop", "web", START_MS, WaitCounts(2, 2, 3, 13, 9))]
 
 
+def test_of_open_windows_is_told_what_changed_since_they_were_told() -> None:
+    windows = fresh()
+    add(windows, wait(START_MS), wait(START_MS + MINUTE_MS))
+    windows.take_dirty()
+    add(windows, wait(START_MS))
+    windows.take_dirty()
+    assert windows.untold
+    assert [(w.start_ms, w.counts.offered) for w in windows.take_untold()] == [(START_MS, 2), (START_MS + MINUTE_MS, 1)]
+    assert not windows.untold
+    add(windows, wait(START_MS + MINUTE_MS))
+    assert [w.start_ms for w in windows.take_untold()] == [START_MS + MINUTE_MS]
+    assert [w.start_ms for w in windows.take_dirty()] == [START_MS + MINUTE_MS], "it still has to be stored"
+    assert windows.take_untold() == []
+
+
+def test_a_window_that_closes_untold_is_told_as_closed_and_never_again() -> None:
+    windows = fresh()
+    add(windows, wait(START_MS))
+    windows.take_dirty()
+    windows.advance(START_MS + MINUTE_MS + LATENESS_MS)
+    assert told(windows) == [("shop", "web", START_MS, True)]
+    assert not windows.untold
+    assert windows.take_untold() == []
+
+
+def test_windows_that_were_stored_untold_are_told_after_a_restart() -> None:
+    states = [WindowState(t, c, START_MS, WaitCounts(1, 2, 3, 4, 5)) for t, c in PLACES]
+    windows = fresh()
+    windows.restore(states, told=False)
+    assert windows.take_dirty() == []
+    assert sorted(windows.take_untold(), key=repr) == sorted(states, key=repr)
+
+
 def test_the_longest_waits_that_are_accepted_do_not_overflow() -> None:
     longest_ms = 10 * 365 * 86_400_000
     windows = fresh()

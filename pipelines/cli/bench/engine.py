@@ -98,6 +98,7 @@ def process_all(
             steady = steady_part(
                 group.done, lambda: cpu_seconds(worker.pid), until=filled.events, check=worker.must_run
             )
+            wait_for_end(group, check=worker.must_run)
         with Group(stand.kafka, app_id, stand.names.of(WAIT_PARTIALS)) as merged:
             wait_for_end(merged, check=worker.must_run)
         worker.stop()

@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from connectors.kafka.connection import KafkaConnection
 from pipelines.cli.bench.stand import BenchFailed
+from pipelines.worker.customer_records import UNTOLD
 from schemas.errors import StoreUnavailable
 
 LOOK_S = 0.02
@@ -95,9 +96,12 @@ class Group:
         Raises:
             StoreUnavailable: Kafka does not answer.
         """
+        return {one.partition: max(one.offset, 0) for one in self._told()}
+
+    def _told(self) -> list[TopicPartition]:
         asked = [TopicPartition(self._topic, p) for p in self._numbers()]
-        told = self._asked(lambda: self._consumer.committed(asked, _TIMEOUT_S))
-        return {one.partition: max(one.offset, 0) for one in told}
+        told: list[TopicPartition] = self._asked(lambda: self._consumer.committed(asked, _TIMEOUT_S))
+        return told
 
     def ends(self) -> dict[int, int]:
         """End offset by partition.
@@ -132,6 +136,11 @@ class Group:
         """How many offsets there are."""
         return sum(self.ends().values())
 
+    def left(self) -> int:
+        """How many offsets are not committed, and one for each partition of which the next stage has not heard all."""
+        told, ends = self._told(), self.ends()
+        return sum(ends[one.partition] - max(one.offset, 0) + (one.metadata == UNTOLD) for one in told)
+
     def _numbers(self) -> list[int]:
         if not self._partitions:
             found = self._consumer.list_topics(self._topic, timeout=_TIMEOUT_S).topics[self._topic]
@@ -140,13 +149,13 @@ class Group:
 
 
 def wait_for_end(group: Group, *, check: Callable[[], None], within_s: float = 120.0) -> None:
-    """Wait until a group has committed all that its topic holds.
+    """Wait until a group has committed all that its topic holds, and has told the next stage of it.
 
     Raises:
         BenchFailed: it has not after ``within_s``, or ``check`` says that nobody works on it any more.
     """
     end_s = time.monotonic() + within_s
-    while (left := group.produced() - group.done()) > 0:
+    while (left := group.left()) > 0:
         check()
         if time.monotonic() > end_s:
             raise BenchFailed(f"After {within_s:g} s {left:,} records were not processed")

@@ -55,6 +55,7 @@ def _run(stand: Stand, filled: Filled, count: int) -> Steady:
                 until=filled.events,
                 check=check,
             )
+            wait_for_end(group, check=check)
         with Group(stand.kafka, app_id, stand.names.of(WAIT_PARTIALS)) as merged:
             wait_for_end(merged, check=check)
         for worker in workers:

@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from connectors.child import start_child, stop_child
 from connectors.kafka.connection import KafkaConnection
 from connectors.registry.connection import RegistryConnection
+from pipelines.worker.customer_records import UNTOLD
 from schemas.errors import StoreUnavailable
 from schemas.topics import INCIDENT_PARTIALS, INTERACTIONS, REKEYED, WAIT_PARTIALS, TopicNames
 
@@ -126,7 +127,8 @@ class WorkerProcess:
 def lag(kafka: KafkaConnection, names: TopicNames, app_id: str) -> dict[tuple[str, int], int]:
     """What is not processed of each input partition, first and second stage; empty when all is done.
 
-    Committed offsets are read before the ends, so that nothing that is done leads to more.
+    Committed offsets are read before the ends, so that nothing that is done leads to more. What the second stage has
+    not heard of yet counts as one record.
 
     Raises:
         StoreUnavailable: Kafka did not answer in time.
@@ -142,7 +144,10 @@ def lag(kafka: KafkaConnection, names: TopicNames, app_id: str) -> dict[tuple[st
         raise StoreUnavailable(f"Kafka did not tell what is processed: {error}") from error
     finally:
         consumer.close()
-    missing = ((c.topic, c.partition, end - max(c.offset, 0)) for c, end in zip(committed, ends, strict=True))
+    missing = (
+        (c.topic, c.partition, end - max(c.offset, 0) + (c.metadata == UNTOLD))
+        for c, end in zip(committed, ends, strict=True)
+    )
     return {(topic, partition): count for topic, partition, count in missing if count}
 
 
