@@ -120,6 +120,7 @@ class WaitWindows:
         self.lateness_ms = lateness_ms
         self.watermark_ms = NO_TIME
         self.late = 0
+        self.untold = False  # whether open windows have changed since they were taken to be told
         self._places = TextIndex()
         self._new_table(64)
 
@@ -127,7 +128,9 @@ class WaitWindows:
         """Add the waits among a batch, bool[n]; every interaction moves the watermark."""
         is_wait = is_wait & (batch.duration_ms >= 0)
         place = self._place_numbers(batch, is_wait)
-        self._make_room(int(is_wait.sum()))
+        waits = int(is_wait.sum())
+        self._make_room(waits)
+        self.untold |= waits > 0
         watermark_ms, late, new = add_waits_compiled(
             is_wait, place, batch.occurred_ms, batch.append_ms, batch.duration_ms, batch.outcome, self.length_ms,
             self.lateness_ms, self.watermark_ms, self._key, self._counts, self._dirty,
@@ -154,17 +157,14 @@ class WaitWindows:
         self._dirty &= TO_TELL
         if closed.any():
             self._rebuild(~closed)
+            self.untold = bool((self._dirty & TO_TELL).any())
         return states
-
-    @property
-    def untold(self) -> bool:
-        """Whether open windows have changed since they were taken to be told."""
-        return bool((self._dirty & TO_TELL).any())
 
     def take_untold(self) -> list[WindowState]:
         """Open windows that changed since the last call; those that closed meanwhile were told by ``take_dirty``."""
         changed = self._in_order(np.flatnonzero(self._dirty & TO_TELL))
         self._dirty &= TO_STORE
+        self.untold = False
         return [self._state(slot, closed=False) for slot in changed]
 
     def _in_order(self, slots: Int64s) -> list[int]:
@@ -174,6 +174,7 @@ class WaitWindows:
 
     def restore(self, windows: list[WindowState], *, told: bool = True) -> None:
         """Take open windows back. told: whether others know them as they are."""
+        self.untold = bool(windows) and not told
         for window in windows:
             self._make_room(1)
             touchpoint = window.touchpoint.encode()

@@ -9,6 +9,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from time import monotonic
@@ -44,6 +45,18 @@ class Checkpoints:
             return False
         age_s = monotonic() - owned.checkpoint_s
         return now or urgency is Urgency.MANY or age_s >= self.gap_s(owned, urgency)
+
+    def ring(self, owned: Owned, look: Callable[[Owned], object]) -> None:
+        """Call ``look`` when the alerts that wait are due; there is one call on its way at most."""
+        urgency = owned.work.urgency()
+        if urgency is Urgency.ALERTS and not owned.rings:
+            owned.rings = True
+            left_s = owned.checkpoint_s + self.gap_s(owned, urgency) - monotonic()
+            asyncio.get_running_loop().call_later(max(0.0, left_s), self._rung, owned, look)
+
+    def _rung(self, owned: Owned, look: Callable[[Owned], object]) -> None:
+        owned.rings = False
+        look(owned)
 
     def gap_s(self, owned: Owned, urgency: Urgency) -> float:
         """Time from one checkpoint to the next."""

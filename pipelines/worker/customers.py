@@ -131,10 +131,15 @@ class CustomerWork:
         self._changed = True
         not_counted = applied.misrouted.shape[0] + applied.unrated.shape[0] + applied.duplicates
         metrics.INTERACTIONS.inc(len(decoded.interactions) - not_counted)
-        metrics.DUPLICATES.inc(applied.duplicates)
-        metrics.UNKNOWN_KINDS.inc(applied.unknown_kinds)
-        metrics.LATE_WAITS.inc(applied.late)
-        metrics.KEYS_DIFFER.inc(decoded.keys_differ)
+        rare = (
+            (metrics.DUPLICATES, applied.duplicates),
+            (metrics.UNKNOWN_KINDS, applied.unknown_kinds),
+            (metrics.LATE_WAITS, applied.late),
+            (metrics.KEYS_DIFFER, decoded.keys_differ),
+        )
+        for counter, count in rare:
+            if count:
+                counter.inc(count)
 
     def advance(self, to_ms: int) -> None:
         """Let time pass."""

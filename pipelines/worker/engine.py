@@ -246,7 +246,10 @@ class Engine:
 
     def _checkpoint_if_due(self, owned: Owned, *, now: bool = False) -> "asyncio.Future[Any] | None":
         """Begin a checkpoint if one is due and none is in flight."""
-        if owned.gone or not owned.ready or owned.in_flight is not None or not self._checkpoints.due(owned, now=now):
+        if owned.gone or not owned.ready or owned.in_flight is not None:
+            return None
+        if not self._checkpoints.due(owned, now=now):
+            self._checkpoints.ring(owned, self._checkpoint_if_due)
             return None
         try:
             in_flight = self._checkpoints.begin(owned, self._background.own_threads)
@@ -293,7 +296,7 @@ class Engine:
         return True
 
     def tick(self) -> None:
-        """Begin the checkpoints that are due, give up those that do not end. Called every few milliseconds."""
+        """Begin the checkpoints that are due, give up those that do not end. Called many times a second."""
         for owned in list(self.owned.values()):
             if self._checkpoints.overdue(owned, after_s=self._transaction_timeout_s + OVERDUE_S):
                 self._acquire_again(owned, "its transaction does not come to an end")

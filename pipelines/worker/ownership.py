@@ -40,6 +40,8 @@ class Owned:
     checkpoint_s: float = field(default_factory=monotonic)
     whole_s: float = field(default_factory=monotonic)
     """When the last checkpoint, and the last whole one, began."""
+    rings: bool = False
+    """Whether the event loop will look whether its alerts are due."""
     stuck_at: dict[str, tuple[int, int]] = field(default_factory=dict)
     """By topic where the consumer stood and where we go on, when they last differed."""
 

@@ -1,5 +1,7 @@
 """When a partition is written down: every second, soon when an alert waits, and less often while it is behind."""
 
+import asyncio
+from time import monotonic
 from typing import Any, cast
 
 import pytest
@@ -70,3 +72,31 @@ def test_all_is_told_once_a_second_however_many_alerts_there_are(
     owned = Owned(nobody, 0, work, nobody, {}, checkpoint_s=after_s, whole_s=0.0)
     monkeypatch.setattr(checkpoint, "monotonic", lambda: after_s)
     assert RHYTHM.whole(owned) is whole
+
+
+def test_alerts_that_wait_are_looked_at_when_they_are_due_and_once() -> None:
+    async def run() -> list[float]:
+        loop = asyncio.get_running_loop()
+        work, nobody = cast("Any", FakeWork(Urgency.ALERTS)), cast("Any", None)
+        owned = Owned(nobody, 0, work, nobody, {}, checkpoint_s=monotonic())
+        begun_s, looked_s, rhythm = monotonic(), [], Checkpoints(interval_s=1.0, alert_gap_s=0.05)
+        looked = loop.create_future()
+
+        def look(_owned: Owned) -> None:
+            looked_s.append(monotonic() - begun_s)
+            assert rhythm.due(owned, now=False)
+            looked.set_result(None)
+
+        for _ in range(3):
+            rhythm.ring(owned, look)
+        await looked
+        return looked_s
+
+    assert [after_s >= 0.05 for after_s in asyncio.run(run())] == [True]
+
+
+def test_nobody_looks_when_no_alert_waits() -> None:
+    work, nobody = cast("Any", FakeWork(Urgency.CHANGES)), cast("Any", None)
+    owned = Owned(nobody, 0, work, nobody, {})
+    RHYTHM.ring(owned, lambda _: pytest.fail("nothing is due"))
+    assert not owned.rings
