@@ -62,7 +62,7 @@ class CustomerStage:
 
     def prepare(self, records: RecordColumns) -> Decoded | None:
         """Decode, unless a schema has to be asked for first."""
-        return None if self.decoder.unresolved(records) else self.decoder.decode(records)
+        return self.decoder.decode_known(records)
 
     def unresolved(self, batch: FetchedBatch) -> list[int]:
         """Schemas that the registry has to be asked for first."""

@@ -144,7 +144,14 @@ class InteractionDecoder:
 
     def decode(self, records: RecordColumns) -> Decoded:
         """Read and judge n records; those whose schema could not be resolved are rejected as unknown."""
+        return self._decode(records, *schema_ids(records.data, records.value_start, records.value_length))
+
+    def decode_known(self, records: RecordColumns) -> Decoded | None:
+        """Read and judge n records, unless the registry has to be asked for a schema first."""
         ids, known = schema_ids(records.data, records.value_start, records.value_length)
+        return self._decode(records, ids, known) if all(i in self._writers for i in known) else None
+
+    def _decode(self, records: RecordColumns, ids: Int64s, known: list[int]) -> Decoded:
         rejected = [_not_framed(records, int(i)) for i in np.flatnonzero(ids < 0)]
         parts: list[tuple[Int64s, InteractionBatch]] = []
         for schema_id in known:

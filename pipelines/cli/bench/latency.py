@@ -19,7 +19,7 @@ from schemas.interactions import Interaction, InteractionEncoder
 from schemas.topics import ALERTS, INTERACTIONS
 
 ONE_IN = 100  # customers, and interactions, that alert
-WARM_S = 30.0  # a broker that has just been started compiles its own code meanwhile
+WARM_S = 60.0  # a broker that has just been started compiles its own code, most of it in the first minute
 SPELL = 200_000  # interactions of the crowd that are made; they are told again and again, with new ids and times
 _LONG_WAIT_MS = 64 * 60_000  # five doublings of the tolerated two minutes: heat 60, score 78, band hot
 _LAST_ALERTS_S = 15.0
@@ -27,7 +27,7 @@ _LAST_ALERTS_S = 15.0
 Place = tuple[bytes, int]  # customer, event time in ms
 
 
-def latency(stand: Stand, *, rate: float, seconds: float, customers: int) -> dict[str, Any]:
+def latency(stand: Stand, *, rate: float, seconds: float, customers: int, warm_s: float = WARM_S) -> dict[str, Any]:
     """Measure one worker with windows and checkpoints on.
 
     One customer in a hundred waits too long whenever it comes, and has cooled down when it comes again: an alert each
@@ -38,7 +38,7 @@ def latency(stand: Stand, *, rate: float, seconds: float, customers: int) -> dic
     """
     watched = max(1, customers // ONE_IN)
     policy = _short_memory(stand.directory / "latency.yaml", half_life_ms=max(1, round(customers / rate * 1000 / 6)))
-    spell = min(SPELL, int(rate * (seconds + WARM_S)) + 1)
+    spell = min(SPELL, int(rate * (seconds + warm_s)) + 1)
     templates = crowd_templates(stand, events=spell, customers=max(1, customers - watched))
     told = _with_alerting(templates, _long_waits(stand, watched))
     app_id = f"{stand.names.prefix}latency"
@@ -49,8 +49,8 @@ def latency(stand: Stand, *, rate: float, seconds: float, customers: int) -> dic
         with _AlertReader(stand.kafka, stand.names.of(ALERTS)) as alerts:
             live = Live(stand, told, rate, on_send=alerts.expect)
             with live:
-                stand.say(f"{rate:,.0f} interactions a second for {WARM_S:g} s, and then {seconds:g} s that count")
-                _sleep(WARM_S, live, worker)
+                stand.say(f"{rate:,.0f} interactions a second for {warm_s:g} s, and then {seconds:g} s that count")
+                _sleep(warm_s, live, worker)
                 alerts.begin()
                 sent, begun_s, cpu_s = live.sent, time.monotonic(), cpu_seconds(worker.pid)
                 _sleep(seconds, live, worker)
