@@ -16,7 +16,8 @@ from aiokafka.structs import TopicPartition
 
 from connectors.kafka.records import RecordColumns, batch_heads, read_in_pieces, read_record_set
 
-LITTLE = 8  # an answer of less than an eighth of the bytes that it may wait for
+LITTLE = 4  # less than a fourth of the bytes that a fetch may wait for, in the time that it may wait
+PATIENCE = 3  # so many times as long a fetch waits while little comes
 PREFETCH_BACKOFF_S = 0.02  # how long data of one partition may wait before the others are fetched again
 
 
@@ -131,7 +132,8 @@ class _Batches:
 class _AnswerKeeper:
     """A client that keeps the record sets of the last answer, by partition, until the fetcher asks for them.
 
-    While little comes, it lets the next fetch wait for twice as long: small batches cost more than they hold.
+    While little comes, it lets the next fetch wait longer: small batches cost more than they hold, and an alert that
+    comes alone does not wait for the gap between checkpoints.
     """
 
     def __init__(self, client: Any, fetcher: Any) -> None:
@@ -158,7 +160,8 @@ class _AnswerKeeper:
                     size += len(record_set)
                     self.record_sets[tp] = record_set
                     self.answers[tp] = Answer(begun_ms, high)
-        self._fetcher._fetch_max_wait_ms = self._wait_ms * (2 if size < self._little_bytes else 1)
+        most = self._little_bytes * self._fetcher._fetch_max_wait_ms // self._wait_ms  # it may have waited so long
+        self._fetcher._fetch_max_wait_ms = self._wait_ms * (PATIENCE if size < most else 1)
         return answer
 
 
