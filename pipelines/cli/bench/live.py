@@ -61,7 +61,8 @@ def crowd_templates(stand: Stand, *, events: int, customers: int, seed: int = 1)
 class Live:
     """Sends one template after the other at ``rate`` a second, from a thread of its own. Use it in ``with``.
 
-    on_send: told each template and its time before it is handed to the producer.
+    An interaction has the time at which it is due, also when this process was held up and sends it later: what it leads
+    to does not depend on that. on_send: told each template and its time before it is handed to the producer.
     """
 
     def __init__(
@@ -108,7 +109,7 @@ class Live:
             raise failure
 
     def _run(self) -> None:
-        begun_s = time.monotonic()
+        begun_s, begun_ms = time.monotonic(), time.time_ns() // 1_000_000
         try:
             while not self._stop.wait(PAUSE_S):
                 due = int((time.monotonic() - begun_s) * self._rate) - self.sent
@@ -117,9 +118,9 @@ class Live:
                     if one is None:
                         self._stop.set()
                         break
-                    now_ms = time.time_ns() // 1_000_000
-                    self._on_send(one, now_ms)
-                    self._sender.send(self._topic, one.key, one.at(b"live-%x" % self.sent, now_ms))
+                    due_ms = begun_ms + int(self.sent / self._rate * 1000)
+                    self._on_send(one, due_ms)
+                    self._sender.send(self._topic, one.key, one.at(b"live-%x" % self.sent, due_ms))
                     self.sent += 1
             self._sender.flush()
         except BaseException as error:  # noqa: BLE001 - raised where it is stopped
