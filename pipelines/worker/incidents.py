@@ -188,7 +188,7 @@ class IncidentWork:
             return Urgency.ALERTS
         return Urgency.CHANGES if self._changed else Urgency.NOTHING
 
-    def snapshot(self) -> "IncidentSnapshot":
+    def snapshot(self, *, whole: bool) -> "IncidentSnapshot":  # noqa: ARG002 - each of ours is
         """Copy what has changed."""
         of, watch = self._stage.names.of, self._watch
         header = {

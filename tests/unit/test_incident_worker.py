@@ -180,7 +180,7 @@ def through_workers(acts: list[Act], *, sources: int, restart: bool, batch: int 
                 for m in b.messages
             ]
         taken(work, partials)
-        outgoing = work.snapshot().outgoing()
+        outgoing = work.snapshot(whole=True).outgoing()
         log.write(outgoing)
         told += alerts_of(outgoing)
         if restart:
@@ -238,7 +238,7 @@ def test_what_is_no_partial_is_put_aside_and_what_comes_after_it_counts() -> Non
     values = [b"", b"no frame", b"\0\0\0\0\3\2a", frame.encode([good])[0][:-3], *frame.encode(bad)]
     taken(work, [(b"k", v) for v in [*values, *frame.encode([good, {**good, "rule": "of another policy"}])]])
     assert work.urgency() is Urgency.CHANGES
-    outgoing = work.snapshot().outgoing()
+    outgoing = work.snapshot(whole=True).outgoing()
     assert [r.topic for r in outgoing.records] == [NAMES.of(DEAD_LETTERS)] * len(values)
     assert outgoing.batches[0].messages[0]["key"] == b's["form","form/promo",%d]' % NOON_MS
     assert work.urgency() is Urgency.NOTHING
@@ -262,9 +262,9 @@ def test_another_lookback_begins_anew_and_removes_what_was_stored() -> None:
         "seen": 0, "tried": [1] * 10, "failed": [1] * 10, "attempted": 1, "members": ["ana"], "policy": "",
     }  # fmt: skip
     taken(work, [(b"k", v) for v in Encoder("incident_partial", PARTIAL_ID).encode([good])])
-    log.write(work.snapshot().outgoing())
+    log.write(work.snapshot(whole=True).outgoing())
     form = {**SECTION["rules"]["form"], "lookback": "4m"}
     other = Incidents.model_validate({**SECTION, "rules": {"form": form}})
     again = stage(incidents=other).restore(log, 0, cancelled=lambda: False)  # type: ignore[arg-type]
-    log.write(again.snapshot().outgoing())
+    log.write(again.snapshot(whole=True).outgoing())
     assert list(log.state[NAMES.of(INCIDENT_STATE), 0]) == [b"h"]
