@@ -2,7 +2,7 @@
 
 ``Job.read`` decodes an interaction, ``Job.apply`` takes what is remembered of its customer (None at first) and gives
 what is to be remembered, the encoded score, and the encoded alerts, mostly none. What is remembered is a flat list of
-numbers, which every state store keeps at little cost. The constants are those of pipelines/cli/bench/three.yaml; a test
+numbers, which every state store keeps at little cost. The constants are those of schemas/policy/three.yaml; a test
 holds them together, and the results against an independent model.
 """
 

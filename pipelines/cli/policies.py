@@ -9,13 +9,13 @@ import typer
 from pipelines.cli.exits import EPILOG, ExitCode
 
 app = typer.Typer(
-    help="Check, read and compare policies: files, or `full` and `default`, which come with us.\n\n"
+    help="Check, read and compare policies: files, or `default` and `three`, which come with us.\n\n"
     "Example: `friction policy check policy.yaml`",
     no_args_is_help=True,
     epilog=EPILOG,
 )
 
-_NAMED = "a policy file, or full or default"
+_NAMED = "a policy file, or default or three"
 
 
 @app.command("check", epilog=EPILOG)
@@ -49,7 +49,7 @@ def kinds(
 ) -> None:
     """List the kinds of interactions and what each does, those of the vocabulary that do nothing too.
 
-    Example: `friction policy kinds --policy full`
+    Example: `friction policy kinds --policy default`
     """
     from pipelines.policy_kinds import effects
     from pipelines.worker.policy_file import load_policy

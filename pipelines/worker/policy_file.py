@@ -6,7 +6,7 @@ from pathlib import Path
 from pipelines.policy import Policy, parse_policy
 from schemas.errors import PolicyError
 
-SHIPPED = ("default", "full")
+SHIPPED = ("default", "three")
 """Names of the policies that come with us: they may stand where a path does, if no file has that name."""
 
 

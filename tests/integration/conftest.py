@@ -16,12 +16,16 @@ from tests.integration.workers import NewWorker, WorkerProcess
 def new_worker(
     kafka: KafkaConnection, registry: RegistryConnection, created_topics: TopicNames, tmp_path: Path
 ) -> Iterator[NewWorker]:
-    """Makes workers of one group on ``created_topics``; ``at``: another registry. They are killed at the end."""
+    """Makes workers of one group on ``created_topics``; ``at``: another registry. They are killed at the end.
+
+    They have three signals, as the model has, unless they are given another policy.
+    """
     workers: list[WorkerProcess] = []
 
     def new(instance: str | None = None, *, at: RegistryConnection = registry, **env: str) -> WorkerProcess:
         app_id = app_of(created_topics)
-        workers.append(WorkerProcess(kafka, at, created_topics, tmp_path, app_id=app_id, instance=instance, env=env))
+        given = {"FRICTION_POLICY_FILE": "three", **env}
+        workers.append(WorkerProcess(kafka, at, created_topics, tmp_path, app_id=app_id, instance=instance, env=given))
         return workers[-1]
 
     yield new

@@ -11,7 +11,7 @@ from connectors.registry.connection import RegistryConnection
 from connectors.simulator.producer import simulate
 from schemas.topics import TopicNames
 
-POLICY = files("schemas").joinpath("policy", "default.yaml").read_text("utf-8")
+POLICY = files("schemas").joinpath("policy", "three.yaml").read_text("utf-8")
 
 
 @contextmanager

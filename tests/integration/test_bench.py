@@ -16,6 +16,7 @@ from pipelines.cli.bench.engine import process_all
 from pipelines.cli.bench.filling import fill
 from pipelines.cli.bench.latency import latency
 from pipelines.cli.bench.outputs import checked
+from pipelines.cli.bench.policies import THREE
 from pipelines.cli.bench.profile import STEPS
 from pipelines.cli.bench.stand import BenchFailed, Stand, standing
 from pipelines.cli.sources import load_settings
@@ -44,7 +45,7 @@ def test_a_run_is_measured_and_its_outputs_are_what_went_in(stand: Stand) -> Non
     main = ("pipelines.cli.bench.profiled", str(file))
     for turn in range(2):  # the second begins from nothing again
         app_id = f"{stand.names.prefix}{turn}"
-        steady, written = process_all(stand, filled, app_id=app_id, main=main, settings=SLOWLY)
+        steady, written = process_all(stand, filled, app_id=app_id, policy=THREE, main=main, settings=SLOWLY)
         assert 0 < steady.events < 30_000
         assert steady.cpu_s > 0
         assert written.customers == len(filled.by_customer)

@@ -28,7 +28,7 @@ from tests.polling import wait_until
 from tests.reading import read_alerts
 
 ROOT = Path(__file__).parents[2]
-FULL = ROOT / "schemas" / "policy" / "full.yaml"
+FULL = ROOT / "schemas" / "policy" / "default.yaml"
 COUNT = 30_000
 
 
@@ -73,7 +73,7 @@ def test_killed_workers_tell_what_a_backtest_of_the_export_tells(
     new_worker: NewWorker,
     tmp_path: Path,
 ) -> None:
-    names, policy = created_topics, parse_policy(FULL.read_text("utf-8"), "full.yaml")
+    names, policy = created_topics, parse_policy(FULL.read_text("utf-8"), "default.yaml")
     produce(kafka, registry, names)
     env = {
         "FRICTION_POLICY_FILE": str(FULL),

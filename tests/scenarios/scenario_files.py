@@ -17,7 +17,7 @@ from pipelines.policy_terms import DurationMs
 from tests.batches import Event, event
 
 HERE = Path(__file__).parent
-FULL = HERE.parents[1] / "schemas" / "policy" / "full.yaml"
+FULL = HERE.parents[1] / "schemas" / "policy" / "default.yaml"
 
 _MOMENT = r"day (\d+) (\d\d):(\d\d)(?::(\d\d))?"
 

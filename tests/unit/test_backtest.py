@@ -193,7 +193,7 @@ def test_a_run_that_fails_leaves_no_summary_of_a_former_one(tmp_path: Path, poli
     assert not (tmp_path / "out" / "scores.parquet").exists()
 
 
-FULL = Path(__file__).parents[2] / "schemas/policy/full.yaml"
+FULL = Path(__file__).parents[2] / "schemas/policy/default.yaml"
 
 
 def test_ratings_off_their_scale_are_rejected_and_what_is_sent_twice_counts_once(tmp_path: Path) -> None:

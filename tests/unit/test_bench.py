@@ -21,7 +21,8 @@ from pipelines.cli.bench.engine import Compared
 from pipelines.cli.bench.filling import SPAN_MS, spells
 from pipelines.cli.bench.latency import _short_memory
 from pipelines.cli.bench.live import template, zigzag
-from pipelines.cli.bench.process import POLICY, cpu_seconds, resident_bytes
+from pipelines.cli.bench.policies import THREE
+from pipelines.cli.bench.process import cpu_seconds, resident_bytes
 from pipelines.cli.bench.profile import STEPS, Step
 from pipelines.cli.bench.progress import Steady, steady_part
 from pipelines.cli.bench.report import comparison, machine
@@ -77,7 +78,7 @@ def test_the_input_is_the_crowds_day_before_now() -> None:
 
 def test_waits_are_forgotten_fast_where_latency_is_measured(tmp_path: Path) -> None:
     policy = parse_policy(_short_memory(tmp_path / "p.yaml", half_life_ms=833).read_text("utf-8"), "p.yaml")
-    usual = parse_policy(POLICY.read_text("utf-8"), "three.yaml")
+    usual = parse_policy(THREE.read_text("utf-8"), "three.yaml")
     assert list(policy.half_life_ms) == [833, *list(usual.half_life_ms)[1:]]
 
 
@@ -156,7 +157,6 @@ def test_a_step_that_is_timed_exists(step: Step) -> None:
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        ("bench engine --policy full", "the full policy is not there yet"),
         ("bench engine --policy four", "--policy must be three or full"),
         ("bench scale --workers two", "valid integer"),
     ],
@@ -203,7 +203,7 @@ def done_by_peers(job: ModuleType, told: list[Interaction]) -> Iterator[tuple[st
 
 def test_the_peers_do_the_job_of_the_model(job: ModuleType) -> None:
     told = crowd(4_000, customers=40)
-    model = Model(POLICY.read_text("utf-8"))
+    model = Model(THREE.read_text("utf-8"))
     raised = 0
     for one, (name, score, alerts) in zip(told, done_by_peers(job, told), strict=True):
         model.feed({**avro_record(one), "occurred_at": one.occurred_ms}, one.occurred_ms)

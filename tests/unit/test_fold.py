@@ -21,8 +21,8 @@ from tests.batches import BEGIN_MS, MINUTE_MS, Event, batch_of, event
 from tests.plain import uncompiled
 from tests.stored import laid_out
 
-FULL_TEXT = (Path(__file__).parents[2] / "schemas" / "policy" / "full.yaml").read_text("utf-8")
-FULL = parse_policy(FULL_TEXT, "schemas/policy/full.yaml")
+FULL_TEXT = (Path(__file__).parents[2] / "schemas" / "policy" / "default.yaml").read_text("utf-8")
+FULL = parse_policy(FULL_TEXT, "schemas/policy/default.yaml")
 CUSTOMERS = ("ana", "çağla")
 SPAN_MS = 12 * MINUTE_MS  # less than the 15 minutes in which what was told is put right
 END_MS = BEGIN_MS + SPAN_MS + 1

@@ -31,7 +31,8 @@ from tests.batches import BEGIN_MS, POLICY, Event, batch_of, event
 from tests.plain import uncompiled
 
 FULL = parse_policy(
-    (Path(__file__).parents[2] / "schemas" / "policy" / "full.yaml").read_text("utf-8"), "schemas/policy/full.yaml"
+    (Path(__file__).parents[2] / "schemas" / "policy" / "default.yaml").read_text("utf-8"),
+    "schemas/policy/default.yaml",
 )
 
 # what the example policies leave out: amounts, and relief by praise

@@ -20,7 +20,7 @@ from tests.batches import batch_of, event
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "schemas" / "policy" / "policy.schema.json"
-DEFAULT_TEXT = (ROOT / "schemas" / "policy" / "default.yaml").read_text("utf-8")
+SHIPPED = ROOT / "schemas" / "policy"
 DOCUMENT = (ROOT / "docs" / "policy.md").read_text("utf-8")
 CONDITIONAL = {"When", "Fed", "Opening"}  # kinds with conditions: kind and where are documented once
 
@@ -49,8 +49,8 @@ acceptance:
 
 
 @pytest.fixture(scope="module")
-def default() -> Policy:
-    return parse_policy(DEFAULT_TEXT, "default.yaml")
+def three() -> Policy:
+    return parse_policy((SHIPPED / "three.yaml").read_text("utf-8"), "three.yaml")
 
 
 @pytest.mark.parametrize(
@@ -237,11 +237,11 @@ def test_the_heat_of_a_score_gives_the_score(score: float) -> None:
     assert policy.score_of(policy.heat_of(score)) == pytest.approx(score)
 
 
-def test_bands_are_entered_and_left_at_the_heat_of_their_scores(default: Policy) -> None:
-    assert default.band_names == ("calm", "warm", "hot", "breaking")
-    assert default.enter_heat.shape == default.leave_heat.shape == (1, 4)
-    assert [default.score_of(h) for h in default.enter_heat[0]] == pytest.approx([0, 30, 60, 80])
-    assert [default.score_of(h) for h in default.leave_heat[0, 1:]] == pytest.approx([20, 45, 65])
+def test_bands_are_entered_and_left_at_the_heat_of_their_scores(three: Policy) -> None:
+    assert three.band_names == ("calm", "warm", "hot", "breaking")
+    assert three.enter_heat.shape == three.leave_heat.shape == (1, 4)
+    assert [three.score_of(h) for h in three.enter_heat[0]] == pytest.approx([0, 30, 60, 80])
+    assert [three.score_of(h) for h in three.leave_heat[0, 1:]] == pytest.approx([20, 45, 65])
 
 
 def test_the_scores_of_bands_are_the_same_for_every_segment() -> None:
@@ -268,8 +268,10 @@ def test_the_schema_for_editors_is_current() -> None:
     )
 
 
-def test_the_default_policy_names_its_schema_for_editors() -> None:
-    named = re.match(r"# yaml-language-server: \$schema=(\S+)\n", DEFAULT_TEXT)
+@pytest.mark.parametrize("name", ["default", "three"])
+def test_a_policy_of_ours_names_its_schema_for_editors(name: str) -> None:
+    text = (SHIPPED / f"{name}.yaml").read_text("utf-8")
+    named = re.match(r"# yaml-language-server: \$schema=(\S+)\n", text)
     assert named is not None
     assert (ROOT / "schemas" / "policy" / named[1]).resolve() == SCHEMA.resolve()
 
@@ -306,10 +308,10 @@ def test_every_key_is_documented_and_no_other() -> None:
     assert len(told) == len(set(told))
 
 
-def test_the_worked_example_of_the_documentation_is_what_the_core_gives(default: Policy) -> None:
+def test_the_worked_example_of_the_documentation_is_what_the_core_gives(three: Policy) -> None:
     rows = re.findall(r"^\| (\d\d):(\d\d) \| (?:`([\w.]+)`(?: (\w+))?)? \| (.+) \|$", DOCUMENT, re.MULTILINE)
     assert len(rows) == 5
-    core = CustomerPartition(0, 1, default)
+    core = CustomerPartition(0, 1, three)
     midnight_ms = 1_790_000_000_000 // 86_400_000 * 86_400_000
     for hour, minute, kind, duration, numbers in rows:
         at_ms = midnight_ms + int(hour) * 3_600_000 + int(minute) * 60_000
@@ -319,9 +321,7 @@ def test_the_worked_example_of_the_documentation_is_what_the_core_gives(default:
         else:
             core.advance(at_ms)
         age_ms = at_ms - core.rows.updated_ms[0]
-        heats = [
-            float(h) * 2 ** -(age_ms / s.half_life) for h, s in zip(core.rows.heat[0], default.signals, strict=True)
-        ]
+        heats = [float(h) * 2 ** -(age_ms / s.half_life) for h, s in zip(core.rows.heat[0], three.signals, strict=True)]
         total = sum(heats)
-        told = [*(f"{h:.2f}" for h in (*heats, total)), f"{default.score_of(total):.1f}"]
-        assert [cell.strip() for cell in numbers.split("|")] == [*told, default.band_names[core.rows.band[0]]]
+        told = [*(f"{h:.2f}" for h in (*heats, total)), f"{three.score_of(total):.1f}"]
+        assert [cell.strip() for cell in numbers.split("|")] == [*told, three.band_names[core.rows.band[0]]]

@@ -12,7 +12,7 @@ from pipelines.translation import Translation
 from pipelines.whole_rows import form_of
 from tests.batches import BEGIN_MS, MINUTE_MS, batch_of, event
 
-FULL = (Path(__file__).parents[2] / "schemas" / "policy" / "full.yaml").read_text("utf-8")
+FULL = (Path(__file__).parents[2] / "schemas" / "policy" / "default.yaml").read_text("utf-8")
 
 
 def without(text: str, section: str, name: str) -> str:

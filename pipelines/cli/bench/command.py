@@ -2,10 +2,12 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipelines.cli.bench.policies import POLICIES
 from pipelines.cli.exits import EPILOG
 from pipelines.cli.options import Config, Kafka, Registry, Set, settings_of
 from pipelines.cli.sources import Loaded
@@ -22,7 +24,7 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 PolicyName = Annotated[
-    str, typer.Option("--policy", metavar="three|full", help="three: three signals. full comes with the full policy.")
+    str, typer.Option("--policy", metavar="three|full", help="three: three signals. full: the default policy.")
 ]
 Customers = Annotated[int, typer.Option(min=1, help="How many customers there are.")]
 Events = Annotated[int, typer.Option(min=1000, help="Interactions in the topic.")]
@@ -48,7 +50,7 @@ def engine(
 
     Example: `friction bench engine --peers`
     """
-    loaded = _loaded(policy, config, assignments, kafka=kafka, registry=registry)
+    means, loaded = _policy(policy), settings_of(config, assignments, kafka=kafka, registry=registry)
     from pipelines.cli.bench.engine import compare
     from pipelines.cli.bench.outputs import told
     from pipelines.cli.bench.peers import installed_peers
@@ -58,18 +60,17 @@ def engine(
     with standing(loaded, _say) as stand:
         found, missing = installed_peers(stand, steady_events=peer_events) if peers else ({}, {})
         compared, written = compare(
-            stand, events=events, customers=customers, repeat=repeat, peers=found, missing=missing
+            stand, events=events, customers=customers, policy=means, repeat=repeat, peers=found, missing=missing
         )
-    figures = {**compared.as_json(), "written": told(written), "customers": customers, **machine()}
+    figures = {**compared.as_json(), "written": told(written), "customers": customers, "policy": policy, **machine()}
     show(figures, as_json=as_json, table=comparison)
 
 
 @app.command("latency", epilog=EPILOG)
 def latency(
     rate: Annotated[float, typer.Option(min=100, help="Interactions a second.")] = 10_000,
-    seconds: Annotated[float, typer.Option(min=1, help="How long it is measured, after a warm-up of 30 s.")] = 60,
+    seconds: Annotated[float, typer.Option(min=1, help="How long it is measured, after a warm-up of a minute.")] = 60,
     customers: Annotated[int, typer.Option(min=100, help="How many there are; one in a hundred alerts.")] = 50_000,
-    policy: PolicyName = "three",
     as_json: Json = False,
     kafka: Kafka = None,
     registry: Registry = None,
@@ -83,7 +84,7 @@ def latency(
     from pipelines.cli.bench.latency import latency as measure
 
     _measured(
-        _loaded(policy, config, assignments, kafka=kafka, registry=registry),
+        settings_of(config, assignments, kafka=kafka, registry=registry),
         lambda stand: measure(stand, rate=rate, seconds=seconds, customers=customers),
         as_json=as_json,
     )
@@ -93,7 +94,6 @@ def latency(
 def restore(
     customers: Annotated[int, typer.Option(min=100, help="Customers in the state.")] = 1_000_000,
     updates: Annotated[int, typer.Option(min=1, help="Interactions of each before the restore.")] = 20,
-    policy: PolicyName = "three",
     as_json: Json = False,
     kafka: Kafka = None,
     registry: Registry = None,
@@ -107,7 +107,7 @@ def restore(
     from pipelines.cli.bench.restore import restore as measure
 
     _measured(
-        _loaded(policy, config, assignments, kafka=kafka, registry=registry),
+        settings_of(config, assignments, kafka=kafka, registry=registry),
         lambda stand: measure(stand, customers=customers, updates=updates),
         as_json=as_json,
     )
@@ -117,7 +117,6 @@ def restore(
 def recover(
     rate: Annotated[float, typer.Option(min=10, help="Interactions a second meanwhile.")] = 2_000,
     customers: Customers = 50_000,
-    policy: PolicyName = "three",
     as_json: Json = False,
     kafka: Kafka = None,
     registry: Registry = None,
@@ -131,7 +130,7 @@ def recover(
     from pipelines.cli.bench.recover import recover as measure
 
     _measured(
-        _loaded(policy, config, assignments, kafka=kafka, registry=registry),
+        settings_of(config, assignments, kafka=kafka, registry=registry),
         lambda stand: measure(stand, rate=rate, customers=customers),
         as_json=as_json,
     )
@@ -143,7 +142,6 @@ def scale(
     more: Annotated[list[int] | None, typer.Argument(metavar="", show_default=False, help="More of them.")] = None,
     customers: Customers = 50_000,
     events: Events = 4_000_000,
-    policy: PolicyName = "three",
     as_json: Json = False,
     kafka: Kafka = None,
     registry: Registry = None,
@@ -157,7 +155,7 @@ def scale(
     from pipelines.cli.bench.scale import scale as measure
 
     _measured(
-        _loaded(policy, config, assignments, kafka=kafka, registry=registry),
+        settings_of(config, assignments, kafka=kafka, registry=registry),
         lambda stand: measure(
             stand, workers=[*(workers or ()), *(more or ())] or [1, 2], events=events, customers=customers
         ),
@@ -182,9 +180,10 @@ def profile(
     """
     from pipelines.cli.bench.profile import profile as measure
 
+    means = _policy(policy)
     _measured(
-        _loaded(policy, config, assignments, kafka=kafka, registry=registry),
-        lambda stand: measure(stand, events=events, customers=customers),
+        settings_of(config, assignments, kafka=kafka, registry=registry),
+        lambda stand: measure(stand, events=events, customers=customers, policy=means),
         as_json=as_json,
     )
 
@@ -199,12 +198,10 @@ def _measured(loaded: Loaded, measure: Callable[["Stand"], dict[str, Any]], *, a
     show({**figures, **machine()}, as_json=as_json, table=plain)
 
 
-def _loaded(policy: str, config: Config, assignments: Set, **flags: object) -> Loaded:
-    if policy == "full":
-        raise SettingsError("--policy full: the full policy is not there yet; measure with --policy three")
-    if policy != "three":
-        raise SettingsError(f"--policy must be three or full, got {policy!r}")
-    return settings_of(config, assignments, **flags)
+def _policy(name: str) -> Path:
+    if name not in POLICIES:
+        raise SettingsError(f"--policy must be {' or '.join(POLICIES)}, got {name!r}")
+    return POLICIES[name]
 
 
 def _say(line: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 from pipelines.cli.bench.consuming import consume
@@ -51,13 +52,15 @@ def compare(
     *,
     events: int,
     customers: int,
+    policy: Path,
     repeat: int,
     peers: Mapping[str, tuple[Runner, str]],
     missing: Mapping[str, str],
 ) -> tuple[Compared, Written]:
     """Fill the topic once, then let everybody run ``repeat`` times, taking turns.
 
-    peers: by name, how to run the n-th time and what its durability is. missing: why others are not among them.
+    policy: file of what our worker does; the peers do three signals. peers: by name, how to run the n-th time and what
+    its durability is. missing: why others are not among them.
 
     Raises:
         BenchFailed: an output is not what went in, or somebody ended before the measurement did.
@@ -66,7 +69,7 @@ def compare(
     runs: dict[str, list[Steady]] = {}
     written: Written | None = None
     for turn in range(repeat):
-        steady, written = process_all(stand, filled, app_id=f"{stand.names.prefix}engine-{turn}")
+        steady, written = process_all(stand, filled, app_id=f"{stand.names.prefix}engine-{turn}", policy=policy)
         _note(stand, runs, ENGINE, turn, steady)
         for name, (run, _) in peers.items():
             _note(stand, runs, name, turn, run(turn))
@@ -82,6 +85,7 @@ def process_all(
     filled: Filled,
     *,
     app_id: str,
+    policy: Path,
     main: tuple[str, ...] = WORKER,
     settings: Mapping[str, object] | None = None,
 ) -> tuple[Steady, Written]:
@@ -91,7 +95,7 @@ def process_all(
         BenchFailed: the worker ended, or an output is not what went in.
     """
     stand.clear_outputs()
-    worker = MeasuredWorker(stand, app_id=app_id, main=main, settings=settings)
+    worker = MeasuredWorker(stand, app_id=app_id, main=main, settings={"policy_file": policy, **(settings or {})})
     worker.start()
     try:
         with Group(stand.kafka, app_id, stand.names.of(INTERACTIONS)) as group:

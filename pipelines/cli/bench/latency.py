@@ -13,7 +13,8 @@ from confluent_kafka import OFFSET_END, Consumer, TopicPartition
 from connectors.kafka.connection import KafkaConnection
 from pipelines.cli.bench.live import Live, Template, crowd_templates, template
 from pipelines.cli.bench.outputs import reader
-from pipelines.cli.bench.process import POLICY, MeasuredWorker, cpu_seconds
+from pipelines.cli.bench.policies import THREE
+from pipelines.cli.bench.process import MeasuredWorker, cpu_seconds
 from pipelines.cli.bench.stand import BenchFailed, Stand
 from schemas.interactions import Interaction, InteractionEncoder
 from schemas.topics import ALERTS, INTERACTIONS
@@ -178,8 +179,8 @@ def _with_alerting(crowd: list[Template], alerting: Iterator[Template]) -> Itera
 
 
 def _short_memory(file: Path, *, half_life_ms: int) -> Path:
-    """Our policy with waits that are forgotten before the customer comes again."""
-    policy = POLICY.read_text("utf-8")
+    """The three signals with waits that are forgotten before the customer comes again."""
+    policy = THREE.read_text("utf-8")
     file.write_text(policy.replace("half_life: 2h", f"half_life: {half_life_ms}ms", 1), "utf-8")
     return file
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from connectors.child import start_child, stop_child
+from pipelines.cli.bench.policies import THREE
 from pipelines.cli.bench.stand import PARTITIONS, BenchFailed, Stand
 
-POLICY = Path(__file__).with_name("three.yaml")
 WORKER = ("pipelines.cli.main", "worker")
 START_S = 180.0  # kernels may have to be compiled, on a machine that does other things too
 STOP_S = 60.0
@@ -69,7 +69,7 @@ class MeasuredWorker:
         settings: Mapping[str, object] | None = None,
     ) -> None:
         self._metrics_port = _free_port()
-        given = {"policy_file": POLICY, "log__format": "json", "worker__app_id": app_id, **(settings or {})}
+        given = {"policy_file": THREE, "log__format": "json", "worker__app_id": app_id, **(settings or {})}
         self._env = stand.environment(**given, metrics__port=self._metrics_port)
         self._argv = (sys.executable, "-P", "-m", *main)
         self._log = stand.directory / f"{app_id}-{name}.log"

@@ -3,6 +3,7 @@
 import importlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pipelines.cli.bench.engine import process_all
@@ -39,7 +40,7 @@ STEPS = (
 )
 
 
-def profile(stand: Stand, *, events: int, customers: int) -> dict[str, Any]:
+def profile(stand: Stand, *, events: int, customers: int, policy: Path) -> dict[str, Any]:
     """Process a topic once with a worker that times its steps.
 
     steps: wall and CPU seconds for a million events. Wall seconds of steps overlap: commits run in threads, and wait.
@@ -48,7 +49,7 @@ def profile(stand: Stand, *, events: int, customers: int) -> dict[str, Any]:
     filled = fill(stand, events=events, customers=customers)
     file = stand.directory / "profile.json"
     main = ("pipelines.cli.bench.profiled", str(file))
-    steady, _ = process_all(stand, filled, app_id=f"{stand.names.prefix}profile", main=main)
+    steady, _ = process_all(stand, filled, app_id=f"{stand.names.prefix}profile", policy=policy, main=main)
     said = json.loads(file.read_text("utf-8"))
     million = filled.events / 1e6
     order = [step.name for step in STEPS if step.name in said["steps"]]
