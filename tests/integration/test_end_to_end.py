@@ -25,6 +25,7 @@ from tests.polling import wait_until
 ROOT = Path(__file__).parents[2]
 CSV = ROOT / "tests/data/call_centre_waits.csv"
 WINDOW_MS = 300_000
+MINUTE_MS = 60_000
 
 
 @contextmanager
@@ -120,24 +121,29 @@ def test_one_interaction_becomes_a_row_a_score_and_an_alert(
     schema_id = register_contract(SchemaRegistry(registry), names)[INTERACTIONS]
     with running(kafka, registry, clickhouse, names, tmp_path) as database:
         now_ms = int(datetime.now().astimezone().timestamp() * 1000)
-        wait = Interaction(
+        said_ms = now_ms - 50 * MINUTE_MS
+        told = Interaction(
             event_id="e-1",
             customer_id="Şule Öztürk",
-            kind="wait.measured",
-            channel="phone",
-            touchpoint="call/destek",
-            occurred_ms=now_ms - 7_200_000,
-            duration_ms=7_200_000,
-            attributes={"stage": "queue", "outcome": "answered"},
+            kind="feedback.given",
+            channel="web",
+            touchpoint="mağaza/kasa",
+            occurred_ms=said_ms,
+            rating=2.0,
         )
         producer = Producer(kafka.confluent(partitioner="murmur2_random"))
-        producer.produce(names.of(INTERACTIONS), InteractionEncoder(schema_id).encode(wait), wait.customer_id.encode())
+        producer.produce(names.of(INTERACTIONS), InteractionEncoder(schema_id).encode(told), told.customer_id.encode())
         assert producer.flush(30) == 0
         wait_until(lambda: rows(database, "SELECT 1 FROM friction_alerts"), 60.0)
-        interactions = rows(database, "SELECT event_id, customer_id, duration_ms FROM interactions FINAL")
+        interactions = rows(database, "SELECT event_id, customer_id, rating FROM interactions FINAL")
         scores = rows(database, "SELECT customer_id, band, round(score) FROM customer_friction FINAL")
-        alerts = rows(database, "SELECT customer_id, type, status, band, touchpoint FROM friction_alerts FINAL")
-    assert interactions == [("e-1", "Şule Öztürk", 7_200_000)]
-    # two hours are 60 times the tolerated two minutes: 12 * log2(60) is 70.9, more than the cap of 60
-    assert scores == [("Şule Öztürk", "hot", 78.0)]
-    assert alerts == [("Şule Öztürk", "band_entered", "opened", "hot", "call/destek")]
+        alerts = rows(
+            database,
+            "SELECT customer_id, type, status, clock, touchpoint, toUnixTimestamp64Milli(raised_at), "
+            "toUnixTimestamp64Milli(deadline) FROM friction_alerts FINAL",
+        )
+    assert interactions == [("e-1", "Şule Öztürk", 2.0)]
+    assert scores == [("Şule Öztürk", "warm", 37.0)]
+    # nothing came after it: the clock runs by itself, and 10 of the 60 minutes are left
+    due = said_ms + 45 * MINUTE_MS, said_ms + 60 * MINUTE_MS
+    assert alerts == [("Şule Öztürk", "clock_warning", "opened", "first_response", "mağaza/kasa", *due)]

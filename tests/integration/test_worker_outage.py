@@ -36,8 +36,8 @@ class House:
         at = self._registry.start()
         self._encoder = InteractionEncoder(register_contract(SchemaRegistry(at), NAMES)[INTERACTIONS])
         self.sent: list[str] = []
-        often = {"FRICTION_WORKER__CHECKPOINT_INTERVAL_S": str(CHECKPOINT_S)}
-        self.worker = WorkerProcess(self.kafka, at, NAMES, directory, app_id=APP, env=often)
+        given = {"FRICTION_WORKER__CHECKPOINT_INTERVAL_S": str(CHECKPOINT_S), "FRICTION_POLICY_FILE": "three"}
+        self.worker = WorkerProcess(self.kafka, at, NAMES, directory, app_id=APP, env=given)
 
     def send(self, how_many: int) -> None:
         from connectors.kafka.producing import Sender
