@@ -14,7 +14,7 @@ from pipelines.interactions import InteractionBatch
 from pipelines.layouts import RowColumns, StoredRows
 from pipelines.matching import Arrivals
 from pipelines.noted import noted_alerts
-from pipelines.open_clocks import open_clocks
+from pipelines.open_clocks import Opened, open_clocks, opened
 from pipelines.policy import Policy
 from pipelines.room import Room
 from pipelines.scores import ScoreColumns, decayed_to
@@ -177,6 +177,18 @@ class CustomerPartition:
     def open_clocks(self) -> dict[bytes, list[OpenClock]]:
         """By customer the clocks that are open now."""
         return open_clocks(self.rows, self.policy)
+
+    def opened(self, customer: bytes) -> Opened:
+        """What is open of a customer now."""
+        text = np.frombuffer(customer, np.uint8)
+        row = self.rows.customers.find(text, np.zeros(1, np.int64), np.full(1, text.shape[0], np.int32)).item()
+        return opened(row, self.rows, self.policy) if row >= 0 else Opened()
+
+    @property
+    def next_due_ms(self) -> int | None:
+        """The earliest time at which a clock or a case of anybody may have something to say; decay is not counted."""
+        timers = self.rows.timers
+        return int(timers[1, 0]) if timers[0, 0] else None
 
     def _told(self, work: Work, crossings: int, batch: InteractionBatch | None) -> list[Alert]:
         """The alerts that a call of a kernel has led to."""

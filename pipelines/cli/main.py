@@ -11,6 +11,7 @@ from pipelines.cli.backtest import command as backtest
 from pipelines.cli.bench import command as bench
 from pipelines.cli.chaos import command as chaos
 from pipelines.cli.exits import EPILOG, ExitCode, code_of, tell
+from pipelines.cli.explain import command as explain
 from pipelines.cli.sources import DEBUG_VARIABLE
 
 _DEBUG = "--debug"
@@ -31,6 +32,7 @@ app.command("worker", epilog=EPILOG)(worker.worker)
 app.command("land", epilog=EPILOG)(land.land)
 app.command("simulate", epilog=EPILOG)(simulate.simulate)
 app.command("backtest", epilog=EPILOG)(backtest.backtest)
+app.command("explain", epilog=EPILOG)(explain.explain)
 app.command("export", epilog=EPILOG)(export.export)
 app.add_typer(policies.app, name="policy")
 app.add_typer(topics.app, name="topics")

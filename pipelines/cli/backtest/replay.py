@@ -9,6 +9,7 @@ from pipelines.alerts import Alert, OpenClock
 from pipelines.cli.backtest.standing import Standing
 from pipelines.incident_replay import OneSource
 from pipelines.interactions import InteractionBatch
+from pipelines.open_clocks import Opened
 from pipelines.partition import Applied, CustomerPartition
 from pipelines.policy import Policy
 
@@ -73,6 +74,15 @@ class Replay:
     def open_clocks(self) -> dict[bytes, list[OpenClock]]:
         """By customer the clocks that are open where time stands."""
         return self._core.open_clocks()
+
+    def opened(self, customer: bytes) -> Opened:
+        """What is open of a customer where time stands."""
+        return self._core.opened(customer)
+
+    @property
+    def next_due_ms(self) -> int | None:
+        """The earliest time at which a clock or a case may have something to say without an interaction."""
+        return self._core.next_due_ms
 
     def run_on(self, until_ms: int | None) -> int | None:
         """Let the clock run to ``until_ms``, None for the last interaction, and return where it stands."""

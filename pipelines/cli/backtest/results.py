@@ -79,6 +79,11 @@ def _converter(kind: Any) -> Converter | None:
     return None
 
 
+def alert_shape() -> JsonShape:
+    """Alerts as JSON: the fields of alert.avsc but ``emitted_at``."""
+    return JsonShape(_ALERT)
+
+
 @dataclass(slots=True)
 class AlertFile:
     """alerts.jsonl. sort: alerts that are told together are written in the order of their times."""
@@ -86,7 +91,7 @@ class AlertFile:
     file: TextIO
     sort: bool
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
-    _shape: JsonShape = field(default_factory=lambda: JsonShape(_ALERT))
+    _shape: JsonShape = field(default_factory=alert_shape)
 
     def write(self, alerts: list[Alert]) -> None:
         """Write every revision."""

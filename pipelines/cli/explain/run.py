@@ -1,0 +1,80 @@
+"""One explanation, from what was asked for to the story."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+
+from connectors.files.rejects import RejectedRow
+from pipelines.cli.backtest.events import Gathered
+from pipelines.cli.backtest.given import Given, shown_progress, time_of
+from pipelines.cli.explain.story import Story, story_of
+from pipelines.index import TextIndex
+from pipelines.interactions import InteractionBatch, joined
+from pipelines.worker.policy_file import load_policy
+from schemas.errors import InputUnreadable, SettingsError
+
+_COMPARED = 20_000  # ids that are compared with the one that was asked for; more would take seconds
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The options as they were given."""
+
+    customer: str
+    events: list[str]
+    policy: Path | None = None
+    mapping: Path | None = None
+    format: str | None = None
+    from_: str | None = None
+    to: str | None = None
+    until: str | None = None
+
+
+def explained(asked: Asked, reject: Callable[[RejectedRow], None], warn: Callable[[str], None]) -> Story:
+    """Tell the story of a customer, as a backtest over the same files has it. reject: told each row that is not taken.
+
+    Time passes to ``until``, else to the last interaction of anybody in the files.
+
+    Raises:
+        SettingsError, PolicyError, MappingError, InputUnreadable: an option or a file is wrong, or nobody has that id.
+    """
+    if not asked.customer.isprintable():  # such as bytes of an argument that are no UTF-8
+        raise SettingsError(f"CUSTOMER: must be a text, got {asked.customer!r}")
+    policy = load_policy(asked.policy)
+    given = Given.of(asked.events, asked.mapping, asked.format, from_=asked.from_, to=asked.to)
+    until_ms = time_of(asked.until, "--until")
+    with shown_progress() as progress:
+        reader = given.reader(reject, warn)
+        found = given.gathered(reader, policy, lambda n: progress("reading", n, None), details=True)
+    ends_ms = max((int(np.minimum(b.occurred_ms, b.append_ms).max()) for _, b in found.parts if len(b)), default=0)
+    batch = _of_customer(found, asked.customer)
+    return story_of(asked.customer, batch, policy, ends_ms if until_ms is None else max(until_ms, ends_ms))
+
+
+def _of_customer(found: Gathered, customer: str) -> InteractionBatch:
+    """A customer's interactions, in the order of their event time; those of the same time stay as they were."""
+    index = TextIndex([customer] if customer else [])
+    own = []
+    for key, batch in found.parts:
+        number = index.add(batch.data, batch.customer.start, batch.customer.length)
+        rows = np.flatnonzero(number == 0) if customer else np.zeros(0, np.int64)
+        if rows.shape[0]:
+            own.append((key[rows], batch.take(rows)))
+    if not own:
+        others = [index.text(n) for n in range(1 if customer else 0, index.numbers)]
+        raise InputUnreadable(_unknown(customer, others, found.outside))
+    whole, key = joined(own)
+    return whole.take(np.argsort(key, kind="stable"))
+
+
+def _unknown(customer: str, others: Sequence[str], outside: int) -> str:
+    said = f"there is no interaction of customer {customer!r} among those of {len(others):,} customers"
+    if outside:
+        said += f" ({outside:,} interactions are outside of --from and --to)"
+    folded = {one.casefold(): one for one in others if abs(len(one) - len(customer)) <= 3}
+    near = get_close_matches(customer.casefold(), list(folded)[:_COMPARED], _NAMED)
+    return f"{said}; did you mean {', '.join(folded[one] for one in near)}?" if near else said

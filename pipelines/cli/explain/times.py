@@ -1,0 +1,67 @@
+"""Times and durations in the words of people, in one zone."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from schemas.errors import SettingsError
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """The zone in which times are told. name: as people know it."""
+
+    name: str
+    zone: tzinfo | None
+
+    def at(self, at_ms: int) -> datetime:
+        """A time, with its offset."""
+        return (_EPOCH + timedelta(milliseconds=at_ms)).astimezone(self.zone)
+
+    def full(self, at_ms: int) -> str:
+        """Weekday, date and time to the minute; to the second if it is not a whole one."""
+        return f"{self.day(at_ms)} {self.clock(at_ms)}"
+
+    def day(self, at_ms: int) -> str:
+        """Weekday and date."""
+        return f"{self.at(at_ms):%a %Y-%m-%d}"
+
+    def clock(self, at_ms: int) -> str:
+        """Time of day, with seconds if there are any."""
+        at = self.at(at_ms)
+        return f"{at:%H:%M:%S}" if at.second else f"{at:%H:%M}"
+
+    def near(self, at_ms: int, seen_ms: int) -> str:
+        """A time as it is told on the day of ``seen_ms``: without the date if it is the same one."""
+        return self.clock(at_ms) if self.at(at_ms).date() == self.at(seen_ms).date() else self.full(at_ms)
+
+
+def zone_of(name: str) -> Zone:
+    """Return UTC, ``local``, the zone of this machine, or an IANA zone.
+
+    Raises:
+        SettingsError: there is none of that name.
+    """
+    if name.lower() == "utc":
+        return Zone("UTC", UTC)
+    if name == "local":
+        return Zone(datetime.now(UTC).astimezone().tzname() or "local time", None)
+    try:
+        return Zone(name, ZoneInfo(name))
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise SettingsError(
+            f"--zone: must be UTC, local or an IANA zone such as Europe/Istanbul, got {name!r}"
+        ) from error
+
+
+def span_text(ms: int) -> str:
+    """A duration by its two largest units: 3 d 4 h, 1 h 30 min, 45 min, 12 s."""
+    seconds = round(ms / 1000)
+    parts = []
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
+        count, seconds = divmod(seconds, size)
+        parts.append(f"{count} {unit}" if count else "")
+    first = next((n for n, part in enumerate(parts) if part), 3)
+    return " ".join(part for part in parts[first : first + 2] if part) or "0 s"
