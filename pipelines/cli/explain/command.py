@@ -50,7 +50,7 @@ def explain(
     Example: `friction explain ana --events 'calls/*.jsonl' --policy full --out ana.png`
     """
     from connectors.files.rejects import RejectedRow
-    from pipelines.cli.explain.run import Asked, explained
+    from pipelines.cli.explain.run import Asked, check_picture, explained
     from pipelines.cli.explain.times import zone_of
     from schemas.errors import SettingsError
 
@@ -59,8 +59,6 @@ def explain(
         raise SettingsError("--events: names no file; `friction explain ana --events calls.jsonl` reads one")
     shown = zone_of(zone)
     if out is not None:
-        from pipelines.cli.explain.picture import check_picture
-
         check_picture(out)
     rejected: list[RejectedRow] = []
     warnings: list[str] = []
@@ -72,6 +70,11 @@ def explain(
         )
     finally:
         _tell(warnings, [f"{row.file}:{row.line} is rejected: {row.reason}" for row in rejected])
+    if out is not None:
+        from pipelines.cli.explain.picture import draw
+
+        draw(story, shown, out)
+        print(f"friction: the picture is {out}", file=sys.stderr)
     if json_:
         from pipelines.cli.explain.records import record_text
 
@@ -81,11 +84,6 @@ def explain(
 
         width = min(max(get_terminal_size((120, 24)).columns, _LEAST_WIDTH), _MOST_WIDTH)
         print("\n".join(timeline(story, shown, width)))
-    if out is not None:
-        from pipelines.cli.explain.picture import draw
-
-        draw(story, shown, out)
-        print(f"friction: the picture is {out}", file=sys.stderr)
 
 
 def _tell(warnings: list[str], rejected: list[str]) -> None:

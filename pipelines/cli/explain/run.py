@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from pipelines.cli.explain.story import Story, story_of
 from pipelines.index import TextIndex
 from pipelines.interactions import InteractionBatch, joined
 from pipelines.worker.policy_file import load_policy
-from schemas.errors import InputUnreadable, SettingsError
+from schemas.errors import EmbeddedUnavailable, InputUnreadable, SettingsError
 
 _COMPARED = 20_000  # ids that are compared with the one that was asked for; more would take seconds
 _NAMED = 5
@@ -53,6 +54,21 @@ def explained(asked: Asked, reject: Callable[[RejectedRow], None], warn: Callabl
     ends_ms = max((int(np.minimum(b.occurred_ms, b.append_ms).max()) for _, b in found.parts if len(b)), default=0)
     batch = _of_customer(found, asked.customer)
     return story_of(asked.customer, batch, policy, ends_ms if until_ms is None else max(until_ms, ends_ms))
+
+
+def check_picture(out: Path) -> None:
+    """See that a picture can be drawn to a file, before anything is read.
+
+    Raises:
+        SettingsError: it cannot be written, or is no PNG and no SVG.
+        EmbeddedUnavailable: what draws it is not installed.
+    """
+    if out.suffix.lower() not in {".png", ".svg"}:
+        raise SettingsError(f"--out: must end with .png or .svg, got {str(out)!r}")
+    if not out.parent.is_dir() or out.is_dir():
+        raise SettingsError(f"--out: {out} cannot be written: its directory must be there, and it must be no directory")
+    if find_spec("matplotlib") is None:
+        raise EmbeddedUnavailable("a picture needs matplotlib: pip install 'friction-signals[picture]'")
 
 
 def _of_customer(found: Gathered, customer: str) -> InteractionBatch:

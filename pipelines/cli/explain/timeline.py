@@ -1,7 +1,7 @@
 """The story as text: a paragraph of how it stands, then a line for each thing that happened, by day."""
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -40,13 +40,18 @@ def made_of(state: State, at_ms: int) -> tuple[Contribution, ...]:
     return contributions(state.heats(np.array([at_ms])), state.policy)[0][1]
 
 
+def score_text(story: Story) -> str:
+    """The score at the end, to one digit."""
+    return f"{story.last.score(story.until_ms):.1f}"
+
+
 def interaction_text(said: Happening) -> str:
     """An interaction in one line."""
     place = [one for one in (said.channel, said.touchpoint) if one and one != "unknown"]
     return " · ".join([said.kind, *place, *(_said(name, value) for name, value in said.says.items())])
 
 
-def _wrapped(lines: Sequence[str], first: str, following: str, width: int) -> Iterator[str]:
+def _wrapped(lines: Iterable[str], first: str, following: str, width: int) -> Iterator[str]:
     for line in lines:
         yield from textwrap.wrap(
             line, width, initial_indent=first, subsequent_indent=following,
@@ -58,7 +63,7 @@ def _head(story: Story, zone: Zone) -> Iterator[str]:
     last, until_ms, policy = story.last, story.until_ms, story.policy
     segment = f", segment {policy.segment_names[last.segment]}" if last.segment else ""
     yield (
-        f"{story.customer}: score {last.score(until_ms):.1f} of 100, {last.band_name}, "
+        f"{story.customer}: score {score_text(story)} of 100, {last.band_name}, "
         f"at {zone.full(until_ms)} ({zone.name}){segment}"
     )
     told = sum(len(moment.happenings) for moment in story.moments)

@@ -1,7 +1,10 @@
 """Times and durations in the words of people, in one zone."""
 
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from schemas.errors import SettingsError
@@ -14,7 +17,7 @@ class Zone:
     """The zone in which times are told. name: as people know it."""
 
     name: str
-    zone: tzinfo | None
+    zone: tzinfo
 
     def at(self, at_ms: int) -> datetime:
         """A time, with its offset."""
@@ -47,13 +50,24 @@ def zone_of(name: str) -> Zone:
     if name.lower() == "utc":
         return Zone("UTC", UTC)
     if name == "local":
-        return Zone(datetime.now(UTC).astimezone().tzname() or "local time", None)
+        return Zone("local time", _local())
     try:
         return Zone(name, ZoneInfo(name))
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise SettingsError(
             f"--zone: must be UTC, local or an IANA zone such as Europe/Istanbul, got {name!r}"
         ) from error
+
+
+def _local() -> tzinfo:
+    """The zone of this machine; where it is not told, its offset of today."""
+    name = os.environ.get("TZ", "").removeprefix(":")
+    with suppress(ZoneInfoNotFoundError, ValueError, OSError):
+        if name:
+            return ZoneInfo(name)
+        with Path("/etc/localtime").open("rb") as file:
+            return ZoneInfo.from_file(file)
+    return datetime.now().astimezone().tzinfo or UTC
 
 
 def span_text(ms: int) -> str:
