@@ -119,12 +119,7 @@ def draw_interactions(
         note_more(axes, f"and {without} more")
 
 
-def draw_clocks(
-    axes: Axes,
-    rows: Sequence[tuple[str, list[Bar]]],
-    until_ms: int,
-    say: Callable[[int], str],
-) -> Handles:
+def draw_clocks(axes: Axes, rows: Sequence[tuple[str, list[Bar]]], until_ms: int, say: Callable[[int], str]) -> Handles:
     """A bar for each clock, red when its promise is broken, hatched while it stands still; a mark at its deadline.
 
     say: a time in words, for deadlines that come after the end of the picture, whose limits are set.
@@ -196,8 +191,8 @@ def _deadline(
     if day_of(deadline_ms) > axes.get_xlim()[1]:
         if stands and end_ms is not None:
             axes.text(
-                day_of(end_ms), row, f"due {say(deadline_ms)} ", ha="right", va="center", fontsize=_SMALL - 1, color=INK,
-                zorder=5,
+                day_of(end_ms), row, f"due {say(deadline_ms)} ", ha="right", va="center", fontsize=_SMALL - 1,
+                color=INK, zorder=5,
             )  # fmt: skip
         return {}
     edge, face = (INK, INK) if stands else (FAINT, "white")
