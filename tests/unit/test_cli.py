@@ -24,6 +24,7 @@ COMMANDS = (
     "land",
     "simulate",
     "backtest",
+    "explain",
     "export",
     "chaos",
     "version",

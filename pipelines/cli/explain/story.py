@@ -166,23 +166,35 @@ class _Narrator:
         return replace(moment, repeated=counts.duplicates - repeated, unknown=counts.unknown_kinds - unknown)
 
     def _time_passes(self, to_ms: int) -> Iterator[Moment]:
-        """Let time pass to ``to_ms``, in steps that end where something may change."""
+        """Let time pass to ``to_ms``, in steps that end where a clock or a case may have something to say."""
         now_ms = self._replay.last_ms
         while now_ms is not None and now_ms < to_ms:
             due_ms = self._replay.next_due_ms
             next_ms = to_ms if due_ms is None else min(to_ms, max(due_ms, now_ms + 1))
-            next_ms = min(next_ms, self._left_ms(now_ms, next_ms))
             self._replay.run_on(next_ms)
             now_ms = next_ms
+            yield from self._bands_left(next_ms)
             yield self._noted(next_ms, ())
 
-    def _left_ms(self, from_ms: int, to_ms: int) -> int:
-        """When decay ends the band, ``to_ms`` if not before; as scoring.left_after, by bisection."""
+    def _bands_left(self, to_ms: int) -> Iterator[Moment]:
+        """The bands that decay has ended since the last look, each at its time; the core has told it by now."""
+        while self.state.band > self._state().band:
+            left_ms = self._left_ms(to_ms)
+            if left_ms is None:
+                return  # not decay alone
+            below = replace(self.state, band=self.state.band - 1)
+            alerts = tuple(a for a in self._alerts if a.type == "band_entered" and a.raised_ms <= left_ms)
+            self._alerts[:] = [alert for alert in self._alerts if alert not in alerts]
+            yield Moment(left_ms, (), self.state, below, {}, (), (), alerts)
+            self.state = below
+
+    def _left_ms(self, to_ms: int) -> int | None:
+        """When decay ends the band, if it does by ``to_ms``; as scoring.left_after, by bisection."""
         state = self.state
         bound = self.policy.leave_heat[state.segment, state.band]
-        low, high = max(from_ms, state.at_ms), to_ms
-        if state.band == 0 or state.capped(np.array([high]))[0] >= bound:
-            return to_ms
+        low, high = state.at_ms - 1, to_ms
+        if state.capped(np.array([high]))[0] >= bound:
+            return None
         while high - low > 1:
             middle = (low + high) // 2
             if state.capped(np.array([middle]))[0] < bound:
