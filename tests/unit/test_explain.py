@@ -28,7 +28,7 @@ from tests.scenarios.scenario_files import Case, ScenarioFile, scenario_files
 
 START_MS = 1_790_000_000_000
 HOUR_MS = 3_600_000
-FULL = Path("full")
+WHOLE = Path("default")
 FILES = scenario_files()
 STALE = pytest.mark.xfail(
     strict=True,
@@ -114,11 +114,11 @@ def test_it_ends_with_what_a_backtest_says_of_every_scenario(tmp_path: Path, nam
 @pytest.mark.parametrize(
     ("policy", "until_ms", "bands"),
     [
+        ("three", None, True),
+        ("three", START_MS + 100 * HOUR_MS, True),
         ("default", None, True),
-        ("default", START_MS + 100 * HOUR_MS, True),
-        ("full", None, True),
-        ("full", START_MS + 100 * HOUR_MS, False),
-        pytest.param("full", START_MS + 100 * HOUR_MS, True, marks=STALE),
+        ("default", START_MS + 100 * HOUR_MS, False),
+        pytest.param("default", START_MS + 100 * HOUR_MS, True, marks=STALE),
     ],
 )
 def test_it_ends_with_what_a_backtest_says_of_simulated_customers(
@@ -181,7 +181,7 @@ def test_an_interaction_sent_twice_and_an_unknown_kind_are_told(tmp_path: Path) 
     one = {"customer_id": "ana", "kind": "return.requested", "occurred_at": START_MS, "event_id": "e"}
     events = written(tmp_path / "a.jsonl", [one, {**one, "occurred_at": START_MS + 5}, {**one, "kind": "no.such.kind",
                                             "occurred_at": START_MS + 9, "event_id": "f"}])  # fmt: skip
-    story = explained(Asked("ana", [str(events)], FULL), refused, pytest.fail)
+    story = explained(Asked("ana", [str(events)], WHOLE), refused, pytest.fail)
     assert [(m.repeated, m.unknown) for m in story.moments] == [(0, 0), (1, 0), (0, 1)]
     text = "\n".join(timeline(story, zone_of("UTC"), 120))
     assert "not counted again" in text

@@ -21,7 +21,7 @@ def explain(
     events: Annotated[list[str] | None, EVENTS] = None,
     policy: Annotated[
         Path | None,
-        typer.Option("--policy", metavar="FILE", help="A policy file, or full or default  [default: default]"),
+        typer.Option("--policy", metavar="FILE", help="A policy file, or default or three  [default: default]"),
     ] = None,
     map_: Annotated[Path | None, typer.Option("--map", metavar="FILE", help="Mapping of columns, TOML.")] = None,
     format_: Annotated[
@@ -47,7 +47,7 @@ def explain(
     The same core as the backtest's and the worker's, so what it ends with is what these say. Between interactions it
     tells what time alone did. Times that are given are RFC 3339.
 
-    Example: `friction explain ana --events 'calls/*.jsonl' --policy full --out ana.png`
+    Example: `friction explain ana --events 'calls/*.jsonl' --out ana.png`
     """
     from connectors.files.rejects import RejectedRow
     from pipelines.cli.explain.run import Asked, check_picture, explained
