@@ -168,8 +168,9 @@ def pass_time(row: int, to_ms: int, k: int, senses: Senses, rules: Rules, rows: 
         if not has_words(signals, work.blocks, scratch):
             return False, k
         seen_ms = max(arena[block + SEEN_MS], due_ms)
-        if scratch.count[HEAT_LIST] > scratch.count[BEFORE]:
-            k = cool(row, due_ms, k, senses, rows, arena, held_at(block), work.crossed)
+        k = cool(row, due_ms, k, senses, rows, arena, held_at(block), work.crossed)
+        if due_ms > rows.words[row, UPDATED]:
+            bring_to(row, due_ms, senses, rows)  # bands are judged as of now, also when no heat is added
         k = put_back(row, -1, due_ms, seen_ms, k, senses, rules, rows, work)
 
 

@@ -30,11 +30,6 @@ START_MS = 1_790_000_000_000
 HOUR_MS = 3_600_000
 WHOLE = Path("default")
 FILES = scenario_files()
-STALE = pytest.mark.xfail(
-    strict=True,
-    reason="when a timer fires, the core judges bands by the heat of the last interaction (counting.pass_time): the "
-    "more often time passes, the more band_entered it tells",
-)
 CASES = [pytest.param(name, case, id=f"{name}-{case}") for name, file in FILES.items() for case in file.cases]
 
 
@@ -75,8 +70,8 @@ def backtested(directory: Path, events: Path, policy: Path, until_ms: int | None
         yield name, row, [alert for alert in alerts if alert["customer_id"] == name]
 
 
-def same(story: Story, row: Any, alerts: list[Any], *, bands: bool = True) -> None:
-    """Hold a story to what a backtest says. bands: the alerts of bands too."""
+def same(story: Story, row: Any, alerts: list[Any]) -> None:
+    """Hold a story to what a backtest says."""
     last, until_ms = story.last, story.until_ms
     assert last.score(until_ms) == pytest.approx(row["score"], rel=1e-9, abs=1e-9)
     assert (last.band_name, last.interactions) == (row["band"], row["interactions"])
@@ -88,15 +83,13 @@ def same(story: Story, row: Any, alerts: list[Any], *, bands: bool = True) -> No
     ]
     shape = alert_shape()
     told = [shape.of(alert) for alert in story.alerts]
-    assert by_id(told, bands=bands) == by_id(alerts, bands=bands)
+    assert by_id(told) == by_id(alerts)
 
 
-def by_id(alerts: list[Any], *, bands: bool) -> list[Any]:
+def by_id(alerts: list[Any]) -> list[Any]:
     """Alerts without what rounding may change."""
     found = []
     for alert in alerts:
-        if alert["type"] == "band_entered" and not bands:
-            continue
         parts = [(c["signal"], round(c["heat"], 6)) for c in alert["contributions"]]
         found.append({**alert, "score": round(alert["score"], 6), "contributions": parts})
     return sorted(found, key=lambda alert: (alert["alert_id"], alert["revision"]))
@@ -112,17 +105,11 @@ def test_it_ends_with_what_a_backtest_says_of_every_scenario(tmp_path: Path, nam
 
 
 @pytest.mark.parametrize(
-    ("policy", "until_ms", "bands"),
-    [
-        ("three", None, True),
-        ("three", START_MS + 100 * HOUR_MS, True),
-        ("default", None, True),
-        ("default", START_MS + 100 * HOUR_MS, False),
-        pytest.param("default", START_MS + 100 * HOUR_MS, True, marks=STALE),
-    ],
+    ("policy", "until_ms"),
+    [("three", None), ("three", START_MS + 100 * HOUR_MS), ("default", None), ("default", START_MS + 100 * HOUR_MS)],
 )
 def test_it_ends_with_what_a_backtest_says_of_simulated_customers(
-    tmp_path: Path, policy: str, until_ms: int | None, bands: bool
+    tmp_path: Path, policy: str, until_ms: int | None
 ) -> None:
     told = crowd_interactions(seed=7, start_ms=START_MS, rate=0.05, total=2_000, customers=40)
     events = written(tmp_path / "events.jsonl", [avro_record(one) for one in islice(told, 2_000)])
@@ -131,7 +118,7 @@ def test_it_ends_with_what_a_backtest_says_of_simulated_customers(
     for customer, row, alerts in found:
         until = None if until_ms is None else time_text(until_ms)
         story = explained(Asked(customer, [str(events)], Path(policy), until=until), refused, pytest.fail)
-        same(story, row, alerts, bands=bands)
+        same(story, row, alerts)
 
 
 def test_what_time_alone_did_is_told_with_its_reason(tmp_path: Path) -> None:

@@ -80,10 +80,11 @@ class Run:
         return dict(zip(names, rows.stored(numbers, self.partition.form).values(), strict=True))
 
     def heat(self, customer: str) -> dict[str, float]:
-        """What decays and what open cases hold, of each signal."""
+        """What decays, as of now, and what open cases hold, of each signal."""
         rows = self.partition.rows
         numbers = np.array([n for n in range(rows.numbers) if rows.customers.text(n) == customer], np.int64)
-        heats = (rows.heat[numbers] + rows.held(numbers))[0]
+        left = np.exp2(-(self.partition.advanced_ms - rows.updated_ms[numbers])[:, None] / FULL.half_life_ms)
+        heats = (rows.heat[numbers] * left + rows.held(numbers))[0]
         return dict(zip(FULL.signal_names, heats.tolist(), strict=True))
 
     def open_clocks(self, customer: str) -> list[Clock]:
