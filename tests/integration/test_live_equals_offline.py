@@ -29,7 +29,7 @@ from tests.reading import read_alerts
 
 ROOT = Path(__file__).parents[2]
 FULL = ROOT / "schemas" / "policy" / "default.yaml"
-COUNT = 30_000
+COUNT = 200_000
 
 
 def produce(kafka: KafkaConnection, registry: RegistryConnection, names: TopicNames) -> None:
