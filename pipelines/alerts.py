@@ -77,6 +77,14 @@ class Alert(NamedTuple):  # tuples: many are made when many customers cross a ba
     customers: int | None = None
     share: float | None = None
     members: tuple[str, ...] = ()
+    team: str | None = None
+    handling: str | None = None
+    handled_ms: int | None = None
+    handled_reason: str | None = None
+    assignee: str | None = None
+    do_not_contact: bool = False
+    not_before_ms: int | None = None
+    held_back: bool = False
 
 
 def alert_columns(alerts: Sequence[Alert], emitted_ms: int) -> dict[str, Column]:
@@ -146,6 +154,14 @@ def alert_columns(alerts: Sequence[Alert], emitted_ms: int) -> dict[str, Column]
             np.cumsum([0, *(len(a.members) for a in alerts)]).astype(np.int32),
             {"customer_id": TextColumn.of([member for a in alerts for member in a.members])},
         ),
+        "team": _texts([a.team for a in alerts]),
+        "handling": _texts([a.handling for a in alerts]),
+        "handled_at": _times([a.handled_ms for a in alerts]),
+        "handled_reason": _texts([a.handled_reason for a in alerts]),
+        "assignee": _texts([a.assignee for a in alerts]),
+        "do_not_contact": np.fromiter((a.do_not_contact for a in alerts), np.int64, n),
+        "not_before": _times([a.not_before_ms for a in alerts]),
+        "held_back": np.fromiter((a.held_back for a in alerts), np.int64, n),
     }
 
 

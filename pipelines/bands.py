@@ -4,6 +4,7 @@ from typing import cast
 
 import numpy as np
 
+from pipelines.alert_memory import AlertMemory
 from pipelines.alerts import Alert, Contribution, Status, alert_id
 from pipelines.interactions import InteractionBatch
 from pipelines.policy import Policy
@@ -15,13 +16,19 @@ from schemas.columnar.writer import TextColumn
 
 
 def band_alerts(
-    crossings: Crossings, count: int, batch: InteractionBatch | None, rows: CustomerRows, policy: Policy
+    crossings: Crossings,
+    count: int,
+    batch: InteractionBatch | None,
+    rows: CustomerRows,
+    policy: Policy,
+    memory: AlertMemory,
 ) -> list[tuple[int, Alert]]:
     """Alerts of the first ``count`` crossings, each with its number; the episodes in ``rows`` are updated.
 
-    batch: the interactions that the crossings' events index; None when time alone made them.
+    batch: the interactions that the crossings' events index; None when time alone made them. memory: what was dismissed
+    is resolved, and not told otherwise.
     """
-    told = _changed_episodes(crossings, count, rows, policy)
+    told = _changed_episodes(crossings, count, rows, policy, memory)
     if not told:
         return []
     which = np.array([k for k, _, _ in told], np.int64)
@@ -44,7 +51,7 @@ def band_alerts(
                     status=status,
                     customer_id=name,
                     raised_ms=at_ms,
-                    reason=_reason(status, policy.band_names[after], score, parts),
+                    reason=band_reason(status, policy.band_names[after], score, parts),
                     policy=policy.digest,
                     touchpoint=place[0],
                     channel=place[1],
@@ -53,17 +60,23 @@ def band_alerts(
                     contributions=parts,
                     priority=policy.priority_of(3 if level is None else level.priority, segment),
                     suggested_action=None if level is None or status == "resolved" else level.action,
+                    team=policy.team_of("band_entered", segment, None),
                 ),
             )
         )
     return alerts
 
 
+def lowest_alerting(policy: Policy) -> int | None:
+    """Number of the lowest band with an action, at which an alert is opened."""
+    return next((n for n, level in enumerate(policy.file.bands.levels, 1) if level.action is not None), None)
+
+
 def _changed_episodes(
-    crossings: Crossings, count: int, rows: CustomerRows, policy: Policy
+    crossings: Crossings, count: int, rows: CustomerRows, policy: Policy, memory: AlertMemory
 ) -> list[tuple[int, Status, Episode]]:
     """Which crossings are told, as what, and the episode then, in their order."""
-    lowest = next((n for n, level in enumerate(policy.file.bands.levels, 1) if level.action is not None), None)
+    lowest = lowest_alerting(policy)
     if lowest is None:
         return []
     told: list[tuple[int, Status, Episode]] = []
@@ -75,8 +88,12 @@ def _changed_episodes(
         # not whether ``before`` alerts: the policy may have been another one when the row came to it
         if rises and not episode.stands:
             goes_on = episode.opened_ms != 0 and at_ms - episode.closed_ms <= policy.file.bands.cooldown
+            if goes_on and _is_dismissed(row, episode, rows, memory):
+                continue
             episode, status = episode.reopened() if goes_on else episode.opened(at_ms), "opened"
         elif rises:
+            if _is_dismissed(row, episode, rows, memory):
+                continue
             episode, status = episode.revised(), "escalated"
         elif episode.stands:
             episode, status = episode.closed(at_ms), "resolved"
@@ -85,6 +102,12 @@ def _changed_episodes(
         rows.set_episode(row, episode)
         told.append((k, cast("Status", status), episode))
     return told
+
+
+def _is_dismissed(row: int, episode: Episode, rows: CustomerRows, memory: AlertMemory) -> bool:
+    if not len(memory):
+        return False
+    return memory.is_dismissed(alert_id("band_entered", rows.customers.text(row), episode.opened_ms))
 
 
 def contributions(heats: Float64s, policy: Policy) -> list[tuple[float, tuple[Contribution, ...]]]:
@@ -109,7 +132,8 @@ def _places(event: Int64s, batch: InteractionBatch | None) -> list[tuple[str | N
     ]
 
 
-def _reason(status: Status, band: str, score: float, made_of: tuple[Contribution, ...]) -> str:
+def band_reason(status: Status, band: str, score: float, made_of: tuple[Contribution, ...]) -> str:
+    """Why a band alert is told, in one sentence."""
     if status == "resolved":
         return f"The friction has cooled down to {score:.0f} of 100 ({band})."
     because = ", ".join(f"{c.signal} {min(c.heat, c.cap):.0f}" for c in made_of[:3]) or "nothing any more"

@@ -105,6 +105,9 @@ def _zone(name: str) -> str:
     return name
 
 
+Zone = Annotated[str, AfterValidator(_zone), Field(examples=["Europe/Istanbul"])]
+"""Name of an IANA time zone."""
+
 _SpanText = Annotated[str, Field(pattern=f"^{_SPAN_FORM}$", examples=["09:00-18:00"])]
 _DateText = Annotated[str, Field(pattern=f"^{_DATE_FORM}$", examples=["2026-10-29"])]
 _HoursInput: TypeAlias = _SpanText | Annotated[list[_SpanText], Field(min_length=1)]
@@ -134,7 +137,7 @@ class Calendar(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    zone: Annotated[str, AfterValidator(_zone), Field(examples=["Europe/Istanbul"])]
+    zone: Zone
     hours: Annotated[dict[Weekdays, DayHours], Field(min_length=1), AfterValidator(_a_weekday_is_said_once)]
     holidays: tuple[Day, ...] = ()
     half_days: Annotated[dict[Day, DayHours], BeforeValidator(_with_text_keys)] = Field(default_factory=dict)

@@ -74,6 +74,12 @@ class Details(_Columns):
         """The details of some rows; the entries stay where they are."""
         return self._each(lambda name, c: c if name in _ENTRIES else c.take(rows) if isinstance(c, Texts) else c[rows])
 
+    def attributes(self, data: Bytes, i: int) -> dict[str, str]:
+        """The attributes of one interaction; for the few kinds of which more is asked than a kernel can read."""
+        first = int(self.entry_start[i])
+        entries = range(first, first + int(self.entry_count[i]))
+        return {self.entry_key.text(data, e): self.entry_value.text(data, e) for e in entries}
+
 
 _ENTRIES = ("entry_key", "entry_value")
 

@@ -34,8 +34,9 @@ TRIED_TEXT, TRIED_LENGTH, TRIED_KIND = 9, 10, 12
 LAST = 9
 # HELD and HEAT: the points as a float's bits, the signal in the tag
 POINTS = 9
-# TOLD: which alert (ID and KEY), how it was told
-KEY, STATUS, RAISED, REVISION, TOLD_LEVEL, TOLD_DUE = range(9, 15)
+# TOLD: which alert (ID and KEY), how it was told, what a team did with it
+KEY, STATUS, RAISED, REVISION, TOLD_LEVEL, TOLD_DUE, HANDLING = range(9, 16)
+DISMISSED = 1
 
 EVENT, CLOCK, CASE_ITEM, CONTACT_ITEM, REPEAT, MENTION_ITEM, SEARCH_ITEM, STREAK, SHOWN, HELD, HEAT, TOLD = range(1, 13)
 

@@ -46,6 +46,7 @@ TYPES = {
     REPEAT_CONTACT: "repeat_contact",
     SOCIAL_RISK: "social_risk",
 }
+_OF_CLOCKS = (CLOCK_WARNING, CLOCK_BREACHED, STILL_WAITING)
 _STATUSES: tuple[Status, ...] = ("opened", "escalated", "resolved", "retracted")
 
 
@@ -99,10 +100,9 @@ def _alert(
     earlier: list[Earlier],
     policy: Policy,
 ) -> Alert:
-    event_id, case_id, subject, channel, touchpoint, _ = texts
+    _, case_id, subject, channel, touchpoint, _ = texts
     kind, status = said[NOTE_TYPE], _STATUSES[said[NOTE_STATUS]]
-    is_clock = kind in (CLOCK_WARNING, CLOCK_BREACHED, STILL_WAITING)
-    clock = tuple(policy.file.clocks)[said[NOTE_CLOCK]] if is_clock else None
+    clock = tuple(policy.file.clocks)[said[NOTE_CLOCK]] if kind in _OF_CLOCKS else None
     priority, action = _advice(kind, clock, policy)
     told = Told(
         type=TYPES[kind], status=status, clock=clock or "", raised_ms=said[NOTE_RAISED], opened_ms=said[NOTE_AT],
@@ -110,7 +110,7 @@ def _alert(
         channel=channel, earlier=len(earlier),
     )  # fmt: skip
     return Alert(
-        alert_id=alert_id(TYPES[kind], customer, clock or subject, case_id, event_id),
+        alert_id=id_of(kind, said[NOTE_CLOCK], customer, texts, policy),
         revision=said[NOTE_REVISION],
         type=TYPES[kind],
         status=status,
@@ -131,7 +131,15 @@ def _alert(
         clock=clock,
         open_clocks=tuple(clocks),
         earlier=tuple(earlier),
+        team=policy.team_of(TYPES[kind], segment, subject or None),
     )
+
+
+def id_of(kind: int, key: int, customer: str, texts: list[str], policy: Policy) -> str:
+    """The id of an alert of a kind of TYPES. key: number of its clock. texts: event_id, case_id, subject ..."""
+    clock = tuple(policy.file.clocks)[key] if kind in _OF_CLOCKS else None
+    event_id, case_id, subject = texts[:3]
+    return alert_id(TYPES[kind], customer, clock or subject, case_id, event_id)
 
 
 def _texts(row: list[int], text: bytes) -> list[str]:

@@ -1,12 +1,14 @@
 """The customers of one source partition: a batch in, outputs out. Pure: time comes with records and with advance."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pipelines.alerts import Alert, OpenClock
 from pipelines.bands import band_alerts
-from pipelines.counting import DUPLICATES, Work, count_interactions_compiled, fire_timers_compiled
+from pipelines.counting import DUPLICATES, SENT_TWICE, Work, count_interactions_compiled, fire_timers_compiled
+from pipelines.desk import Desk
 from pipelines.facts import RATED, FactReader
 from pipelines.incident_source import IncidentChanges, IncidentSource
 from pipelines.index import TextIndex
@@ -44,6 +46,8 @@ class Applied:
     unknown_kinds: int
     late: int
     duplicates: int
+    unknown_marks: int = 0
+    bad_preferences: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class Changes:
     newest_ms: int64[k], the newest interaction of each of ``scores.customers``. rows: theirs, as columns, or as they
     are stored when something may be open. forgotten: customers that are not remembered any more; they come first, for
     one of them may have come back. told: windows of which the second stage hears; what it does not hear yet is
-    ``untold``. incidents: None when the policy has none.
+    ``untold``. incidents: None when the policy has none. desk: keys and values of the state.
     """
 
     scores: ScoreColumns
@@ -66,9 +70,11 @@ class Changes:
     watermark_ms: int
     advanced_ms: int
     incidents: IncidentChanges | None = None
+    desk: Sequence[tuple[bytes, bytes | None]] = ()
 
     def __bool__(self) -> bool:
-        return bool(len(self.scores) or self.windows or self.forgotten or (self.incidents and self.incidents.stored))
+        parts = (len(self.scores), self.windows, self.forgotten, self.desk)
+        return any(parts) or bool(self.incidents and self.incidents.stored)
 
 
 class CustomerPartition:
@@ -82,6 +88,7 @@ class CustomerPartition:
         self.windows = WaitWindows(policy.file.windows.length, policy.file.windows.lateness)
         section = policy.file.incidents
         self.incidents = IncidentSource(section, self.rows.customers) if section is not None else None
+        self.desk = Desk(policy, number, partitions)
         self.advanced_ms = NO_TIME
         self.whole = policy.needs_details
         self.form = form_of(policy.digest)
@@ -115,25 +122,32 @@ class CustomerPartition:
             batch, row = batch.take(good), row[good]
             facts = self._reader.read(batch)
         kind = self._kinds.find(batch.data, batch.kind.start, batch.kind.length)
-        unknown = int((kind < 0).sum())
+        acts = self.desk.acts(batch)
+        unknown = int((kind < 0).sum() - (kind[acts] < 0).sum())
         time = np.column_stack([batch.occurred_ms, batch.append_ms, batch.duration_ms])
         arrivals = Arrivals(batch.data, row, kind, time, facts)
         alerts: list[Alert] = []
         done, room = 0, self._room
         duplicates = int(room.counted[DUPLICATES])
-        while done < len(batch):
-            work = room.give(self.rows)
-            done, count = count_interactions_compiled(
-                done, arrivals, self.advanced_ms, self._senses, self.policy.compiled.rules, self.rows.kernel, work
-            )
-            alerts += self._told(work, count, batch)
+        unknown_marks, bad_preferences = self.desk.unknown_marks, self.desk.preferences.bad
+        for act in (*acts.tolist(), None):
+            part = arrivals if act is None else arrivals._replace(row=row[: act + 1])
+            while done < part.row.shape[0]:
+                work = room.give(self.rows)
+                done, count = count_interactions_compiled(
+                    done, part, self.advanced_ms, self._senses, self.policy.compiled.rules, self.rows.kernel, work
+                )
+                alerts += self._told(work, count, batch)
+            if act is not None and kind[act] != SENT_TWICE:
+                alerts += self.desk.take(batch, act, int(row[act]), self.rows, room)
         late = self.windows.late
         self.windows.add(batch, (kind >= 0) & self._is_wait[np.maximum(kind, 0)])
         if self.incidents is not None:
             self.incidents.add(batch, row)
         return Applied(
             alerts, misrouted, unrated, unknown, self.windows.late - late,
-            int(room.counted[DUPLICATES]) - duplicates,
+            int(room.counted[DUPLICATES]) - duplicates, self.desk.unknown_marks - unknown_marks,
+            self.desk.preferences.bad - bad_preferences,
         )  # fmt: skip
 
     def advance(self, to_ms: int) -> list[Alert]:
@@ -148,6 +162,7 @@ class CustomerPartition:
             return []
         self.advanced_ms = to_ms
         self.windows.advance(to_ms - self.windows.lateness_ms)
+        self.desk.advance(to_ms)
         if self.incidents is not None:
             self.incidents.advance(to_ms)
         alerts: list[Alert] = []
@@ -192,12 +207,12 @@ class CustomerPartition:
 
     def _told(self, work: Work, crossings: int, batch: InteractionBatch | None) -> list[Alert]:
         """The alerts that a call of a kernel has led to."""
-        bands = band_alerts(work.crossed, crossings, batch, self.rows, self.policy)
+        bands = band_alerts(work.crossed, crossings, batch, self.rows, self.policy, self.desk.memory)
         others = noted_alerts(work.notes, self.rows, self.policy)
-        if not others:
-            return [alert for _, alert in bands]
         together = [(2 * k, alert) for k, alert in bands] + [(2 * after - 1, alert) for after, alert in others]
-        return [alert for _, alert in sorted(together, key=lambda one: one[0])]
+        if bands and others:
+            together.sort(key=lambda one: one[0])
+        return self.desk.complete([alert for _, alert in together])
 
     def _forget_quiet(self, at_ms: int) -> None:
         """Look at the next rows; what happens from now on happens at ``at_ms`` or later."""
@@ -251,6 +266,7 @@ class CustomerPartition:
             watermark_ms=self.windows.watermark_ms,
             advanced_ms=self.advanced_ms,
             incidents=None if self.incidents is None else self.incidents.take_changes(),
+            desk=self.desk.take_changes(),
         )
 
     def restore_times(self, *, watermark_ms: int, advanced_ms: int) -> None:

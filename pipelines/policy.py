@@ -115,6 +115,7 @@ class Policy:
             or file.deflection
             or file.segments
             or file.incidents
+            or file.preferences
         )
         plain = all(s.magnitude in {"one", "wait"} and s.derived is None for s in self.signals)
         return bool(sections or file.corrections or self.compiled.attributes.number or not plain)
@@ -130,6 +131,13 @@ class Policy:
         """Return the priority of an alert, 1 (first) to 5, for customers of a segment."""
         shift = self.file.segments[self.segment_names[segment]].priority if segment else 0
         return min(5, max(1, priority + shift))
+
+    def team_of(self, kind: str, segment: int, subject: str | None) -> str | None:
+        """Return the team whose alert it is, the first one that has it; None for nobody's."""
+        if self.file.budgets is None:
+            return None
+        name = self.segment_names[segment]
+        return next((t for t, team in self.file.budgets.teams.items() if team.has(kind, name, subject)), None)
 
     def heat_of(self, score: float) -> float:
         """Return the capped heat that gives a score of customers without a segment: the inverse of score_of."""

@@ -30,6 +30,9 @@ def effects(file: PolicyFile) -> Iterator[Effect]:
             key = f"incidents.rules.{name}"
             yield from (Effect(kind, f"{key}.attempts", f"attempt of incident {name}") for kind in rule.attempts)
             yield from (Effect(kind, f"{key}.failures", f"failure of incident {name}") for kind in rule.failures)
+    if file.preferences is not None:
+        told = "says how to contact the customer"
+        yield from (Effect(kind, "preferences.kinds", told) for kind in file.preferences.kinds)
     yield from (Effect(kind, "windows.kinds", "wait windows") for kind in file.windows.kinds)
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
+from pipelines.acting_model import AlertBudgets, CustomerPreferences
 from pipelines.calendar_model import Calendar, without_always
 from pipelines.clock_model import Cases, Clock, Contacts, Corrections, Deflection, Social
 from pipelines.durations import duration_text
@@ -104,6 +105,8 @@ class PolicyFile(Said):
     corrections: Corrections | None = None
     retention: Retention | None = None
     wording: Wording | None = None
+    preferences: CustomerPreferences | None = None
+    budgets: AlertBudgets | None = None
 
     @field_validator("clocks")
     @classmethod
@@ -124,6 +127,17 @@ class PolicyFile(Said):
                     known = ", ".join(clocks) or "there are none"
                     raise ValueError(f"{name}.breaches must name clocks ({known}), got {clock}")
         return signals
+
+    @field_validator("budgets")
+    @classmethod
+    def _segments_are_known(cls, budgets: AlertBudgets | None, info: ValidationInfo) -> AlertBudgets | None:
+        known = info.data.get("segments", {})
+        for name, team in ({} if budgets is None else budgets.teams).items():
+            for segment in team.segments:
+                if segment not in known:
+                    told = ", ".join(known) or "there are none"
+                    raise ValueError(f"teams.{name}.segments must name segments ({told}), got {segment}")
+        return budgets
 
     @field_validator("retention")
     @classmethod

@@ -21,7 +21,7 @@ _DAY_MS, _MINUTE_MS = 86_400_000, 60_000
 
 def policy_warnings(file: PolicyFile) -> list[str]:
     """What cannot be right, a line each: the key, and why."""
-    return [*_of_clocks(file), *_of_signals(file), *_of_kinds(file)]
+    return [*_of_clocks(file), *_of_signals(file), *_of_kinds(file), *_of_teams(file)]
 
 
 def _of_clocks(file: PolicyFile) -> Iterator[str]:
@@ -100,6 +100,16 @@ def _of_kinds(file: PolicyFile) -> Iterator[str]:
     unknown = {(e.key, e.kind): None for e in effects(file) if e.kind not in VOCABULARY and e.key not in unfed}
     for key, kind in unknown:
         yield f"{key}: the vocabulary has no {kind}{_nearest(kind)}"
+
+
+def _of_teams(file: PolicyFile) -> Iterator[str]:
+    """Teams behind one that takes all."""
+    before = None
+    for name, team in ({} if file.budgets is None else file.budgets.teams).items():
+        if before is not None:
+            yield f"budgets.teams.{name}: has no alerts, for {before} before it takes all"
+        elif team.takes_all:
+            before = name
 
 
 def _nearest(kind: str) -> str:

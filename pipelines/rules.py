@@ -192,7 +192,7 @@ def compile_rules(file: PolicyFile) -> Compiled:
     """
     attributes = Attributes()
     found = sorted(_Compiler(file, attributes).rules(), key=lambda rule: (rule.kind, rule.op, rule.target))
-    kinds = tuple(dict.fromkeys([*(r.kind for r in found), *file.windows.kinds]))
+    kinds = tuple(dict.fromkeys([*(r.kind for r in found), *_others(file)]))
     counts = [sum(r.kind == kind for r in found) for kind in kinds]
     if max(counts) > MAX_RULES:
         raise ValueError(f"{kinds[counts.index(max(counts))]} has {max(counts)} rules; at most {MAX_RULES} fit")
@@ -219,6 +219,14 @@ def compile_rules(file: PolicyFile) -> Compiled:
     )
     deadline = next((clock.deadline for clock in file.clocks.values() if clock.deadline is not None), None)
     return Compiled(rules, kinds, attributes, deadline)
+
+
+def _others(file: PolicyFile) -> Iterator[str]:
+    """Kinds that a policy knows and that other parts than the kernels look at; they may have no rule."""
+    yield from file.windows.kinds
+    for rule in () if file.incidents is None else file.incidents.rules.values():
+        yield from (*rule.attempts, *rule.failures)
+    yield from () if file.preferences is None else file.preferences.kinds
 
 
 class _Compiler:

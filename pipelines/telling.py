@@ -17,10 +17,12 @@ from pipelines.items import (
     CLOCK_BREACHED,
     CLOCK_WARNING,
     CONTACT_ITEM,
+    DISMISSED,
     DUE,
     ENDS,
     ESCALATED,
     FLAGS,
+    HANDLING,
     ID,
     KEY,
     LAST,
@@ -266,6 +268,12 @@ def has_room(notes: Notes, wanted: int, told: int, items: int, text_bytes: int) 
 
 
 @step
+def is_silenced(told: Int64s, status: int) -> bool:
+    """Whether a team has dismissed an alert that stands, and goes on."""
+    return told[HANDLING] & DISMISSED != 0 and max(status, told[STATUS]) <= ESCALATED
+
+
+@step
 def tell(
     row: int, now_ms: int, arena: Int64s, held: int, rows: Rows, items: Int64s, count: int,
     wanted: Int64s, wants: int, told: Int64s, tolds: int, text: Bytes, notes: Notes,
@@ -293,7 +301,7 @@ def tell(
             told[at, STATUS] == status
             and told[at, TOLD_LEVEL] == wanted[w, TOLD_LEVEL]
             and (told[at, TOLD_DUE] == wanted[w, TOLD_DUE] or status == RESOLVED)
-        ):
+        ) or is_silenced(told[at], status):
             continue
         before = told[at, STATUS] if told[at, REVISION] > 0 else RETRACTED
         told[at, TOLD_LEVEL], told[at, TOLD_DUE] = wanted[w, TOLD_LEVEL], wanted[w, TOLD_DUE]

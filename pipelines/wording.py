@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from pipelines.policy import Policy
+from pipelines.wording_terms import NOT_BEFORE, REFUSES
 
 
 class Told(NamedTuple):
@@ -33,6 +34,8 @@ TEMPLATES: dict[str, dict[str, str]] = {
         "resolved": "{clock}{subject_if_none}: it is over.",
         "retracted": "What arrived late shows that this should not have been said.",
         "paused": " It was paused for {paused} meanwhile.",
+        "do_not_contact": "Do not contact the customer. Of this, only what needs no contact: {action}",
+        "not_before": "Not before {time}: {action}",
     },
     "tr": {
         "clock_warning": "{clock}: {deadline} sözünün dolmasına {left} kaldı.",
@@ -44,15 +47,15 @@ TEMPLATES: dict[str, dict[str, str]] = {
         "resolved": "{clock}{subject_if_none}: sona erdi.",
         "retracted": "Geç gelen bilgi, bunun söylenmemesi gerektiğini gösteriyor.",
         "paused": " Arada {paused} durduruldu.",
+        "do_not_contact": "Müşteriyle iletişime geçmeyin. Yalnızca iletişim gerektirmeyen kısmı: {action}",
+        "not_before": "{time} saatinden önce değil: {action}",
     },
 }
 
 
 def reason_of(told: Told, policy: Policy) -> str:
     """One sentence in the policy's language."""
-    own = policy.file.wording
-    language = "en" if own is None else own.language
-    templates = {**TEMPLATES[language], **({} if own is None else own.templates)}
+    templates = _templates(policy)
     key = told.status if told.status in {"resolved", "retracted"} else f"{told.type}.{told.status}"
     template = templates.get(key) or templates[told.type]
     said = template.format(
@@ -68,6 +71,24 @@ def reason_of(told: Told, policy: Policy) -> str:
         paused=_span(told.paused_ms),
     )
     return said + (templates["paused"].format(paused=_span(told.paused_ms)) if told.paused_ms else "")
+
+
+def action_of(action: str | None, policy: Policy, *, refuses: bool, not_before: datetime | None) -> str | None:
+    """What to do for a customer who does not want to be contacted, or not before a local time; None for nothing."""
+    if action is None:
+        return None
+    if refuses:
+        return _templates(policy)[REFUSES].format(action=action)
+    if not_before is not None:
+        return _templates(policy)[NOT_BEFORE].format(action=action, time=f"{not_before:%Y-%m-%d %H:%M %Z}")
+    return action
+
+
+def _templates(policy: Policy) -> dict[str, str]:
+    """The sentences of the policy, ours where it has none."""
+    own = policy.file.wording
+    language = "en" if own is None else own.language
+    return {**TEMPLATES[language], **({} if own is None else own.templates)}
 
 
 def _time(at_ms: int) -> str:

@@ -10,21 +10,25 @@ PLACEHOLDERS = (
 )  # fmt: skip
 PAUSED = "paused"
 """The sentence that is added when a clock was paused, and the one placeholder that it may have."""
+REFUSES, NOT_BEFORE = "do_not_contact", "not_before"
+"""What becomes of suggested actions for customers who do not want to be contacted, or not yet."""
+OWN_PLACEHOLDERS = {PAUSED: (PAUSED,), REFUSES: ("action",), NOT_BEFORE: ("action", "time")}
+"""Those of templates that are no reasons."""
 
 TYPES = ("clock_warning", "clock_breached", "still_waiting", "repeat_contact", "social_risk")
 TEMPLATE_NAMES = (
     *(name for kind in TYPES for name in (kind, f"{kind}.opened", f"{kind}.escalated")),
-    *("resolved", "retracted", PAUSED),
+    *("resolved", "retracted", *OWN_PLACEHOLDERS),
 )
-"""Types of alerts, at times with a status; what is over; and the pause."""
+"""Types of alerts, at times with a status; what is over; the pause, and what is said of actions."""
 
 
 def _name(said: str) -> str:
     if said not in TEMPLATE_NAMES:
         kinds = ", ".join(TYPES)
         raise ValueError(
-            f"must be one of {kinds}, or one of them with .opened or .escalated, or resolved, retracted, {PAUSED}, "
-            f"got {said}"
+            f"must be one of {kinds}, or one of them with .opened or .escalated, or resolved, retracted, "
+            f"{', '.join(OWN_PLACEHOLDERS)}, got {said}"
         )
     return said
 
@@ -48,24 +52,24 @@ def _placeholders(template: str, known: tuple[str, ...]) -> None:
 
 
 def _template(said: str) -> str:
-    _placeholders(said, PLACEHOLDERS)
+    _placeholders(said, (*PLACEHOLDERS, "action", "time"))
     return said
 
 
-def with_paused_alone(templates: dict[str, str]) -> dict[str, str]:
+def with_their_own(templates: dict[str, str]) -> dict[str, str]:
     """Return the templates of a policy as they are.
 
     Raises:
-        ValueError: that of the pause speaks of something else.
+        ValueError: one speaks of what only others speak of.
     """
-    if PAUSED in templates:
+    for name, template in templates.items():
         try:
-            _placeholders(templates[PAUSED], (PAUSED,))
+            _placeholders(template, OWN_PLACEHOLDERS.get(name, PLACEHOLDERS))
         except ValueError as error:
-            raise ValueError(f"{PAUSED} {error}") from error
+            raise ValueError(f"{name} {error}") from error
     return templates
 
 
 TemplateName = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"enum": list(TEMPLATE_NAMES)})]
 Template = Annotated[str, Field(min_length=1), AfterValidator(_template)]
-Templates = Annotated[dict[TemplateName, Template], AfterValidator(with_paused_alone)]
+Templates = Annotated[dict[TemplateName, Template], AfterValidator(with_their_own)]

@@ -20,6 +20,7 @@ from schemas.errors import InvariantBroken
 
 HIGHEST_SCORES = "highest_scores"
 ALERTS = "alerts"
+BUDGETS = "budgets"
 BANDS = "bands"
 WAIT_WINDOWS = "wait_windows"
 INTERACTION_RATE = "interaction_rate"

@@ -12,6 +12,7 @@ from typing import Any
 from schemas.panels import (
     ALERTS,
     BANDS,
+    BUDGETS,
     DEAD_LETTERS,
     FRESHNESS,
     HIGHEST_SCORES,
@@ -69,7 +70,8 @@ PLACES = (
     Place(ALERTS, "table", 12, 6, 12, 10, options=_TABLE),
     Place(WAIT_WINDOWS, "timeseries", 0, 16, 14, 10, interval="1m", options=_CURVES),
     Place(INTERACTION_RATE, "timeseries", 14, 16, 10, 10, interval="5s", options=_CURVES),
-    Place(DEAD_LETTERS, "table", 0, 26, 24, 6, options=_TABLE),
+    Place(DEAD_LETTERS, "table", 0, 26, 14, 6, options=_TABLE),
+    Place(BUDGETS, "table", 14, 26, 10, 6, options=_TABLE),
 )
 
 

@@ -13,6 +13,7 @@ from schemas.errors import FrictionError, SettingsError, StatementRejected, Stor
 from schemas.panels import (
     ALERTS,
     BANDS,
+    BUDGETS,
     DEAD_LETTERS,
     FRESHNESS,
     HIGHEST_SCORES,
@@ -52,6 +53,7 @@ QUESTIONS = (
     Question(INTERACTION_RATE, length_s=300, interval_s=5, every_s=1, settle_s=3),
     Question(FRESHNESS, length_s=3_600, interval_s=60, every_s=1),
     Question(WAIT_WINDOWS, length_s=10_800, interval_s=60, every_s=5),
+    Question(BUDGETS, length_s=86_400, interval_s=60, every_s=5),
     Question(DEAD_LETTERS, length_s=86_400, interval_s=60, every_s=5),
 )
 

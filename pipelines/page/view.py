@@ -14,12 +14,13 @@ from pipelines.page.wording import (
     absence_words,
     alert_rows,
     dead_letter_words,
+    held_back_words,
     numbers,
     score_rows,
     status_words,
     trouble_words,
 )
-from schemas.panels import ALERTS, DEAD_LETTERS, HIGHEST_SCORES, INTERACTION_RATE, WAIT_WINDOWS
+from schemas.panels import ALERTS, BUDGETS, DEAD_LETTERS, HIGHEST_SCORES, INTERACTION_RATE, WAIT_WINDOWS
 
 _BAND = '<span class="band" :class="\'band-\' + {0}"><i aria-hidden="true">{{{{ {1} }}}}</i>{{{{ {0} }}}}</span>'
 _SCORE_ROW = f"""
@@ -68,6 +69,7 @@ class View:
             self._scores = _table("Highest friction now", "wide", "customer_id", _SCORE_ROW)
             self._alerts = _table("Alerts", "narrow", "alert_id", _ALERT_ROW)
             self._build_charts()
+        self._held_back = ui.label().classes("foot")
         self._dead_letters = ui.label().classes("foot")
 
     def _build_tiles(self) -> None:
@@ -112,6 +114,7 @@ class View:
         self._show_waits(board.rows.get(WAIT_WINDOWS, []))
         self._show_absence(board)
         self._change("rate", rate_chart(rows[INTERACTION_RATE]), self._set_options(self._rate))
+        self._change("held", held_back_words(board.rows.get(BUDGETS, [])), self._held_back.set_text)
         self._change("dead", dead_letter_words(board.rows.get(DEAD_LETTERS, [])), self._dead_letters.set_text)
 
     def _show_status(self, board: Board, now_s: float) -> None:

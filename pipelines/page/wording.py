@@ -85,7 +85,17 @@ def alert_rows(rows: Sequence[Row], now_s: float) -> list[dict[str, Any]]:
             "band": row["band"],
             "sign": SIGNS.get(row["band"], ""),
             "status": row["status"],
-            "headline": f"{spoken(row['type'])} · {'✓ ' if row['status'] in OVER else ''}{row['status']}",
+            "headline": " · ".join(
+                part
+                for part in (
+                    spoken(row["type"]),
+                    f"{'✓ ' if row['status'] in OVER else ''}{row['status']}",
+                    row["team"],
+                    row["handling"],
+                    row["held"],
+                )
+                if part
+            ),
             "reason": row["reason"],
             "action": row["action"],
         }
@@ -143,6 +153,15 @@ def trouble_words(board: Board, now_s: float) -> str:
     if board.trouble.refused:
         return f"ClickHouse refuses to answer, perhaps because its tables are not there yet; it is asked again. {shown}"
     return f"ClickHouse does not answer and is asked again every second. {shown}"
+
+
+def held_back_words(rows: Sequence[Row]) -> str:
+    """One line on the alerts that are held back by the budgets of their teams; empty when there are none."""
+    teams: dict[str, int] = {}
+    for row in rows:
+        teams[row["team"]] = teams.get(row["team"], 0) + row["held_back"]
+    told = ", ".join(f"{team} {count:,}" for team, count in sorted(teams.items()) if count)
+    return f"{sum(teams.values()):,} alerts of the last 24 hours are held back by budgets: {told}" if told else ""
 
 
 def dead_letter_words(rows: Sequence[Row]) -> str:

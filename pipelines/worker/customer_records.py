@@ -100,6 +100,7 @@ class CustomerSnapshot:
         state += [{"key": CUSTOMER + c, "value": value} for c, value in zip(customers, rows, strict=True)]
         state += [stored_window(w) for w in self.changes.windows]
         state += self.policies
+        state += [{"key": key, "value": value} for key, value in self.changes.desk]
         if self.changes.incidents is not None:
             state += [{"key": INCIDENTS + key, "value": value} for key, value in self.changes.incidents.stored]
         state.append({"key": HEADER, "value": self.header})

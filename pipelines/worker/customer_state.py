@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from connectors.kafka.restore import LogReader
+from pipelines.desk import DESK_KEYS
 from pipelines.layouts import LAYOUTS
 from pipelines.partition import CustomerPartition
 from pipelines.restoring import RowRestore
@@ -66,6 +67,7 @@ def read_state(log: LogReader, topic: str, core: CustomerPartition, *, cancelled
     windows = [restored_window(k, v) for k, v in others.items() if k[:1] == WINDOW]
     core.windows.restore(windows, told=not said.get("untold", False))
     core.restore_times(watermark_ms=said.get("watermark_ms", NO_TIME), advanced_ms=said.get("advanced_ms", NO_TIME))
+    core.desk.restore({k: v for k, v in others.items() if k[:1] in DESK_KEYS})
     if core.incidents is not None:
         stored = {k[1:]: v for k, v in others.items() if k[:1] == INCIDENTS}
         core.incidents.restore(stored, said.get("incidents_seen_ms", NO_TIME))

@@ -134,6 +134,8 @@ class CustomerWork:
         rare = (
             (metrics.DUPLICATES, applied.duplicates),
             (metrics.UNKNOWN_KINDS, applied.unknown_kinds),
+            (metrics.UNKNOWN_MARKS, applied.unknown_marks),
+            (metrics.BAD_PREFERENCES, applied.bad_preferences),
             (metrics.LATE_WAITS, applied.late),
             (metrics.KEYS_DIFFER, decoded.keys_differ),
         )
@@ -197,6 +199,8 @@ class CustomerWork:
         self._alerts += alerts
         for alert in alerts:
             metrics.ALERTS.labels(alert.type, alert.status).inc()
+            if alert.held_back:
+                metrics.HELD_BACK.labels(alert.team or "").inc()
 
     def _reject(self, batch: FetchedBatch, rejected: Rejected) -> None:
         records, i, limit = batch.records, rejected.index, self._stage.dead_letter_limit

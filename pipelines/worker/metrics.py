@@ -8,6 +8,11 @@ REKEYED = Counter("friction_worker_rekeyed_total", "Interactions found in anothe
 KEYS_DIFFER = Counter("friction_worker_keys_differ_total", "Interactions whose key is not their customer_id.")
 DUPLICATES = Counter("friction_worker_duplicates_total", "Interactions that were sent again, and not counted again.")
 UNKNOWN_KINDS = Counter("friction_worker_unknown_kinds_total", "Interactions of a kind that the policy does not know.")
+HELD_BACK = Counter("friction_worker_held_back_total", "Revisions of alerts that were held back, by team.", ["team"])
+UNKNOWN_MARKS = Counter("friction_worker_unknown_marks_total", "Marks of alerts that their customer does not have.")
+BAD_PREFERENCES = Counter(
+    "friction_worker_bad_preferences_total", "Attributes of customers' preferences that cannot be read."
+)
 LATE_WAITS = Counter("friction_worker_late_waits_total", "Waits that came after their window was closed.")
 ALERTS = Counter("friction_worker_alerts_total", "Revisions of alerts raised, by type and status.", ["type", "status"])
 TRANSACTIONS = Counter("friction_worker_transactions_total", "Transactions by outcome.", ["stage", "outcome"])

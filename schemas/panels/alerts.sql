@@ -11,6 +11,9 @@
 --   reason: {label: Reason, unit: text}
 --   action: {label: Suggested action, unit: text}
 --   channel: {label: Channel, unit: text}
+--   team: {label: Team, unit: text}
+--   handling: {label: What was done, unit: text}
+--   held: {label: Held back, unit: text}
 --   alert_id: {label: Alert, unit: text}
 SELECT
     raised_at,
@@ -22,6 +25,9 @@ SELECT
     reason,
     coalesce(suggested_action, '') AS action,
     coalesce(channel, '') AS channel,
+    coalesce(team, '') AS team,
+    concat(coalesce(handling, ''), if(assignee IS NULL, '', concat(': ', assignee))) AS handling,
+    if(held_back, 'held back', '') AS held,
     alert_id
 FROM
 (

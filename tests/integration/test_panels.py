@@ -118,6 +118,20 @@ def filled(clickhouse: ClickHouseConnection, now: datetime) -> Iterator[Any]:
         ],
         "friction.alerts",
     )  # fmt: skip
+    teamed = {"type": "clock_warning", "team": "iade", "raised_at": now - 200 * MINUTE, "reason": "", "priority": 3,
+              "policy": "p", "revision": 1, "status": "opened", "_appended_at": now}  # fmt: skip
+    insert(
+        client,
+        "friction_alerts",
+        [
+            {"alert_id": "c", "deadline": now - 100 * MINUTE, "held_back": False, **teamed},
+            {"alert_id": "d", "deadline": None, "held_back": True, **teamed},
+            {"alert_id": "e", "deadline": now - 190 * MINUTE, "held_back": True, **teamed},
+            {"alert_id": "e", "deadline": now - 190 * MINUTE, "held_back": False, **teamed, "revision": 2},
+            {"alert_id": "f", "deadline": None, "held_back": True, **teamed, "priority": 1, "team": "çözüm"},
+        ],
+        "friction.teams",
+    )
     start = now.replace(minute=0, second=0) - 60 * MINUTE
     window = {"window_start": start, "window_end": start + 5 * MINUTE, "other_ends": 0, "wait_mean_ms": None,
               "final": False, "source_partitions": 1, "policy": "p", "_appended_at": now}  # fmt: skip
@@ -178,7 +192,7 @@ def test_every_statement_of_the_dashboard_answers_with_the_columns_that_it_decla
     drawn = json.loads(DASHBOARD.read_text("utf-8"))["panels"][number]
     (declared,) = [panel for panel in panels().values() if panel.title == drawn["title"]]
     to_s = int(now.timestamp()) + 1
-    answer = filled.query(expanded(drawn["targets"][0]["rawSql"], Span(to_s - 10_800, to_s, 60)))
+    answer = filled.query(expanded(drawn["targets"][0]["rawSql"], Span(to_s - 14_400, to_s, 60)))
     assert list(answer.column_names) == list(declared.columns)
     assert answer.row_count > 0
     for column, of_type in zip(declared.columns.values(), answer.column_types, strict=True):
@@ -214,6 +228,20 @@ def test_a_customer_counts_once_in_the_band_of_the_last_score(filled: Any, now: 
 def test_an_alert_is_listed_once_as_its_last_revision_left_it(filled: Any, now: datetime) -> None:
     told = [(row["alert_id"], row["status"], row["about"], row["reason"]) for row in ask(filled, "alerts", now)]
     assert told == [("a", "resolved", TURK, "second"), ("b", "opened", "checkout", "form")]
+
+
+def test_a_team_sees_how_many_it_was_given_and_how_many_are_held_back_in_the_end(filled: Any, now: datetime) -> None:
+    rows = ask(filled, "budgets", now, length=240 * MINUTE)
+    hour = (now - 200 * MINUTE).replace(minute=0, second=0)
+    told = [(row["hour"], row["team"], row["passed"], row["held_back"]) for row in rows]
+    assert told == [(hour, "iade", 2, 1), (hour, "çözüm", 0, 1)]
+
+
+def test_the_view_ranks_by_priority_and_time_left_within_team_and_hour(filled: Any) -> None:
+    query = "SELECT team, place, alert_id, held_back FROM friction_alerts_ranked ORDER BY team, place"
+    assert filled.query(query).result_rows == [
+        ("iade", 1, "e", True), ("iade", 2, "c", False), ("iade", 3, "d", True), ("çözüm", 1, "f", True),
+    ]  # fmt: skip
 
 
 def test_alerts_outside_the_span_are_left_out(filled: Any, now: datetime) -> None:

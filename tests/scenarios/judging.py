@@ -57,7 +57,9 @@ def unlike(e: Expected, told_ms: int, alert: Alert, result: Played) -> list[str]
         "status": (e.status, alert.status), "clock": (e.clock, alert.clock), "case": (e.case, alert.case_id),
         "band": (e.band, alert.band), "channel": (e.channel, alert.channel), "subject": (e.subject, alert.subject),
         "touchpoint": (e.touchpoint, alert.touchpoint), "priority": (e.priority, alert.priority),
-        "revision": (e.revision, alert.revision),
+        "revision": (e.revision, alert.revision), "team": (e.team, alert.team),
+        "handling": (e.handling, alert.handling), "assignee": (e.assignee, alert.assignee),
+        "do not contact": (e.do_not_contact, alert.do_not_contact), "held back": (e.held_back, alert.held_back),
     }  # fmt: skip
     found += [f"{key} {got}" for key, (want, got) in plain.items() if want is not None and want != got]
     if e.at is not None and not is_at(file, e.at, alert.raised_ms):
@@ -68,6 +70,8 @@ def unlike(e: Expected, told_ms: int, alert: Alert, result: Played) -> list[str]
         found.append(f"told {file.text(told_ms)}")
     if e.deadline is not None and (alert.deadline_ms is None or not is_at(file, e.deadline, alert.deadline_ms)):
         found.append(f"deadline {alert.deadline_ms and file.text(alert.deadline_ms)}")
+    if e.not_before is not None and (alert.not_before_ms is None or not is_at(file, e.not_before, alert.not_before_ms)):
+        found.append(f"not before {alert.not_before_ms and file.text(alert.not_before_ms)}")
     if e.action is not None and e.action not in (alert.suggested_action or ""):
         found.append(f"action {alert.suggested_action}")
     if e.reason is not None and e.reason not in alert.reason:

@@ -1,7 +1,7 @@
 """Lets the events of a scenario arrive at the pure core, and time pass: what was told, and how customers stood."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 import numpy as np
@@ -15,7 +15,7 @@ from pipelines.policy import Policy
 from pipelines.scores import decayed_to
 from pipelines.windows import WindowState
 from tests.batches import Event, batch_of
-from tests.scenarios.scenario_files import Case, ScenarioFile
+from tests.scenarios.scenario_files import OF_ALERT, Case, ScenarioFile
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,17 @@ def standing_of(core: CustomerPartition, policy: Policy, at_ms: int, clocks: dic
         )
 
 
+def with_alert(e: Event, result: Played) -> Event:
+    """The interaction with the id of the alert that it speaks of: of its customer, the last one told of a type."""
+    attributes = dict(e.record["attributes"])
+    kind = attributes.pop(OF_ALERT, None)
+    if kind is None:
+        return e
+    ids = [a.alert_id for _, a in result.alerts if a.type == kind and a.customer_id == e.record["customer_id"]]
+    attributes["alert_id"] = ids[-1] if ids else "none yet"
+    return replace(e, record={**e.record, "attributes": attributes})
+
+
 def played(file: ScenarioFile, case: Case, events: Sequence[Event], moments: Sequence[int]) -> Played:
     """Let the events arrive in their order, and time pass up to each of them and to each moment."""
     policy = file.policy_of(case)
@@ -94,7 +105,7 @@ def played(file: ScenarioFile, case: Case, events: Sequence[Event], moments: Seq
     for at_ms in sorted({*arriving, *moments}):
         told = core.advance(at_ms - 1)
         if at_ms in arriving:
-            batch = batch_of(arriving[at_ms], offset)
+            batch = batch_of([with_alert(e, result) for e in arriving[at_ms]], offset)
             offset += len(arriving[at_ms])
             applied = core.apply(batch)
             assert not applied.unrated.shape[0], "a rating is not on the scale of its question"

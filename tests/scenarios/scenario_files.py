@@ -19,6 +19,9 @@ from tests.batches import Event, event
 HERE = Path(__file__).parent
 FULL = HERE.parents[1] / "schemas" / "policy" / "default.yaml"
 
+OF_ALERT = "of alert"
+"""In an interaction's attributes: the type of the alert of its customer whose id shall stand there."""
+
 _MOMENT = r"day (\d+) (\d\d):(\d\d)(?::(\d\d))?"
 
 
@@ -112,6 +115,7 @@ class Happening(Told):
     sentiment: float | None = None
     reach: int | None = None
     attributes: dict[str, str | bool | int | float] = Field(default_factory=dict)
+    of_alert: str | None = None
 
 
 class Crowd(Told):
@@ -158,6 +162,12 @@ class Expected(Told):
     earlier: list[str | Contact] | None = None
     customers: BoundText | None = None
     share: BoundText | None = None
+    team: str | None = None
+    handling: str | None = None
+    assignee: str | None = None
+    do_not_contact: bool | None = None
+    not_before: MomentText | None = None
+    held_back: bool | None = None
     # none
     no_alert: str | None = None
     since: MomentText | None = None
@@ -253,6 +263,8 @@ class ScenarioFile(Told):
         fields = said.model_dump(exclude_none=True, include={"channel", "touchpoint", "subject", "segment", "reach"})
         fields |= said.model_dump(exclude_none=True, include={"amount", "rating", "sentiment"})
         attributes = {key: self._attribute(value) for key, value in said.attributes.items()}
+        if said.of_alert is not None:
+            attributes[OF_ALERT] = said.of_alert
         at_ms, seen_ms = self.ms(said.at), self.ms(said.seen or said.at)
         return [
             event(

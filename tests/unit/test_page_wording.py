@@ -12,6 +12,7 @@ from pipelines.page.wording import (
     absence_words,
     ago,
     dead_letter_words,
+    held_back_words,
     numbers,
     per_second,
     short_duration,
@@ -109,3 +110,10 @@ def test_the_chart_keeps_the_touchpoints_with_the_longest_waits() -> None:
     drawn = wait_chart(rows, "longest_s")["series"]
     assert [line["name"] for line in drawn] == [f"t{n}" for n in range(9 - MOST_LINES, 9)]
     assert drawn[-1]["data"] == [(NOW_S * 1000, 8.0)]
+
+
+def test_what_is_held_back_is_said_by_team_and_not_when_nothing_is() -> None:
+    rows = [{"team": "iade", "held_back": 2}, {"team": "kargo", "held_back": 0}, {"team": "iade", "held_back": 1_000}]
+    words = "1,002 alerts of the last 24 hours are held back by budgets: iade 1,002"
+    assert held_back_words(rows) == words
+    assert held_back_words(rows[1:2]) == held_back_words([]) == ""

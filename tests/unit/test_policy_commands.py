@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from string import Formatter
 
@@ -13,8 +14,8 @@ from pipelines.policy import parse_policy
 from pipelines.policy_changes import policy_changes
 from pipelines.policy_kinds import effects
 from pipelines.policy_warnings import policy_warnings
-from pipelines.wording import TEMPLATES, Told, reason_of
-from pipelines.wording_terms import PAUSED, PLACEHOLDERS, TEMPLATE_NAMES
+from pipelines.wording import TEMPLATES, Told, action_of, reason_of
+from pipelines.wording_terms import OWN_PLACEHOLDERS, PLACEHOLDERS, TEMPLATE_NAMES
 from pipelines.worker.policy_file import SHIPPED, load_policy
 from schemas.errors import PolicyError
 from schemas.vocabulary import VOCABULARY
@@ -187,7 +188,8 @@ def test_the_kinds_are_those_of_the_vocabulary_and_of_the_policy(
 def test_every_rule_of_the_default_policy_is_an_effect() -> None:
     policy = load_policy(None)
     assert {effect.kind for effect in effects(policy.file)} == set(policy.compiled.kinds)
-    rules = [effect for effect in effects(policy.file) if effect.key != "windows.kinds"]
+    others = ("windows.", "incidents.", "preferences.")  # no rules of the kernels
+    rules = [effect for effect in effects(policy.file) if not effect.key.startswith(others)]
     assert len(rules) == int(policy.compiled.rules.words[policy.compiled.rules.words[1] + len(policy.compiled.kinds)])
 
 
@@ -297,17 +299,19 @@ def test_our_own_templates_are_of_the_types_and_placeholders_that_are_allowed(la
     for name, template in TEMPLATES[language].items():
         assert name in TEMPLATE_NAMES
         used = {part[1] for part in Formatter().parse(template) if part[1] is not None}
-        assert used <= ({PAUSED} if name == PAUSED else set(PLACEHOLDERS))
+        assert used <= set(OWN_PLACEHOLDERS.get(name, PLACEHOLDERS))
 
 
 @pytest.mark.parametrize("name", TEMPLATE_NAMES)
 def test_a_template_with_all_that_is_allowed_is_said(name: str) -> None:
-    of_all = name in {"resolved", "retracted", PAUSED}
+    of_all = name in {"resolved", "retracted", *OWN_PLACEHOLDERS}
     about, status = ("clock_breached", name) if of_all else name.partition(".")[::2]
-    every = "{paused}" if name == PAUSED else "".join(f"{{{one}}}" for one in PLACEHOLDERS)
+    every = "".join(f"{{{one}}}" for one in OWN_PLACEHOLDERS.get(name, PLACEHOLDERS))
     policy = parse_policy(f"{TEXT}wording: {{templates: {{{name}: '<<{every}>>'}}}}\n", "mine.yaml")
     told = Told(
         type=about, status=status or "opened", clock="reply", raised_ms=1, opened_ms=0, deadline_ms=2, level=1,
         paused_ms=60_000, subject="s", channel="c", earlier=0,
     )  # fmt: skip
-    assert "<<" in reason_of(told, policy)
+    until = datetime(2026, 3, 3, 8, 0, tzinfo=UTC)
+    actions = [action_of("Call.", policy, refuses=refuses, not_before=until) or "" for refuses in (True, False)]
+    assert "<<" in "".join([reason_of(told, policy), *actions])

@@ -25,12 +25,16 @@ class Counts:
     duplicates: int = 0
     late: int = 0
     unknown_kinds: int = 0
+    unknown_marks: int = 0
+    bad_preferences: int = 0
 
     def add(self, batch: InteractionBatch, applied: Applied) -> None:
         """Count one batch."""
         self.duplicates += applied.duplicates
         self.late += applied.late
         self.unknown_kinds += applied.unknown_kinds
+        self.unknown_marks += applied.unknown_marks
+        self.bad_preferences += applied.bad_preferences
         self.accepted += len(batch)
 
 

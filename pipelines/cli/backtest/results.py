@@ -91,6 +91,7 @@ class AlertFile:
     file: TextIO
     sort: bool
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _held: dict[str, str] = field(default_factory=dict)
     _shape: JsonShape = field(default_factory=alert_shape)
 
     def write(self, alerts: list[Alert]) -> None:
@@ -99,6 +100,10 @@ class AlertFile:
             alerts = sorted(alerts, key=lambda alert: alert.raised_ms)
         for alert in alerts:
             self.counts[alert.type, alert.status] += 1
+            if alert.held_back:
+                self._held[alert.alert_id] = alert.team or ""
+            else:
+                self._held.pop(alert.alert_id, None)
             self.file.write(_JSON.encode(self._shape.of(alert)) + "\n")
 
     def by_type(self) -> dict[str, dict[str, int]]:
@@ -107,6 +112,10 @@ class AlertFile:
         for (kind, status), count in sorted(self.counts.items()):
             found.setdefault(kind, {})[status] = count
         return found
+
+    def held_back(self) -> dict[str, int]:
+        """How many alerts are held back as of their last revision, by team."""
+        return dict(sorted(Counter(self._held.values()).items()))
 
 
 @dataclass(slots=True)

@@ -1,0 +1,135 @@
+"""An alert that a team has marked is told again: it is found by its id among those that were told of its customer."""
+
+import numpy as np
+
+from pipelines.alerts import Alert, Status, alert_id
+from pipelines.bands import band_reason, contributions, lowest_alerting
+from pipelines.blocks import LIVE, NEED_NOTES, TOLD_LIST, load_block, longest_text
+from pipelines.counting import Work
+from pipelines.items import (
+    DISMISSED,
+    HANDLING,
+    HEAD,
+    KEY,
+    LENGTHS,
+    LENGTHS2,
+    RAISED,
+    REVISION,
+    STATUS,
+    TEXT,
+    WIDE,
+    held_at,
+    number_of,
+)
+from pipelines.marks import DISMISSED as WAS_DISMISSED
+from pipelines.marks import Mark
+from pipelines.noted import id_of, noted_alerts
+from pipelines.policy import Policy
+from pipelines.room import Room
+from pipelines.scoring import BLOCK, Rows
+from pipelines.state import CustomerRows
+from pipelines.telling import has_room, write_note
+from pipelines.whole_rows import block_words
+from schemas.compiled import compiled
+
+_LENGTH_BITS = 20  # of each of the six texts, three in a word
+
+
+def note_again(row: int, at: int, dismissed: bool, signals: int, rows: Rows, work: Work) -> bool:
+    """Note the next revision of the told alert number ``at`` of a row; whether there was room for it.
+
+    dismissed: it is not escalated any more; else it is again. The block is changed in place, in these two words.
+    """
+    arena, scratch = work.blocks.arena, work.scratch
+    block = rows.words[row, BLOCK]
+    if not load_block(block, signals, arena, scratch):
+        return False
+    counts, told, items = scratch.count, scratch.lists[TOLD_LIST, at], scratch.lists[LIVE]
+    if not has_room(work.notes, 0, 1, counts[LIVE], longest_text(scratch)):
+        counts[NEED_NOTES] = 1
+        return False
+    place = block + HEAD + signals + at * WIDE
+    for k in range(TOLD_LIST):
+        place += arena[block + k] * WIDE
+    told[REVISION] += 1
+    arena[place + REVISION] = told[REVISION]
+    arena[place + HANDLING] = DISMISSED if dismissed else 0
+    write_note(
+        row, told, told[STATUS], told[RAISED], arena, held_at(block), rows, items, counts[LIVE], scratch.text,
+        work.notes,
+    )  # fmt: skip
+    rows.dirty[row] = 1
+    return True
+
+
+note_again_compiled = compiled(note_again)
+
+
+def marked_alerts(mark: Mark, row: int, rows: CustomerRows, policy: Policy, room: Room) -> list[Alert]:
+    """The next revision of the alert that a mark speaks of; nothing when the customer of the row has no such alert."""
+    told = _told_ids(row, rows, policy)
+    if mark.alert_id not in told:
+        return _marked_band(mark, row, rows, policy)
+    dismissed = mark.did == WAS_DISMISSED
+    while True:
+        work = room.give(rows)
+        at = told.index(mark.alert_id)
+        if note_again_compiled(row, at, dismissed, len(policy.signals), rows.kernel, work):
+            return [alert for _, alert in noted_alerts(work.notes, rows, policy)]
+
+
+def _told_ids(row: int, rows: CustomerRows, policy: Policy) -> list[str]:
+    """Ids of the alerts that have been told of what is open of a row, in their order."""
+    words, arena, signals = rows.kernel.words, rows.blocks.arena, len(policy.signals)
+    block = int(words[row, BLOCK])
+    if not block:
+        return []
+    first = block + HEAD + signals + WIDE * sum(int(arena[block + k]) for k in range(TOLD_LIST))
+    count = int(arena[block + TOLD_LIST])
+    items = arena[first : first + count * WIDE].reshape(count, WIDE)
+    end = first + WIDE * (count + int(arena[block + LIVE]))
+    text = arena[end : block + block_words(arena, block, signals)].tobytes()
+    customer = rows.customers.text(row)
+    ids = []
+    for item in items:
+        at, texts = int(item[TEXT]), []
+        for word in (int(item[LENGTHS]), int(item[LENGTHS2])):
+            for k in range(3):
+                length = word >> (_LENGTH_BITS * k) & ((1 << _LENGTH_BITS) - 1)
+                texts.append(text[at : at + length].decode(errors="replace"))
+                at += length
+        ids.append(id_of(number_of(item), int(item[KEY]), customer, texts, policy))
+    return ids
+
+
+def _marked_band(mark: Mark, row: int, rows: CustomerRows, policy: Policy) -> list[Alert]:
+    """The last band alert of a row, told again as the customer stands now."""
+    episode, customer = rows.episode(row), rows.customers.text(row)
+    if not episode.opened_ms or alert_id("band_entered", customer, episode.opened_ms) != mark.alert_id:
+        return []
+    episode = episode.revised()
+    rows.set_episode(row, episode)
+    number, band = np.array([row], np.int64), int(rows.band[row])
+    ((heat, parts),) = contributions(rows.heat[number] + rows.held(number), policy)
+    segment = int(rows.segments(number)[0])
+    score, level = policy.score_of(heat, segment), policy.file.bands.levels[band - 1] if band else None
+    escalated: Status = "escalated" if band > (lowest_alerting(policy) or 0) else "opened"
+    status: Status = escalated if episode.stands else "resolved"
+    return [
+        Alert(
+            alert_id=mark.alert_id,
+            revision=episode.revision,
+            type="band_entered",
+            status=status,
+            customer_id=customer,
+            raised_ms=episode.closed_ms or episode.opened_ms,
+            reason=band_reason(status, policy.band_names[band], score, parts),
+            policy=policy.digest,
+            band=policy.band_names[band],
+            score=score,
+            contributions=parts,
+            priority=policy.priority_of(3 if level is None else level.priority, segment),
+            suggested_action=None if level is None or status == "resolved" else level.action,
+            team=policy.team_of("band_entered", segment, None),
+        )
+    ]

@@ -1,0 +1,142 @@
+"""How customers want to be contacted: not at all, not at night, or on one channel; and alerts that obey it.
+
+A customer's preferences are kept when the customer is forgotten: somebody who does not want to be called says it once.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from pipelines.alerts import Alert
+from pipelines.policy import Policy
+from pipelines.wording import action_of
+
+PREFERENCES = b"q"
+"""First byte of the keys in friction.state; the customer_id follows."""
+
+MOST_CHANNEL = 512
+"""Characters of a channel that are kept."""
+
+_HOURS = re.compile(r"([01]?[0-9]|2[0-4]):([0-5][0-9])\s*[-–]\s*([01]?[0-9]|2[0-4]):([0-5][0-9])")  # noqa: RUF001 - as people write it
+_NO = {"", "none", "no", "off", "false", "0"}
+_YES = {"yes", "on", "true", "1"}
+_DAY_MIN = 24 * 60
+
+
+class Preferences(NamedTuple):
+    """What a customer has said, each with the event time at which it was said.
+
+    quiet: begin and end of the quiet hours in minutes since midnight; an end that is not above the begin is that of
+    the next day. None where nothing is wished.
+    """
+
+    refuses: bool = False
+    refuses_ms: int = 0
+    quiet: tuple[int, int] | None = None
+    quiet_ms: int = 0
+    channel: str | None = None
+    channel_ms: int = 0
+
+    def said(self, attributes: Mapping[str, str], at_ms: int) -> tuple["Preferences", int]:
+        """With what the attributes of an interaction say, and how many of them cannot be read.
+
+        What is not spoken of stays, and so does what was said later.
+        """
+        known, bad = self, 0
+        text = attributes.get("do_not_contact", "").strip().lower()
+        if "do_not_contact" in attributes and text not in _YES | _NO:
+            bad += 1
+        elif "do_not_contact" in attributes and at_ms >= known.refuses_ms:
+            known = known._replace(refuses=text in _YES, refuses_ms=at_ms)
+        hours = attributes.get("quiet_hours", "").strip()
+        quiet = hours_of(hours)
+        if "quiet_hours" in attributes and quiet is None and hours.lower() not in _NO:
+            bad += 1
+        elif "quiet_hours" in attributes and at_ms >= known.quiet_ms:
+            known = known._replace(quiet=quiet, quiet_ms=at_ms)
+        if "preferred_channel" in attributes and at_ms >= known.channel_ms:
+            channel = attributes["preferred_channel"].strip()[:MOST_CHANNEL]
+            known = known._replace(channel=None if channel.lower() in _NO else channel, channel_ms=at_ms)
+        return known, bad
+
+
+def hours_of(text: str) -> tuple[int, int] | None:
+    """Minutes since midnight of hours such as 22:00-08:00; None for others, and for hours without an end."""
+    found = _HOURS.fullmatch(text)
+    if found is None:
+        return None
+    begin, end = (int(found[k]) * 60 + int(found[k + 1]) for k in (1, 3))
+    if max(begin, end) > _DAY_MIN or begin % _DAY_MIN == end % _DAY_MIN:
+        return None
+    return begin % _DAY_MIN, end % _DAY_MIN
+
+
+def quiet_until(quiet: tuple[int, int], at_ms: int, zone: ZoneInfo) -> int | None:
+    """When the quiet hours end in which a time lies, in epoch ms; None when it lies in none."""
+    local = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(zone)
+    begin, end = quiet
+    now = local.hour * 60 + local.minute
+    overnight = begin > end
+    if not (now >= begin or now < end if overnight else begin <= now < end):
+        return None
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    until = midnight + timedelta(days=1 if overnight and now >= begin else 0, minutes=end)  # by the clock on the wall
+    return int(until.timestamp() * 1000)
+
+
+class KnownPreferences:
+    """The preferences of the customers of a source partition. bad: attributes that could not be read, added to."""
+
+    def __init__(self, policy: Policy) -> None:
+        section = policy.file.preferences
+        self.bad = 0
+        self._policy = policy
+        self._zone = ZoneInfo("UTC" if section is None else section.zone)
+        self._of: dict[str, Preferences] = {}
+        self._changed: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+    def take(self, customer: str, attributes: Mapping[str, str], at_ms: int) -> None:
+        """Take what a customer says."""
+        before = self._of.get(customer, Preferences())
+        known, bad = before.said(attributes, at_ms)
+        self.bad += bad
+        if known != before:
+            self._of[customer] = known
+            self._changed.add(customer)
+
+    def obeyed(self, alert: Alert) -> Alert:
+        """The alert as its customer wants to be contacted."""
+        known = self._of.get(alert.customer_id or "")
+        if known is None:
+            return alert
+        stands = alert.status in {"opened", "escalated"}
+        until_ms = quiet_until(known.quiet, alert.raised_ms, self._zone) if known.quiet and stands else None
+        not_before_ms = None if known.refuses else until_ms
+        local = datetime.fromtimestamp((not_before_ms or 0) / 1000, self._zone)
+        return alert._replace(
+            channel=known.channel or alert.channel,
+            do_not_contact=known.refuses,
+            not_before_ms=not_before_ms,
+            suggested_action=action_of(
+                alert.suggested_action, self._policy, refuses=known.refuses, not_before=local if not_before_ms else None
+            ),
+        )
+
+    def take_changes(self) -> Iterator[tuple[bytes, bytes]]:
+        """Keys and values that changed since the last call."""
+        for customer in sorted(self._changed):
+            value = json.dumps(self._of[customer], ensure_ascii=False, separators=(",", ":")).encode()
+            yield PREFERENCES + customer.encode(), value
+        self._changed.clear()
+
+    def restore(self, key: bytes, value: bytes) -> None:
+        """Take back what was stored."""
+        refuses, refuses_ms, quiet, quiet_ms, channel, channel_ms = json.loads(value)
+        hours = None if quiet is None else (quiet[0], quiet[1])
+        self._of[key[1:].decode()] = Preferences(refuses, refuses_ms, hours, quiet_ms, channel, channel_ms)
