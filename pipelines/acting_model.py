@@ -51,3 +51,7 @@ class AlertBudgets(Said):
 
     never_held: int = Field(default=1, ge=0, le=5, strict=True)
     teams: dict[Text, Team] = Field(min_length=1, max_length=32)
+
+    def team_of(self, kind: str, segment: str, subject: str | None) -> str | None:
+        """Return the team whose alert it is, the first one that has it; None for nobody's."""
+        return next((name for name, team in self.teams.items() if team.has(kind, segment, subject)), None)

@@ -85,6 +85,8 @@ class Alert(NamedTuple):  # tuples: many are made when many customers cross a ba
     do_not_contact: bool = False
     not_before_ms: int | None = None
     held_back: bool = False
+    began_ms: int | None = None
+    mutes: tuple[str, ...] = ()
 
 
 def alert_columns(alerts: Sequence[Alert], emitted_ms: int) -> dict[str, Column]:
@@ -162,6 +164,11 @@ def alert_columns(alerts: Sequence[Alert], emitted_ms: int) -> dict[str, Column]
         "do_not_contact": np.fromiter((a.do_not_contact for a in alerts), np.int64, n),
         "not_before": _times([a.not_before_ms for a in alerts]),
         "held_back": np.fromiter((a.held_back for a in alerts), np.int64, n),
+        "began_at": _times([a.began_ms for a in alerts]),
+        "mutes": ListColumn(
+            np.cumsum([0, *(len(a.mutes) for a in alerts)]).astype(np.int32),
+            {"signal": TextColumn.of([signal for a in alerts for signal in a.mutes])},
+        ),
     }
 
 

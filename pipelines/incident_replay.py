@@ -1,6 +1,7 @@
 """Both stages of incidents in one process, without Kafka: for a backtest, and for tests."""
 
 from pipelines.alerts import Alert
+from pipelines.incident_alerts import NO_LABELS, Labels
 from pipelines.incident_model import Incidents
 from pipelines.incident_source import IncidentChanges, IncidentSource
 from pipelines.incidents import IncidentWatch
@@ -12,8 +13,8 @@ from schemas.arrays import Int32s
 class OneSource:
     """The second stage for one source partition: takes what a partition says, and gives the alerts that it leads to."""
 
-    def __init__(self, incidents: Incidents, policy: str = "") -> None:
-        self.watch = IncidentWatch(incidents, sources=1, policy=policy)
+    def __init__(self, incidents: Incidents, labels: Labels = NO_LABELS) -> None:
+        self.watch = IncidentWatch(incidents, sources=1, labels=labels)
         self._taken = 0
 
     def take(self, changes: IncidentChanges) -> list[Alert]:
@@ -28,9 +29,9 @@ class OneSource:
 class IncidentReplay:
     """One source partition, watched. customers: the index that gives the numbers of ``apply``."""
 
-    def __init__(self, incidents: Incidents, customers: TextIndex, policy: str = "") -> None:
+    def __init__(self, incidents: Incidents, customers: TextIndex, labels: Labels = NO_LABELS) -> None:
         self.source = IncidentSource(incidents, customers)
-        self._one = OneSource(incidents, policy)
+        self._one = OneSource(incidents, labels)
 
     @property
     def watch(self) -> IncidentWatch:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from pipelines.alerts import Alert, Status
-from pipelines.incident_alerts import incident_alert, told_key
+from pipelines.incident_alerts import NO_LABELS, Labels, incident_alert, told_key
 from pipelines.incident_base import Base, Rate
 from pipelines.incident_judge import Judge, SlotSum, Standing, State
 from pipelines.incident_model import Incidents
@@ -69,12 +69,12 @@ class Watched:
 class IncidentWatch:
     """The places of one partition of friction.incident_partials; all of them for one source. Not thread-safe."""
 
-    def __init__(self, incidents: Incidents, sources: int, policy: str = "") -> None:
+    def __init__(self, incidents: Incidents, sources: int, labels: Labels = NO_LABELS) -> None:
         self.seen_ms = [NO_TIME] * sources
         self.begun_ms = NO_TIME  # what every source had seen when all had told
         self.places: dict[Place, Watched] = {}
         self._incidents = incidents
-        self._policy = policy
+        self._labels = labels
         self._judges = {name: Judge(incidents, rule) for name, rule in incidents.rules.items()}
         self._open = -(-incidents.lateness // incidents.slot) + 1  # slots that can still change, the last one included
         self._changed_slots: set[tuple[Place, int]] = set()
@@ -197,15 +197,17 @@ class IncidentWatch:
         told = watched.told.get(key)
         revision, about = (told.revision + 1, told.about) if told else (1, standing.opened)
         watched.told[key] = Told(revision, status, standing, about)
+        rule = self._incidents.rules[place[0]]
         return incident_alert(
             place,
-            self._incidents.rules[place[0]],
+            rule,
             standing,
             about_ms=about * self._incidents.slot,
             status=status,
             revision=revision,
             at_ms=(slot + 1) * self._incidents.slot,
-            policy=self._policy,
+            began_ms=(standing.opened + 1) * self._incidents.slot - rule.lookback,
+            labels=self._labels,
         )
 
     def _settle(self, place: Place, watched: Watched, to: int) -> None:

@@ -134,10 +134,8 @@ class Policy:
 
     def team_of(self, kind: str, segment: int, subject: str | None) -> str | None:
         """Return the team whose alert it is, the first one that has it; None for nobody's."""
-        if self.file.budgets is None:
-            return None
-        name = self.segment_names[segment]
-        return next((t for t, team in self.file.budgets.teams.items() if team.has(kind, name, subject)), None)
+        budgets = self.file.budgets
+        return None if budgets is None else budgets.team_of(kind, self.segment_names[segment], subject)
 
     def heat_of(self, score: float) -> float:
         """Return the capped heat that gives a score of customers without a segment: the inverse of score_of."""

@@ -16,6 +16,7 @@ from connectors.kafka.restore import LogReader
 from connectors.kafka.transactions import Outgoing, OutgoingBatch, OutgoingRecord
 from connectors.registry.client import SchemaRegistry
 from pipelines.alerts import Alert, alert_columns
+from pipelines.incident_alerts import Labels
 from pipelines.incident_model import Incidents
 from pipelines.incident_slots import SlotState
 from pipelines.incidents import IncidentWatch
@@ -57,7 +58,7 @@ class IncidentStage:
     registry: SchemaRegistry
     alerts: ColumnarWriter
     incidents: Incidents
-    policy_digest: str
+    labels: Labels
     sources: int
     topic_ids: Mapping[str, str]
     accept_loss: bool
@@ -111,7 +112,7 @@ class IncidentStage:
         header: dict[str, Any] = {} if raw is None else json.loads(raw)
         if stored and raw is None:
             raise StateLost(f"{topic}/{partition} has places but no header: it is not the workers' state")
-        watch = IncidentWatch(self.incidents, self.sources, self.policy_digest)
+        watch = IncidentWatch(self.incidents, self.sources, self.labels)
         watch.seen_ms = header.get("seen_ms", watch.seen_ms)
         watch.begun_ms = header.get("begun_ms", NO_TIME)
         same_sources(topic, partition, len(watch.seen_ms), self.sources)

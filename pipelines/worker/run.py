@@ -15,6 +15,7 @@ from connectors.kafka.connection import KafkaConnection
 from connectors.kafka.transport import FetchSettings
 from connectors.registry.client import SchemaRegistry, register_contract
 from connectors.registry.connection import RegistryConnection
+from pipelines.incident_alerts import Labels
 from pipelines.policy import Policy
 from pipelines.worker.app import build_app
 from pipelines.worker.checkpoint import Checkpoints
@@ -130,7 +131,7 @@ def _assemble(
             registry=client,
             alerts=first.form.alerts,
             incidents=section,
-            policy_digest=policy.digest,
+            labels=Labels.of(policy),
             sources=first.partitions,
             topic_ids=topic_ids,
             accept_loss=options.accept_loss,

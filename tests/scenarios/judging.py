@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from pipelines.alerts import Alert, OpenClock
+from pipelines.muting import Muting
 from tests.scenarios.playing import NOBODY, Played, Standing, played
 from tests.scenarios.scenario_files import Bound, Case, Contact, Expected, Moment, ScenarioFile
 
@@ -82,12 +83,35 @@ def unlike(e: Expected, told_ms: int, alert: Alert, result: Played) -> list[str]
         found.append(f"made of {[(c.signal, round(c.heat, 1)) for c in alert.contributions]}")
     for key, bound, value in (
         ("score", e.score, alert.score), ("customers", e.customers, alert.customers), ("share", e.share, alert.share),
+        ("muted", e.muted, muted_by(alert, result, e)),
     ):  # fmt: skip
         if bound is not None and (value is None or not holds(bound, value, e.customer or "", result, e)):
             found.append(f"{key} {value}")
     if e.earlier is not None and not are_earlier(e, alert, file):
         found.append(f"earlier {[(file.text(c.occurred_ms), c.channel, c.tried) for c in alert.earlier]}")
     return found
+
+
+def muting_of(result: Played, e: Expected) -> Muting:
+    """What is muted by what had been told."""
+    muting = Muting()
+    for _, alert in result.told_by(result.file.ms(e.when)):
+        muting.take(alert)
+    return muting
+
+
+def muted_by(incident: Alert, result: Played, e: Expected) -> int:
+    """How many alerts an incident mutes."""
+    return list(muting_of(result, e).muted().values()).count(incident.alert_id) if e.muted is not None else 0
+
+
+def judge_to_act_on(e: Expected, result: Played) -> str | None:
+    """What is wrong with the types of alerts that a team should act on."""
+    muted = muting_of(result, e).muted()
+    stand = [a for a in result.newest(result.file.ms(e.when)).values() if a.status in {"opened", "escalated"}]
+    left = [a for a in stand if not a.held_back and a.handling != "dismissed" and a.alert_id not in muted]
+    types = sorted(a.type for a in left)
+    return None if types == sorted(e.to_act_on or []) else f"to act on are {types}"
 
 
 def are_earlier(e: Expected, alert: Alert, file: ScenarioFile) -> bool:
@@ -168,6 +192,8 @@ def judged(file: ScenarioFile, case: Case) -> list[str]:
     for e in case.expect:
         if e.alert is not None:
             told = judge_alert(e, result)
+        elif e.to_act_on is not None:
+            told = judge_to_act_on(e, result)
         elif e.no_alert is not None:
             since_ms = file.ms(e.since) if e.since else 0
             found = [(at, a) for at, a in result.told_by(file.ms(e.when)) if a.raised_ms >= since_ms]

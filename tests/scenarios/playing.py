@@ -8,6 +8,7 @@ import numpy as np
 
 from pipelines.alerts import Alert, OpenClock
 from pipelines.bands import contributions
+from pipelines.incident_alerts import Labels
 from pipelines.incident_replay import IncidentReplay
 from pipelines.index import TextIndex
 from pipelines.partition import CustomerPartition
@@ -99,7 +100,7 @@ def played(file: ScenarioFile, case: Case, events: Sequence[Event], moments: Seq
     policy = file.policy_of(case)
     core, customers, result = CustomerPartition(0, 1, policy), TextIndex(), Played(file)
     section = policy.file.incidents
-    replay = IncidentReplay(section, customers, policy.digest) if section is not None else None
+    replay = IncidentReplay(section, customers, Labels.of(policy)) if section is not None else None
     arriving = {at_ms: list(together) for at_ms, together in groupby(events, key=lambda e: e.append_ms)}
     offset = 0
     for at_ms in sorted({*arriving, *moments}):

@@ -168,6 +168,7 @@ class Expected(Told):
     do_not_contact: bool | None = None
     not_before: MomentText | None = None
     held_back: bool | None = None
+    muted: BoundText | None = None
     # none
     no_alert: str | None = None
     since: MomentText | None = None
@@ -180,6 +181,7 @@ class Expected(Told):
     standing: list[str] | None = None
     open_clocks: Clocks | None = None
     as_in: str | None = None
+    to_act_on: list[str] | None = None
     # counted
     deflections: dict[Literal["failed", "undecided", "assumed"], int] | None = None
 

@@ -243,6 +243,51 @@ def test_an_alert_has_every_field_of_its_schema() -> None:
     assert (made["deadline"], made["open_clocks"], made["customers"]) == (None, [], None)
 
 
+def test_an_incident_has_its_members_by_name() -> None:
+    alert = Alert(
+        "i", 1, "touchpoint_incident", "opened", None, START_MS, "", "", members=("ana", "çağla"), mutes=("wait",)
+    )
+    made = JsonShape(_ALERT).of(alert)
+    assert made["members"] == [{"customer_id": "ana"}, {"customer_id": "çağla"}]
+    assert made["mutes"] == [{"signal": "wait"}]
+
+
+BUDGET = "budgets: {teams: {iade: {types: [touchpoint_incident, band_entered], per_hour: 5}}}\n"
+
+
+def test_what_teams_do_and_are_not_given_is_counted(tmp_path: Path) -> None:
+    """A form fails for many, who are hot at once: one incident, their alerts are muted, and most of them held back."""
+    full = FULL.read_text("utf-8")
+    hot = full.replace("    until: [form.submitted]\n    weight: 10\n", "    until: [form.submitted]\n    weight: 80\n")
+    hot = hot.replace("    cap: 60\n    magnitude: consecutive\n", "    cap: 90\n    magnitude: consecutive\n")
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(hot + BUDGET, "utf-8")
+    begin_ms = START_MS // 3_600_000 * 3_600_000
+    usual = [("form.started", n * 4_500) for n in range(1_600)]  # 800 an hour, for two hours
+    broken = [("form.failed", 7_200_000 + n * 5_000) for n in range(60)]
+    records = [
+        event(kind, begin_ms + at_ms, customer_id=f"müşteri {n}", touchpoint="form/iade", event_id=f"{n}").record
+        for n, (kind, at_ms) in enumerate([*usual, *broken])
+    ]
+    said = [
+        ("alert.dismissed", {"alert_id": "nobody's"}),
+        ("customer.preferences", {"quiet_hours": "at night", "do_not_contact": "true"}),
+    ]
+    last_ms = begin_ms + 7_200_000 + 310_000
+    records += [event(kind, last_ms + n, attributes=a, event_id=kind).record for n, (kind, a) in enumerate(said)]
+    out = tmp_path / "out"
+    summary = run(Asked(events=[str(written(tmp_path / "e.jsonl", records))], out=out, policy=policy))
+    told = lines(out / "alerts.jsonl")
+    incidents = [a for a in told if a["type"] == "touchpoint_incident"]
+    assert {a["team"] for a in incidents} == {"iade"}
+    assert incidents[-1]["mutes"] == [{"signal": "form_failure"}]
+    assert len({a["alert_id"] for a in incidents}) == 1
+    assert not any(a["held_back"] for a in incidents)
+    passed = [a for a in told if a["type"] == "band_entered" and not a["held_back"]]
+    assert (len(passed), summary["held_back"], summary["muted"]) == (5, {"iade": 55}, 60)
+    assert (summary["unknown_marks"], summary["bad_preferences"], summary["unknown_kinds"]) == (1, 1, 0)
+
+
 def test_customers_who_are_forgotten_keep_their_last_row() -> None:
     policy = parse_policy(POLICY_TEXT, "policy")
     told: list[Alert] = []

@@ -13,6 +13,7 @@ from connectors.kafka.fetched import FetchedBatch
 from connectors.kafka.records import RecordColumns
 from connectors.kafka.transactions import Outgoing
 from connectors.registry.client import SchemaRegistry
+from pipelines.incident_alerts import Labels
 from pipelines.incident_model import Incidents
 from pipelines.layouts import signals_id
 from pipelines.partition import CustomerPartition
@@ -107,7 +108,7 @@ def stage(sources: int = 2, digest: str = "digest", incidents: Incidents | None 
         registry=Registry(),
         alerts=ColumnarWriter(avro_schema("alert"), ALERT_ID),
         incidents=incidents or Incidents.model_validate(SECTION),
-        policy_digest=digest,
+        labels=Labels(digest),
         sources=sources,
         topic_ids={NAMES.of(t): t for t in (INCIDENT_PARTIALS, INCIDENT_STATE)},
         accept_loss=False,

@@ -7,6 +7,7 @@ import numpy as np
 
 from pipelines.alerts import Alert, OpenClock
 from pipelines.cli.backtest.standing import Standing
+from pipelines.incident_alerts import Labels
 from pipelines.incident_replay import OneSource
 from pipelines.interactions import InteractionBatch
 from pipelines.open_clocks import Opened
@@ -56,7 +57,7 @@ class Replay:
 
     def __post_init__(self) -> None:
         if self.policy.file.incidents is not None:
-            self._watch = OneSource(self.policy.file.incidents, self.policy.digest)
+            self._watch = OneSource(self.policy.file.incidents, Labels.of(self.policy))
         self.standing = Standing(self.policy)
         self._core = CustomerPartition(0, 1, self.policy)
 

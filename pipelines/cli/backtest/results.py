@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from connectors.files.rejects import RejectedRow
 from pipelines.alerts import Alert, OpenClock
 from pipelines.cli.backtest.standing import Standing
+from pipelines.muting import Muting
 from pipelines.policy import Policy
 from pipelines.scores import contributed, decayed_to
 from schemas.arrays import Int64s
@@ -49,7 +50,9 @@ class JsonShape:
         self._known: dict[type, list[tuple[str, str | None, Converter | None]]] = {}
 
     def of(self, value: Any) -> dict[str, Any]:
-        """The fields of one tuple."""
+        """The fields of one tuple; a text is the record's one field."""
+        if isinstance(value, str):
+            return {self._fields[0][0]: value}
         if type(value) not in self._known:
             self._known[type(value)] = [(name, _attribute(value, name), convert) for name, convert in self._fields]
         made: dict[str, Any] = {}
@@ -92,6 +95,7 @@ class AlertFile:
     sort: bool
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     _held: dict[str, str] = field(default_factory=dict)
+    _muting: Muting = field(default_factory=Muting)
     _shape: JsonShape = field(default_factory=alert_shape)
 
     def write(self, alerts: list[Alert]) -> None:
@@ -100,6 +104,7 @@ class AlertFile:
             alerts = sorted(alerts, key=lambda alert: alert.raised_ms)
         for alert in alerts:
             self.counts[alert.type, alert.status] += 1
+            self._muting.take(alert)
             if alert.held_back:
                 self._held[alert.alert_id] = alert.team or ""
             else:
@@ -112,6 +117,10 @@ class AlertFile:
         for (kind, status), count in sorted(self.counts.items()):
             found.setdefault(kind, {})[status] = count
         return found
+
+    def muted(self) -> int:
+        """How many alerts were muted by an incident."""
+        return len({alert_id for listed in self._muting.listed().values() for alert_id in listed})
 
     def held_back(self) -> dict[str, int]:
         """How many alerts are held back as of their last revision, by team."""

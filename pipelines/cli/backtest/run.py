@@ -69,6 +69,7 @@ def run(asked: Asked) -> dict[str, Any]:
         "customers": len(replay.standing),
         "alerts": alerts.by_type(),
         "held_back": alerts.held_back(),
+        "muted": alerts.muted(),
         "deflections": {name: replay.tally[name] for name in ("failed", "undecided", "assumed")},
         "closings_without_opening": replay.tally["orphans"],
         "until": None if end_ms is None else time_text(end_ms),
