@@ -87,11 +87,11 @@ def same(story: Story, row: Any, alerts: list[Any]) -> None:
 
 
 def by_id(alerts: list[Any]) -> list[Any]:
-    """Alerts without what rounding may change."""
+    """Alerts without what rounding may change, and without what budgets hold back: that depends on other customers."""
     found = []
     for alert in alerts:
         parts = [(c["signal"], round(c["heat"], 6)) for c in alert["contributions"]]
-        found.append({**alert, "score": round(alert["score"], 6), "contributions": parts})
+        found.append({**alert, "score": round(alert["score"], 6), "contributions": parts, "held_back": None})
     return sorted(found, key=lambda alert: (alert["alert_id"], alert["revision"]))
 
 
