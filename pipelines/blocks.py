@@ -44,7 +44,10 @@ SPARE = 48
 
 BASE, RECENT, BEFORE, TOLD_LIST, LIVE, HEAT_LIST, WANTED, TEXT_USED, SETTLED = range(9)
 NEED_ITEMS, NEED_WORDS, NEED_NOTES, NEED_TEXT = range(9, 13)
-COUNTS = 19
+BASE_READ, DUE_MS = 19, 20  # behind what a fold counts (items.HEAT_COUNT ...)
+COUNTS = 21
+_PLACE_BITS = 32
+_PLACE = (1 << _PLACE_BITS) - 1
 
 
 class Blocks(NamedTuple):
@@ -59,7 +62,7 @@ class Scratch(NamedTuple):
 
     lists: int64[7, m, WIDE], by the constants BASE ... WANTED. text: uint8[b]. count: int64[19]: how long each list
     is, how many bytes of text, how many heats are settled; what there was no room for (NEED_); what has been counted
-    for good (fold.ORPHANS ...).
+    for good (fold.ORPHANS ...); whether ``base`` has been read, and when something is due next.
     """
 
     lists: Int64s
@@ -75,12 +78,13 @@ def new_scratch(items: int, text_bytes: int) -> Scratch:
 
 @step
 def load_block(block: int, signals: int, arena: Int64s, scratch: Scratch) -> bool:
-    """Copy a block's lists and texts to the scratch; whether they fit, with what may be added."""
+    """Copy a block's lists but ``base``, and texts, to the scratch; whether they fit, with what may be added."""
     counts = scratch.count
-    counts[: SETTLED + 1] = 0
+    for k in range(SETTLED + 1):
+        counts[k] = 0
     for k in range(7):
         scratch.lists[k, scratch.lists.shape[1] - 1, TAG] = 0  # not full
-    counts[FIRED] = 0
+    counts[FIRED], counts[BASE_READ] = 0, 1
     if block == 0:
         return True
     most = SPARE
@@ -91,17 +95,40 @@ def load_block(block: int, signals: int, arena: Int64s, scratch: Scratch) -> boo
         counts[NEED_ITEMS] = max(counts[NEED_ITEMS], 2 * most)
         counts[NEED_TEXT] = max(counts[NEED_TEXT], text_bytes + MAX_EVENT_TEXT)
         return False
-    at = block + HEAD + signals
-    for k in range(LISTS):
+    counts[BASE], counts[BASE_READ] = arena[block + BASE], 0
+    at = block + HEAD + signals + counts[BASE] * WIDE
+    for k in range(RECENT, LISTS):
         n = arena[block + k]
-        for i in range(n):
-            for w in range(WIDE):
-                scratch.lists[k, i, w] = arena[at + w]
-            at += WIDE
+        copy_words(arena, at, n * WIDE, scratch.lists[k].reshape(-1), 0)
+        at += n * WIDE
         counts[k] = n
-    read_text(arena, at, text_bytes, scratch.text)
+    copy_bytes(arena.view(np.uint8), 8 * at, text_bytes, scratch.text, 0)
     counts[TEXT_USED], counts[FIRED] = text_bytes, arena[block + FIRED_MS]
     return True
+
+
+@step
+def read_base(block: int, signals: int, arena: Int64s, scratch: Scratch) -> None:
+    """Copy the first list of a block, unless that is done: few interactions need it."""
+    if scratch.count[BASE_READ] == 0:
+        copy_words(arena, block + HEAD + signals, scratch.count[BASE] * WIDE, scratch.lists[BASE].reshape(-1), 0)
+        scratch.count[BASE_READ] = 1
+
+
+@step
+def copy_words(source: Int64s, at: int, count: int, out: Int64s, to: int) -> None:
+    """Copy so many words."""
+    taken, put = source[at : at + count], out[to : to + count]  # indices that cannot be below 0 make it fast
+    for w in range(count):
+        put[w] = taken[w]
+
+
+@step
+def copy_bytes(source: Bytes, at: int, count: int, out: Bytes, to: int) -> None:
+    """Copy so many bytes."""
+    taken, put = source[at : at + count], out[to : to + count]
+    for b in range(count):
+        put[b] = taken[b]
 
 
 @step
@@ -132,83 +159,76 @@ def hold(scratch: Scratch, signals: int, arena: Int64s, at: int) -> None:
 
 
 @step
-def read_text(arena: Int64s, at: int, size: int, out: Bytes) -> None:
-    """Copy the bytes that words hold, the lowest first."""
-    for k in range(size):
-        out[k] = (arena[at + k // 8] >> (8 * (k % 8))) & 255
+def keep_texts(items: Int64s, count: int, text: Bytes, out: Bytes, used: int, moved: Int64s) -> int:
+    """Copy the texts of a list to ``out``; items that share theirs go on sharing; return the bytes used.
 
-
-@step
-def store_text(arena: Int64s, at: int, size: int, text: Bytes) -> None:
-    """Put bytes into words, the lowest first."""
-    for k in range((size + 7) // 8):
-        word = np.uint64(0)
-        for b in range(min(8, size - 8 * k)):
-            word |= np.uint64(text[8 * k + b]) << np.uint64(8 * b)
-        arena[at + k] = np.int64(word)
-
-
-@step
-def keep_texts(
-    items: Int64s, count: int, scratch: Scratch, out: Bytes, used: int, moved: Int64s, moves: int
-) -> tuple[int, int]:
-    """Copy the texts of a list to ``out``; items that share theirs go on sharing. moved: int64[*, 2], from and to."""
+    moved: int64[b], for each byte of ``text`` where a text that begins there is now and how long it is, 0 for none.
+    """
     for at in range(count):
         item = items[at]
         total = texts_length(item)
         if total > 0:
-            used, moves, item[TEXT] = keep_text(item[TEXT], total, scratch.text, out, used, moved, moves)
+            used, item[TEXT] = keep_text(item[TEXT], total, text, out, used, moved)
         if kind_of(item) == CONTACT_ITEM and item[TRIED_LENGTH] > 0:
-            used, moves, item[TRIED_TEXT] = keep_text(
-                item[TRIED_TEXT], item[TRIED_LENGTH], scratch.text, out, used, moved, moves
-            )
-    return used, moves
+            used, item[TRIED_TEXT] = keep_text(item[TRIED_TEXT], item[TRIED_LENGTH], text, out, used, moved)
+    return used
 
 
 @step
-def keep_text(
-    start: int, length: int, text: Bytes, out: Bytes, used: int, moved: Int64s, moves: int
-) -> tuple[int, int, int]:
-    """Copy one text, unless it is there; return the bytes used, how many have moved, and where it is."""
-    for k in range(moves):
-        if moved[k, 0] == start and moved[k, 2] == length:
-            return used, moves, moved[k, 1]
-    for b in range(length):
-        out[used + b] = text[start + b]
-    if moves < moved.shape[0]:
-        moved[moves, 0], moved[moves, 1], moved[moves, 2] = start, used, length
-        moves += 1
-    return used + length, moves, used
+def keep_text(start: int, length: int, text: Bytes, out: Bytes, used: int, moved: Int64s) -> tuple[int, int]:
+    """Copy one text, unless it is there; return the bytes used, and where it is."""
+    there = moved[start]
+    if there >> _PLACE_BITS >= length:
+        return used, there & _PLACE
+    copy_bytes(text, start, length, out, used)
+    moved[start] = length << _PLACE_BITS | used
+    return used + length, used
+
+
+@step
+def texts_moved(moved: Int64s, text_bytes: int) -> None:
+    """Let no text have moved."""
+    part = moved[:text_bytes]
+    for b in range(text_bytes):
+        part[b] = 0
 
 
 @step
 def words_needed(signals: int, scratch: Scratch) -> int:
-    """Words of the largest block that the scratch may become: texts are not shared."""
+    """Words of the largest block that the scratch may become; a text, and what was tried in it, may lie there twice."""
     counts = scratch.count
     items = (
         counts[RECENT] + counts[HEAT_LIST] + counts[TOLD_LIST] + counts[WANTED] + 2 * max(counts[BASE], counts[LIVE])
     )
     items += SPARE
-    return HEAD + signals + items * WIDE + (items * (longest_text(scratch) + 8) + counts[TEXT_USED]) // 8 + 2
+    return HEAD + signals + items * WIDE + (2 * counts[TEXT_USED]) // 8 + 2
 
 
 @step
 def write_block(
-    block: int, signals: int, seen_ms: int, next_ms: int, blocks: Blocks, scratch: Scratch, out: Bytes,
+    block: int, signals: int, held: int, seen_ms: int, next_ms: int, blocks: Blocks, scratch: Scratch, out: Bytes,
     moved: Int64s,
 ) -> int:  # fmt: skip
-    """Put the scratch back as the customer's block; return where it is now, 0 when nothing is left."""
+    """Put the scratch back as the customer's block; return where it is now, 0 when nothing is left.
+
+    held: where in the arena what open cases hold stands.
+    """
     counts, arena = scratch.count, blocks.arena
     heats = counts[HEAT_LIST] - counts[SETTLED]
     if counts[BASE] + counts[RECENT] + counts[TOLD_LIST] + counts[LIVE] + heats == 0:
         if block != 0:
             give_block(block, arena, blocks.free)
         return 0
-    used, moves = 0, 0
-    for k in (BASE, RECENT, TOLD_LIST, LIVE):
-        used, moves = keep_texts(scratch.lists[k], counts[k], scratch, out, used, moved, moves)
     items = counts[BASE] + counts[RECENT] + heats + counts[TOLD_LIST] + counts[LIVE]
+    used, text = counts[TEXT_USED], scratch.text
     words = HEAD + signals + items * WIDE + (used + 7) // 8
+    if block == 0 or arena[block + CLASS] != size_class(words):  # else there is room for texts that nobody has any more
+        read_base(block, signals, arena, scratch)
+        texts_moved(moved, used)
+        used, text = 0, out
+        for k in (BASE, RECENT, TOLD_LIST, LIVE):
+            used = keep_texts(scratch.lists[k], counts[k], scratch.text, out, used, moved)
+        words = HEAD + signals + items * WIDE + (used + 7) // 8
     if block != 0 and arena[block + CLASS] != size_class(words):
         give_block(block, arena, blocks.free)
         block = 0
@@ -216,14 +236,19 @@ def write_block(
         block = take_block(words, arena, blocks.free)
     arena[block + SEEN_MS], arena[block + NEXT_MS] = seen_ms, next_ms
     arena[block + TEXT_BYTES], arena[block + FIRED_MS] = used, counts[FIRED]
-    hold(scratch, signals, arena, held_at(block))
+    copy_words(arena, held, signals, arena, held_at(block))
+    arena[block + BASE] = counts[BASE]
     at = block + HEAD + signals
-    for k in range(LISTS):
+    if counts[BASE_READ] != 0:  # else it stands there
+        copy_words(scratch.lists[BASE].reshape(-1), 0, counts[BASE] * WIDE, arena, at)
+    at += counts[BASE] * WIDE
+    for k in range(RECENT, LISTS):
         source, skipped = (HEAT_LIST, counts[SETTLED]) if k == BEFORE else (k, 0)
-        arena[block + k] = heats if k == BEFORE else counts[k]
-        for i in range(arena[block + k]):
-            for w in range(WIDE):
-                arena[at + w] = scratch.lists[source, skipped + i, w]
-            at += WIDE
-    store_text(arena, at, used, out)
+        count = heats if k == BEFORE else counts[k]
+        arena[block + k] = count
+        copy_words(scratch.lists[source].reshape(-1), skipped * WIDE, count * WIDE, arena, at)
+        at += count * WIDE
+    if used > 0:
+        arena[at + (used - 1) // 8] = 0
+        copy_bytes(text, 0, used, arena.view(np.uint8), 8 * at)
     return block

@@ -24,6 +24,7 @@ from pipelines.items import (
     new_item,
     number_of,
     tag_of,
+    touch,
 )
 from pipelines.rules import (
     CASE_ANSWERED,
@@ -93,6 +94,7 @@ def close_case(items: Int64s, count: int, c: int, at_ms: int, heats: Int64s, tal
         ours = items[at, CASE] == case or (kind == REPEAT and items[at, SUBJECT] == items[c, SUBJECT])
         if ours and kind in (MENTION_ITEM, REPEAT) and items[at, ENDS] == 0:
             items[at, ENDS] = at_ms
+            touch(items[at])
         elif ours and kind == CLOCK and items[at, ENDS] == 0 and items[at, AT] <= at_ms:
             end_clock(items[at], at_ms)
     at = 0

@@ -27,6 +27,7 @@ from pipelines.items import (
     new_item,
     number_of,
     tag_of,
+    touch,
 )
 from pipelines.rules import (
     AGAIN,
@@ -50,6 +51,7 @@ from pipelines.rules import (
     TARGET,
     WARN_MS,
     Rules,
+    clock_at,
     clock_word,
     rule_word,
 )
@@ -94,6 +96,7 @@ def set_due(item: Int64s, due_ms: int, rules: Rules) -> None:
     """Give a clock its deadline, and the time of its warning."""
     item[DUE] = due_ms
     item[WARN] = 0
+    touch(item)
     if item[WARN_FOR] > 0 and due_ms < NEVER:
         calendar = clock_word(rules, number_of(item), CALENDAR)
         warn_ms = before_working_ms(rules.calendars, calendar, due_ms, item[WARN_FOR])
@@ -149,6 +152,7 @@ def end_clock(item: Int64s, at_ms: int) -> None:
         item[PAUSED] += max(0, at_ms - item[PAUSED_AT])
         item[PAUSED_AT] = 0
     item[ENDS] = at_ms
+    touch(item)
 
 
 @step
@@ -161,27 +165,33 @@ def steps_of(number: int, rules: Rules) -> int:
 
 
 @step
-def still_due(item: Int64s, rules: Rules) -> int:
+def still_due(items: Int64s, at: int, words: Int64s) -> int:
     """When it is said next that the customer still waits: the ages one after the other, then the repeats."""
-    number = number_of(item)
-    steps = steps_of(number, rules)
-    if item[LEVEL] < steps:
-        return item[AT] + clock_word(rules, number, STILL + item[LEVEL])
-    if clock_word(rules, number, REPEAT_MS) > 0 and item[FLAGS] & BREACHED != 0:
-        return item[DUE] + (item[LEVEL] - steps + 1) * clock_word(rules, number, REPEAT_MS)
+    clock, level = clock_at(words, items[at, TAG] >> 8), items[at, LEVEL]
+    if level < STILLS and words[clock + STILL + level] > 0:
+        return items[at, AT] + words[clock + STILL + level]
+    repeat_ms = words[clock + REPEAT_MS]
+    if repeat_ms > 0 and items[at, FLAGS] & BREACHED != 0:
+        steps = 0
+        while steps < STILLS and words[clock + STILL + steps] > 0:
+            steps += 1
+        return items[at, DUE] + (level - steps + 1) * repeat_ms
     return NEVER
 
 
 @step
-def clock_due(item: Int64s, rules: Rules) -> int:
-    """When the clock has something to say next; NEVER for one that is closed or paused."""
-    if item[ENDS] != 0 or item[PAUSED_AT] != 0:
+def clock_due(items: Int64s, at: int, words: Int64s) -> int:
+    """When an open clock has something to say next; NEVER for one that is paused. words: those of the rules.
+
+    It is asked of every item again and again: neither an item nor the rules are handed on as such, which costs more.
+    """
+    if items[at, PAUSED_AT] != 0:
         return NEVER
-    due_ms = still_due(item, rules)
-    if item[WARN] != 0 and item[FLAGS] & (WARNED | BREACHED) == 0:
-        due_ms = min(due_ms, item[WARN])
-    if item[FLAGS] & BREACHED == 0:
-        due_ms = min(due_ms, item[DUE])
+    due_ms, flags = still_due(items, at, words), items[at, FLAGS]
+    if items[at, WARN] != 0 and flags & (WARNED | BREACHED) == 0:
+        due_ms = min(due_ms, items[at, WARN])
+    if flags & BREACHED == 0:
+        due_ms = min(due_ms, items[at, DUE])
     return due_ms
 
 
@@ -218,6 +228,7 @@ def do_clock(items: Int64s, count: int, r: int, event: Int64s, rules: Rules) -> 
         end_clock(items[at], event[AT])
     elif op == CLOCK_BREAK and items[at, FLAGS] & BREACHED == 0:
         items[at, DUE] = min(items[at, DUE], event[AT])
+        touch(items[at])
     elif op == CLOCK_RESET and event[DEADLINE] != 0 and items[at, FLAGS] & BREACHED == 0:
         set_due(items[at], max(event[DEADLINE], event[AT]), rules)
     return count, ran_ms

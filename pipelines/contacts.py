@@ -23,6 +23,7 @@ from pipelines.items import (
     tag_of,
     text_length,
     texts_length,
+    touch,
 )
 from pipelines.rules import (
     COUNT,
@@ -84,6 +85,7 @@ def make_contact(
         r = count - 1
     items[r, LEVEL] = max(items[r, LEVEL] + 1, earlier)
     items[r, LAST], items[r, ENDS] = event[AT], 0
+    touch(items[r])
     s = section(rules, REPEATED)
     if s >= 0:
         count = add_points(items, count, heats, tally, s, derived_weight(rules, 0), event[AT], event[CASE], False)
@@ -102,6 +104,7 @@ def note_tried(items: Int64s, count: int, event: Int64s) -> None:
         if by_case or by_subject or (event[CASE] == 0 and event[SUBJECT] == 0):
             length = text_length(event, 5)
             if length > 0 or item[TRIED_LENGTH] == 0:
-                item[TRIED_TEXT], item[TRIED_LENGTH] = event[TEXT] + texts_length(event) - length, length
+                item[TRIED_TEXT] = event[TEXT] + texts_length(event) - length if length > 0 else 0
+                item[TRIED_LENGTH] = length
                 item[TRIED_KIND] = number_of(event) + 1
             return

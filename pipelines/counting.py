@@ -19,13 +19,14 @@ from pipelines.blocks import (
     Scratch,
     hold,
     load_block,
+    read_base,
     words_needed,
     write_block,
 )
 from pipelines.facts import EVENT_ID, NO_SEGMENT, SEGMENT_CODE
 from pipelines.folding import fold_customer, insert_event, next_look, settle_base
 from pipelines.items import AT, NEVER, NEXT_MS, POINTS, SEEN, SEEN_MS, TAG, USED, held_at, number_of, work_at
-from pipelines.matching import Arrivals, is_folded, make_event, matched, points_of
+from pipelines.matching import Arrivals, is_folded, look_ahead, make_event, matched, points_of
 from pipelines.rules import HORIZON_MS, OP, SIGNAL, TARGET, Rules, first_rule, rule_word, section
 from pipelines.scoring import (
     BLOCK,
@@ -60,8 +61,8 @@ SENT_TWICE = -2  # the kind of what has been counted before
 class Work(NamedTuple):
     """What a kernel works with, besides policy, rows and interactions.
 
-    timers: pipelines/timers.py. out: uint8[b], and moved: int64[t, 3], for texts that are moved.
-    counted: int64[2], how many interactions were sent twice, and how many have been folded; added to.
+    timers: pipelines/timers.py. out: uint8[b], and moved: int64[b], for texts that are moved.
+    counted: int64[3], how many interactions were sent twice, and how many have been folded, added to; and LOOKED.
     """
 
     blocks: Blocks
@@ -110,9 +111,13 @@ def change_heat(row: int, event: int, k: int, senses: Senses, rows: Rows, arena:
 
 @step
 def put_back(
-    row: int, event: int, now_ms: int, seen_ms: int, k: int, senses: Senses, rules: Rules, rows: Rows, work: Work
-) -> int:
-    """Let what has been folded count: heat, bands, alerts, and the block; return the crossings."""
+    row: int, event: int, now_ms: int, seen_ms: int, every: bool, k: int, senses: Senses, rules: Rules, rows: Rows,
+    work: Work,
+) -> int:  # fmt: skip
+    """Let what has been folded count: heat, bands, alerts, and the block; return the crossings.
+
+    every: see ``telling.tell``.
+    """
     signals, blocks, scratch = signals_of(senses), work.blocks, work.scratch
     block, held, counts, lists = rows.words[row, BLOCK], work_at(signals), scratch.count, scratch.lists
     hold(scratch, signals, blocks.arena, held)
@@ -120,7 +125,7 @@ def put_back(
     work.notes.used[CROSSED] = k
     counts[TOLD_LIST] = tell(
         row, now_ms, blocks.arena, held, rows, lists[LIVE], counts[LIVE], lists[WANTED], counts[WANTED],
-        lists[TOLD_LIST], counts[TOLD_LIST], scratch.text, work.notes,
+        lists[TOLD_LIST], counts[TOLD_LIST], scratch.text, work.notes, every,
     )  # fmt: skip
     limit_ms = now_ms - section(rules, HORIZON_MS)
     if (
@@ -128,15 +133,15 @@ def put_back(
         or counts[RECENT] > MOST_RECENT
         or (counts[RECENT] > 1 and lists[RECENT, counts[RECENT] // 2, AT] < limit_ms)
     ):
+        read_base(block, signals, blocks.arena, scratch)
         settle_base(now_ms, rules, scratch)
     before_ms = blocks.arena[block + NEXT_MS] if block != 0 else NEVER
-    block = write_block(block, signals, seen_ms, next_look(rules, scratch), blocks, scratch, work.out, work.moved)
+    next_ms = next_look(rules, scratch)
+    block = write_block(block, signals, held, seen_ms, next_ms, blocks, scratch, work.out, work.moved)
     rows.words[row, BLOCK] = block
     rows.dirty[row] = 1
-    if block != 0:
-        next_ms = blocks.arena[block + NEXT_MS]
-        if next_ms < NEVER and (before_ms != next_ms or before_ms <= now_ms):
-            push_timer(work.timers, next_ms, row)
+    if block != 0 and next_ms < NEVER and (before_ms != next_ms or before_ms <= now_ms):
+        push_timer(work.timers, next_ms, row)
     return k
 
 
@@ -163,7 +168,7 @@ def pass_time(row: int, to_ms: int, k: int, senses: Senses, rules: Rules, rows: 
             return False, k
         if not load_block(block, signals, arena, scratch):
             return False, k
-        if not fold_customer(scratch.count[RECENT], due_ms, rules, scratch, work.notes):
+        if not fold_customer(scratch.count[RECENT], due_ms, due_ms, rules, scratch, work.notes):
             return False, k
         if not has_words(signals, work.blocks, scratch):
             return False, k
@@ -171,7 +176,7 @@ def pass_time(row: int, to_ms: int, k: int, senses: Senses, rules: Rules, rows: 
         k = cool(row, due_ms, k, senses, rows, arena, held_at(block), work.crossed)
         if due_ms > rows.words[row, UPDATED]:
             bring_to(row, due_ms, senses, rows)  # bands are judged as of now, also when no heat is added
-        k = put_back(row, -1, due_ms, seen_ms, k, senses, rules, rows, work)
+        k = put_back(row, -1, due_ms, seen_ms, False, k, senses, rules, rows, work)
 
 
 @step
@@ -200,23 +205,28 @@ def forget(row: int, rows: Rows) -> None:
 @step
 def fold_event(
     i: int, mask: int, advanced_ms: int, senses: Senses, rules: Rules, rows: Rows, arrivals: Arrivals, work: Work
-) -> tuple[bool, int, int]:
+) -> tuple[bool, int, int, bool]:
     """Fold an interaction with what is open of its customer, in the scratch.
 
-    Returns whether there was room, up to when time has passed for the customer, and what has been seen of it.
+    Returns whether there was room, up to when time has passed for the customer, what has been seen of it, and whether
+    the interaction was late.
     """
     signals, scratch, arena = signals_of(senses), work.scratch, work.blocks.arena
     block = rows.words[arrivals.row[i], BLOCK]
     if not load_block(block, signals, arena, scratch):
-        return False, 0, 0
-    event = make_event(i, mask, arrivals, rules, scratch)
+        return False, 0, 0, False
+    event = scratch.lists[WANTED, 0]  # nothing is wanted yet
+    make_event(i, mask, arrivals, rules, scratch, event)
     seen_ms = event[SEEN] if block == 0 else max(event[SEEN], arena[block + SEEN_MS])
     now_ms = max(seen_ms, advanced_ms)
     known = scratch.count[RECENT]
     last = insert_event(scratch, event)
-    ready = fold_customer(known if last else -1, now_ms, rules, scratch, work.notes)
+    next_ms = arena[block + NEXT_MS] if block != 0 else NEVER
+    if not last:
+        read_base(block, signals, arena, scratch)
+    ready = fold_customer(known if last else -1, next_ms, now_ms, rules, scratch, work.notes)
     ready = ready and has_words(signals, work.blocks, scratch)
-    return ready, now_ms, seen_ms
+    return ready, now_ms, seen_ms, not last
 
 
 def count_interactions(
@@ -231,8 +241,10 @@ def count_interactions(
     and how many crossings there are.
     """
     signals, crossed, arena = signals_of(senses), work.crossed, work.blocks.arena
-    words, k = rows.words, 0
+    words, k, looked_to = rows.words, 0, first
     for i in range(first, arrivals.row.shape[0]):
+        if i == looked_to:
+            looked_to = look_ahead(i, arrivals, rows, arena, work.counted)
         if k + 4 * bands_of(senses) > crossed.word.shape[0] or not may_push(work.timers):
             return i, k
         r, kind, at_ms, event_id = (
@@ -259,9 +271,9 @@ def count_interactions(
             if is_forgotten(r, at_ms, senses, rows):
                 forget(r, rows)
         mask = matched(i, kind, arrivals.facts, rules) if kind >= 0 else 0
-        folded, now_ms = mask != 0 and is_folded(i, kind, mask, arrivals, rules), 0
+        folded, now_ms, late = mask != 0 and is_folded(i, kind, mask, arrivals, rules), 0, False
         if folded:
-            ready, now_ms, seen_ms = fold_event(i, mask, advanced_ms, senses, rules, rows, arrivals, work)
+            ready, now_ms, seen_ms, late = fold_event(i, mask, advanced_ms, senses, rules, rows, arrivals, work)
             if not ready:
                 return i, k
         held = held_at(words[r, BLOCK])
@@ -280,7 +292,7 @@ def count_interactions(
             words[r, SEGMENT], words[r, SEGMENT_MS] = segment, at_ms
         if folded:
             work.counted[FOLDED] += 1
-            k = put_back(r, i, now_ms, seen_ms, k, senses, rules, rows, work)
+            k = put_back(r, i, now_ms, seen_ms, late, k, senses, rules, rows, work)
             continue
         begin = first_rule(rules, kind) if mask != 0 else 0
         while mask != 0:
@@ -297,7 +309,7 @@ def count_interactions(
     return arrivals.row.shape[0], k
 
 
-count_interactions_compiled = compiled(count_interactions)
+count_interactions_compiled = compiled(count_interactions, allocates=False)
 
 
 def fire_timers(to_ms: int, senses: Senses, rules: Rules, rows: Rows, work: Work) -> tuple[bool, int]:
@@ -314,4 +326,4 @@ def fire_timers(to_ms: int, senses: Senses, rules: Rules, rows: Rows, work: Work
     return True, k
 
 
-fire_timers_compiled = compiled(fire_timers)
+fire_timers_compiled = compiled(fire_timers, allocates=False)

@@ -52,7 +52,7 @@ def hash_texts(data: Bytes, start: Int64s, length: Int32s, out: Int64s, column: 
             out[i, column] = max(np.int64(1), np.int64(text_hash(data, start[i], length[i]) >> np.uint64(1)))
 
 
-hash_texts_compiled = compiled(hash_texts)
+hash_texts_compiled = compiled(hash_texts, allocates=False)
 
 
 def read_attributes(
@@ -98,7 +98,7 @@ def read_attributes(
                 question[i] = said
 
 
-read_attributes_compiled = compiled(read_attributes)
+read_attributes_compiled = compiled(read_attributes, allocates=False)
 
 
 def judge(
@@ -133,7 +133,7 @@ def judge(
             )
 
 
-judge_compiled = compiled(judge)
+judge_compiled = compiled(judge, allocates=False)
 
 _PARTS = {"stage": 0, "shipping": 1, "tried": 3, "question": 4}
 _COLUMNS = ("channel", "segment")  # conditions may ask for them as if they were attributes

@@ -15,11 +15,13 @@ from pipelines.items import (
     CASE,
     CASE_ITEM,
     CLOCK,
+    CONTACT_ITEM,
     DUE,
     ENDS,
     FAILED,
     FIRED,
     FLAGS,
+    HELD,
     LAST,
     LEVEL,
     MASK,
@@ -43,6 +45,7 @@ from pipelines.items import (
     new_item,
     number_of,
     tag_of,
+    touch,
 )
 from pipelines.rules import (
     ASSUMED_MS,
@@ -75,6 +78,7 @@ from pipelines.rules import (
     is_relief,
     rule_word,
     section,
+    section_at,
 )
 from pipelines.signals import do_signal, find_streak
 from schemas.arrays import Int64s
@@ -83,26 +87,28 @@ from schemas.compiled import step
 
 
 @step
-def item_due(item: Int64s, rules: Rules) -> int:
-    """When time alone changes an item next."""
-    kind = kind_of(item)
-    if kind == CLOCK:
-        return clock_due(item, rules)
-    if kind == CASE_ITEM and item[SILENT_AT] != 0 and item[ENDS] == 0:
-        return item[SILENT_AT]
-    if kind == REPEAT and item[ENDS] == 0:
-        return item[LAST] + section(rules, WITHIN_MS)
+def item_due(items: Int64s, at: int, words: Int64s) -> int:
+    """When time alone changes an item next. words: those of the rules."""
+    kind = items[at, TAG] & 255
+    if kind in (HELD, CONTACT_ITEM):
+        return NEVER
     if kind == SEARCH_ITEM:
-        return item[LAST] + section(rules, ASSUMED_MS)
-    return NEVER
+        return items[at, LAST] + words[section_at(ASSUMED_MS)]
+    if kind not in (CLOCK, CASE_ITEM, REPEAT) or items[at, ENDS] != 0:
+        return NEVER
+    if kind == CLOCK:
+        return clock_due(items, at, words)
+    if kind == REPEAT:
+        return items[at, LAST] + words[section_at(WITHIN_MS)]
+    return items[at, SILENT_AT] if items[at, SILENT_AT] != 0 else NEVER
 
 
 @step
-def next_due(items: Int64s, count: int, rules: Rules) -> tuple[int, int]:
+def next_due(items: Int64s, count: int, words: Int64s) -> tuple[int, int]:
     """When time alone changes something next, and which item; of several the one that is first."""
     due_ms, which = NEVER, -1
     for at in range(count):
-        own_ms = item_due(items[at], rules)
+        own_ms = item_due(items, at, words)
         if own_ms < due_ms:
             due_ms, which = own_ms, at
     return due_ms, which
@@ -118,11 +124,13 @@ def fire(items: Int64s, count: int, at: int, due_ms: int, rules: Rules, heats: I
         return close_case(items, count, at, due_ms, heats, tally)
     if kind == REPEAT:
         item[ENDS] = due_ms
+        touch(item)
         return count
     if kind == SEARCH_ITEM:
         tally[ASSUMED] += 1
         return drop_item(items, count, at)
     number = number_of(item)
+    touch(item)
     if item[WARN] == due_ms and item[FLAGS] & (WARNED | BREACHED) == 0:
         item[FLAGS] |= WARNED
         return count
@@ -143,12 +151,12 @@ def fire(items: Int64s, count: int, at: int, due_ms: int, rules: Rules, heats: I
 
 
 @step
-def settle(items: Int64s, count: int, before_ms: int, rules: Rules, heats: Int64s, tally: Int64s) -> int:
-    """Let happen everything that is due before a time, in its order; return the count."""
+def settle(items: Int64s, count: int, before_ms: int, rules: Rules, heats: Int64s, tally: Int64s) -> tuple[int, int]:
+    """Let happen everything that is due before a time, in its order; return the count, and what is due next when."""
     while True:
-        due_ms, which = next_due(items, count, rules)
+        due_ms, which = next_due(items, count, rules.words)
         if due_ms >= before_ms:
-            return count
+            return count, due_ms
         count = fire(items, count, which, due_ms, rules, heats, tally)
 
 
@@ -194,12 +202,14 @@ def do_other(
         for k in range(count):
             if items[k, TAG] == tag_of(MENTION_ITEM, 0) and items[k, ENDS] == 0 and items[k, AT] <= event[AT]:
                 items[k, ENDS] = event[AT]
+                touch(items[k])
                 break
     elif op == MENTION and as_float(event[NUMBER1]) >= section(rules, REACH_LEAST):
         for k in range(count - 1, -1, -1):
             if items[k, TAG] == tag_of(CASE_ITEM, 0) and items[k, ENDS] == 0:
                 count = new_item(items, count, tag_of(MENTION_ITEM, 0), event)
                 items[count - 1, CASE] = items[k, CASE]
+                touch(items[count - 1])
                 break
     return count
 

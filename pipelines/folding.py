@@ -4,9 +4,12 @@
 ``blocks.write_block`` then puts the result back.
 """
 
+import numpy as np
+
 from pipelines.blocks import (
     BASE,
     BEFORE,
+    DUE_MS,
     HEAT_LIST,
     LIVE,
     MOST_CLOSED,
@@ -21,31 +24,44 @@ from pipelines.blocks import (
     Scratch,
     longest_text,
 )
-from pipelines.fold import apply_event, next_due, settle
+from pipelines.fold import apply_event, settle
 from pipelines.items import (
     ASSUMED,
     AT,
     CASE_ITEM,
+    CLOCK,
+    CONTACT_ITEM,
     ENDS,
     FAILED,
     FIRED,
+    FLAGS,
     HEAT_COUNT,
+    HELD,
     ID,
+    LAST,
+    LEVEL,
+    MENTION_ITEM,
     NEVER,
     ORPHANS,
     RAISED,
+    REPEAT,
+    RESOLVED,
     RETRACTED,
-    REVISION,
     SHOWN,
     STATUS,
+    STREAK,
+    TAG,
+    TOUCHED,
     UNDECIDED,
     WIDE,
     drop_item,
     is_full,
+    is_told_of,
     kind_of,
+    number_of,
 )
-from pipelines.rules import HORIZON_MS, Rules, section
-from pipelines.telling import Notes, expires_ms, find_alert, find_wanted, has_room
+from pipelines.rules import EXPIRES_MS, HORIZON_MS, REOPEN_MS, WITHIN_MS, Rules, section, signal_number
+from pipelines.telling import Notes, find_wanted, has_room, is_alert_of
 from schemas.arrays import Int64s
 from schemas.compiled import step
 
@@ -76,11 +92,13 @@ def copy_items(items: Int64s, count: int, out: Int64s) -> None:
 
 
 @step
-def fold_customer(known: int, now_ms: int, rules: Rules, scratch: Scratch, notes: Notes) -> bool:
+def fold_customer(known: int, next_ms: int, now_ms: int, rules: Rules, scratch: Scratch, notes: Notes) -> bool:
     """Bring ``live`` up to ``now_ms``, included; whether there was room for what follows.
 
     known: how many of the recent interactions ``live`` knows; below 0 when one came late: then it is made again from
-    ``base``. ``heats`` becomes what the recent ones have added, ``wanted`` the alerts that should stand.
+    ``base``, which has been read. next_ms: nothing of ``live`` is due before.
+    ``heats`` becomes what the recent ones have added, ``wanted`` the alerts that should stand: those that are new or
+    changed, or all of them when ``live`` is made again.
     """
     counts = scratch.count
     recent, live = scratch.lists[RECENT], scratch.lists[LIVE]
@@ -94,16 +112,18 @@ def fold_customer(known: int, now_ms: int, rules: Rules, scratch: Scratch, notes
         copy_items(scratch.lists[BEFORE], counts[BEFORE], heats)
         counts[HEAT_COUNT] = counts[BEFORE]
     for k in range(max(known, 0), counts[RECENT]):
-        n = settle(live, n, recent[k, AT], rules, heats, counts)
+        if known < 0 or next_ms < recent[k, AT]:
+            n, _ = settle(live, n, recent[k, AT], rules, heats, counts)
         n = apply_event(live, n, recent[k], rules, heats, counts)
-    n = settle(live, n, now_ms + 1, rules, heats, counts)
+    n, counts[DUE_MS] = settle(live, n, now_ms + 1, rules, heats, counts)
     counts[LIVE], counts[HEAT_LIST] = n, counts[HEAT_COUNT]
-    counts[WANTED] = find_wanted(live, n, rules, wanted)
+    counts[WANTED] = find_wanted(live, n, rules, wanted, known < 0)
     full = is_full(live) or is_full(heats) or is_full(wanted)
     if full or max(counts[WANTED] + counts[TOLD_LIST], counts[HEAT_COUNT]) + SPARE > live.shape[0]:
         counts[NEED_ITEMS] = 2 * live.shape[0]
         return False
-    if not has_room(notes, counts[WANTED], counts[TOLD_LIST], n, longest_text(scratch)):
+    alerts = counts[WANTED] + (counts[TOLD_LIST] if known < 0 else 0)
+    if alerts > 0 and not has_room(notes, alerts, longest_text(scratch)):
         counts[NEED_NOTES] = 1
         return False
     return True
@@ -135,12 +155,15 @@ def settle_base(now_ms: int, rules: Rules, scratch: Scratch) -> None:
     else:
         n = counts[BASE]
         for k in range(old):
-            n = settle(lists[BASE], n, recent[k, AT], rules, heats, counts)
+            n, _ = settle(lists[BASE], n, recent[k, AT], rules, heats, counts)
             n = apply_event(lists[BASE], n, recent[k], rules, heats, counts)
-        n = settle(lists[BASE], n, limit_ms, rules, heats, counts)
+        n, _ = settle(lists[BASE], n, limit_ms, rules, heats, counts)
         counts[BASE], counts[SETTLED] = n, counts[HEAT_COUNT]
     counts[ORPHANS], counts[FAILED], counts[UNDECIDED], counts[ASSUMED] = tallies[0], tallies[1], tallies[2], tallies[3]
     counts[FIRED] = tallies[4]
+    for k in range(counts[BASE]):
+        if is_told_of(lists[BASE, k]):
+            lists[BASE, k, FLAGS] &= ~TOUCHED
     for k in range(kept):
         for w in range(WIDE):
             recent[k, w] = recent[k + old, w]
@@ -171,16 +194,37 @@ def keep_closed(items: Int64s, count: int) -> int:
 
 
 @step
+def expires_ms(item: Int64s, rules: Rules) -> int:
+    """When an item is over for good: what comes later than the correction horizon after it does not find it."""
+    kind = kind_of(item)
+    if kind in (CLOCK, MENTION_ITEM):
+        return item[ENDS] if item[ENDS] != 0 else NEVER
+    if kind == CASE_ITEM:
+        return item[ENDS] + section(rules, REOPEN_MS) if item[ENDS] != 0 else NEVER
+    if kind == CONTACT_ITEM:
+        return item[AT] + section(rules, WITHIN_MS)
+    if kind == REPEAT:
+        return item[LAST] + section(rules, WITHIN_MS)
+    if kind == STREAK and item[LEVEL] == 0:
+        return item[LAST]
+    if kind in (STREAK, SHOWN):
+        return item[LAST] + np.int64(signal_number(rules, number_of(item), EXPIRES_MS))
+    return NEVER
+
+
+@step
 def forget_expired(before_ms: int, rules: Rules, scratch: Scratch) -> None:
     """Drop what was over before a time, with what was told of it; base and live agree on that."""
     counts, told = scratch.count, scratch.lists[TOLD_LIST]
-    live, wanted = scratch.lists[LIVE], scratch.lists[WANTED]
+    live = scratch.lists[LIVE]
     at = 0
     while at < counts[TOLD_LIST]:
         over = told[at, STATUS] == RETRACTED and told[at, RAISED] < before_ms
-        w = find_alert(wanted, counts[WANTED], told[at])
-        if w >= 0:
-            over = expires_ms(live[wanted[w, REVISION]], rules) < before_ms
+        if told[at, STATUS] >= RESOLVED:  # of others the item is open
+            for k in range(counts[LIVE]):
+                if live[k, ID] == told[at, ID] and is_alert_of(live[k], told[at]):
+                    over = expires_ms(live[k], rules) < before_ms
+                    break
         if over:
             counts[TOLD_LIST] = drop_item(told, counts[TOLD_LIST], at)
         else:
@@ -189,7 +233,8 @@ def forget_expired(before_ms: int, rules: Rules, scratch: Scratch) -> None:
         counts[k] = keep_closed(scratch.lists[k], counts[k])
         at = 0
         while at < counts[k]:
-            if expires_ms(scratch.lists[k, at], rules) < before_ms:
+            held = scratch.lists[k, at, TAG] & 255 == HELD
+            if not held and expires_ms(scratch.lists[k, at], rules) < before_ms:
                 counts[k] = drop_item(scratch.lists[k], counts[k], at)
             else:
                 at += 1
@@ -199,7 +244,7 @@ def forget_expired(before_ms: int, rules: Rules, scratch: Scratch) -> None:
 def next_look(rules: Rules, scratch: Scratch) -> int:
     """When time changes something, or something can be forgotten; NEVER when all wait for an interaction."""
     counts, base, told = scratch.count, scratch.lists[BASE], scratch.lists[TOLD_LIST]
-    due_ms, _ = next_due(scratch.lists[LIVE], counts[LIVE], rules)
+    due_ms = counts[DUE_MS]
     horizon = section(rules, HORIZON_MS)
     if counts[RECENT] > 0:
         return min(due_ms, scratch.lists[RECENT, counts[RECENT] - 1, AT] + horizon + 1)

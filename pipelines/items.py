@@ -25,7 +25,8 @@ TAG, AT, ID, CASE, SESSION, SUBJECT, TEXT, LENGTHS, LENGTHS2 = range(9)
 MASK, POINTS1, POINTS2, DEADLINE, NUMBER1, NUMBER2, CHANNEL, PLACE, SEEN = range(9, 18)
 # CLOCK: ends_ms 0 while it is open; level: how often it was said that the customer still waits
 DUE, WARN, ENDS, FLAGS, LEVEL, PAUSED_AT, PAUSED, LEFT, WARN_FOR = range(9, 18)
-WARNED, BREACHED = 1, 2
+WARNED, BREACHED, TOUCHED = 1, 2, 4
+"""Flags of a clock; TOUCHED also of REPEAT and MENTION, while what is told of them may have to be told anew."""
 # CASE: ends_ms 0 while it is open
 SILENT_AT = 9  # and ENDS, CHANNEL
 # CONTACT: TRIED_TEXT, TRIED_LENGTH; CHANNEL
@@ -118,17 +119,31 @@ def new_item(items: Int64s, count: int, tag: int, event: Int64s) -> int:
     if count >= items.shape[0] - 2:
         mark_full(items)
         count = 0
-    items[count, :] = 0
-    items[count, :MASK] = event[:MASK]
+    for w in range(WIDE):
+        items[count, w] = event[w] if w < MASK else 0
     items[count, TAG] = tag
     return count + 1
+
+
+@step
+def touch(item: Int64s) -> None:
+    """Note that what is told of a clock, a repeated contact or a mention has to be looked at."""
+    item[FLAGS] |= TOUCHED
+
+
+@step
+def is_told_of(item: Int64s) -> bool:
+    """Whether alerts speak of the item: it may be touched."""
+    kind = kind_of(item)
+    return kind in (CLOCK, REPEAT, MENTION_ITEM)
 
 
 @step
 def drop_item(items: Int64s, count: int, at: int) -> int:
     """Take an item out, the others keep their order; return the count."""
     for k in range(at, count - 1):
-        items[k, :] = items[k + 1, :]
+        for w in range(WIDE):  # an array that is put into another one would be counted
+            items[k, w] = items[k + 1, w]
     return count - 1
 
 

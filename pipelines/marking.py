@@ -8,6 +8,7 @@ from pipelines.blocks import LIVE, NEED_NOTES, TOLD_LIST, load_block, longest_te
 from pipelines.counting import Work
 from pipelines.items import (
     DISMISSED,
+    FLAGS,
     HANDLING,
     HEAD,
     KEY,
@@ -17,6 +18,7 @@ from pipelines.items import (
     REVISION,
     STATUS,
     TEXT,
+    TOUCHED,
     WIDE,
     held_at,
     number_of,
@@ -45,7 +47,7 @@ def note_again(row: int, at: int, dismissed: bool, signals: int, rows: Rows, wor
     if not load_block(block, signals, arena, scratch):
         return False
     counts, told, items = scratch.count, scratch.lists[TOLD_LIST, at], scratch.lists[LIVE]
-    if not has_room(work.notes, 0, 1, counts[LIVE], longest_text(scratch)):
+    if not has_room(work.notes, 1, longest_text(scratch)):
         counts[NEED_NOTES] = 1
         return False
     place = block + HEAD + signals + at * WIDE
@@ -54,6 +56,9 @@ def note_again(row: int, at: int, dismissed: bool, signals: int, rows: Rows, wor
     told[REVISION] += 1
     arena[place + REVISION] = told[REVISION]
     arena[place + HANDLING] = DISMISSED if dismissed else 0
+    place += (arena[block + TOLD_LIST] - at) * WIDE
+    for k in range(0 if dismissed else counts[LIVE]):
+        arena[place + k * WIDE + FLAGS] |= TOUCHED  # what was not told meanwhile is told now
     write_note(
         row, told, told[STATUS], told[RAISED], arena, held_at(block), rows, items, counts[LIVE], scratch.text,
         work.notes,

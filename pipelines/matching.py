@@ -3,8 +3,6 @@
 import math
 from typing import NamedTuple
 
-import numpy as np
-
 from pipelines.blocks import TEXT_USED, Scratch
 from pipelines.facts import (
     AMOUNT_OF,
@@ -27,6 +25,7 @@ from pipelines.items import (
     AT,
     CASE,
     CHANNEL,
+    CLASS,
     DEADLINE,
     EVENT,
     ID,
@@ -68,12 +67,18 @@ from pipelines.rules import (
     signal_number,
     tolerated_ms,
 )
+from pipelines.scoring import BLOCK, Rows
 from schemas.arrays import Bytes, Int32s, Int64s
 from schemas.bits import as_word
 from schemas.compiled import step
 
 MAX_TEXT_BYTES = 512
 """Of a text that is kept with what is open; longer ones are cut, their hashes are those of the whole."""
+
+
+LOOKED = 2  # place in ``counting.Work.counted`` for what nobody wants to know
+_TOGETHER = 16  # interactions whose memory is asked for at a time
+_LINE, _NEAR = 8, 512  # words that come together, and most of a block that are asked for
 
 
 class Arrivals(NamedTuple):
@@ -141,11 +146,12 @@ def points_of(i: int, r: int, duration_ms: int, facts: Facts, rules: Rules) -> f
 
 
 @step
-def make_event(i: int, mask: int, arrivals: Arrivals, rules: Rules, scratch: Scratch) -> Int64s:
-    """The interaction as an EVENT item; its texts are copied behind those of the scratch."""
+def make_event(i: int, mask: int, arrivals: Arrivals, rules: Rules, scratch: Scratch, event: Int64s) -> None:
+    """Write the interaction as an EVENT item; its texts are copied behind those of the scratch."""
     facts, kind, time = arrivals.facts, arrivals.kind[i], arrivals.time
     word = facts.word
-    event = np.zeros(WIDE, np.int64)
+    for w in range(WIDE):
+        event[w] = 0
     event[TAG], event[AT], event[MASK] = tag_of(EVENT, kind), time[i, 0], mask
     event[ID], event[CASE], event[SESSION] = word[i, EVENT_ID], word[i, CASE_ID], word[i, SESSION_ID]
     event[SUBJECT], event[CHANNEL], event[PLACE] = word[i, SUBJECT_ID], word[i, CHANNEL_ID], word[i, PLACE_ID]
@@ -169,7 +175,6 @@ def make_event(i: int, mask: int, arrivals: Arrivals, rules: Rules, scratch: Scr
             scratch.text[at + b] = arrivals.data[start + b]
         at += length
     scratch.count[TEXT_USED] = at
-    return event
 
 
 @step
@@ -178,3 +183,20 @@ def is_folded(i: int, kind: int, mask: int, arrivals: Arrivals, rules: Rules) ->
     if mask == 0:
         return False
     return has_side(rules, kind) or (section(rules, HAS_CASES) != 0 and arrivals.facts.word[i, CASE_ID] != 0)
+
+
+@step
+def look_ahead(first: int, arrivals: Arrivals, rows: Rows, arena: Int64s, counted: Int64s) -> int:
+    """Touch the rows and blocks of the next interactions: memory brings them for all at a time. Returns up to where."""
+    stop, seen = min(first + _TOGETHER, arrivals.row.shape[0]), 0
+    for i in range(first, stop):
+        for w in range(0, rows.words.shape[1], _LINE):
+            seen ^= rows.words[arrivals.row[i], w]
+    for i in range(first, stop):
+        seen ^= arena[rows.words[arrivals.row[i], BLOCK] + CLASS]
+    for i in range(first, stop):
+        block = rows.words[arrivals.row[i], BLOCK]
+        for w in range(0, min(1 << arena[block + CLASS], _NEAR), _LINE):
+            seen ^= arena[block + w]
+    counted[LOOKED] = seen  # else the compiler sees that nobody wants it
+    return stop

@@ -1,5 +1,8 @@
 """From what the fold has noted to alerts: identities, deadlines, lists, and the reason in words."""
 
+from itertools import pairwise
+from typing import TypeVar
+
 import numpy as np
 
 from pipelines.alerts import Alert, Contribution, Earlier, OpenClock, Status, alert_id
@@ -12,7 +15,6 @@ from pipelines.telling import (
     LISTED_CLOCK,
     LISTED_DUE,
     LISTED_KIND,
-    LISTED_NOTE,
     LISTED_TRIED,
     LISTED_TRIED_BYTES,
     NOTE,
@@ -37,7 +39,10 @@ from pipelines.telling import (
     Notes,
 )
 from pipelines.wording import Told, reason_of
+from schemas.arrays import Int64s
 from schemas.columnar.writer import TextColumn
+
+T = TypeVar("T")
 
 TYPES = {
     CLOCK_WARNING: "clock_warning",
@@ -59,33 +64,51 @@ def noted_alerts(notes: Notes, rows: CustomerRows, policy: Policy) -> list[tuple
     row = used[which, NOTE_ROW]
     customers = TextColumn(*rows.customers.texts(row)).raw()
     made_of = contributions(notes.heat[which], policy)
-    said, text = used.tolist(), notes.text[: notes.used[TEXT_USED]].tobytes()
-    clocks: dict[int, list[OpenClock]] = {}
-    earlier: dict[int, list[Earlier]] = {}
-    names = tuple(policy.file.clocks)
-    for listed in said:
-        if listed[WHAT] == NOTE:
-            continue
-        texts, of = _texts(listed, text), listed[LISTED_NOTE]
-        if listed[LISTED_CLOCK] >= 0:
-            clock = OpenClock(
-                names[listed[LISTED_CLOCK]], listed[LISTED_AT], listed[LISTED_DUE] or None, texts[1] or None
-            )
-            clocks.setdefault(of, []).append(clock)
-        else:
-            start = listed[LISTED_TRIED]
-            tried = text[start : start + listed[LISTED_TRIED_BYTES]].decode(errors="replace")
-            if not tried and listed[LISTED_KIND]:
-                tried = policy.compiled.kinds[listed[LISTED_KIND] - 1]
-            earlier.setdefault(of, []).append(Earlier(listed[LISTED_AT], texts[3], tried))
+    said, text = used[which].tolist(), notes.text[: notes.used[TEXT_USED]].tobytes()
+    clocks, earlier = _open_clocks(used, which, text, policy), _earlier(used, which, text, policy)
     segments, bands = used[which, NOTE_SEGMENT].tolist(), used[which, NOTE_BAND].tolist()
-    told = zip(which.tolist(), customers, made_of, segments, bands, strict=True)
+    told = zip(said, customers, made_of, segments, bands, clocks, earlier, strict=True)
     return [
-        (said[n][NOTE_AFTER],
-         _alert(said[n], _texts(said[n], text), customer.decode(), heat, parts, segment, band, clocks.get(n, []),
-                earlier.get(n, []), policy))
-        for n, customer, (heat, parts), segment, band in told
+        (row[NOTE_AFTER], _alert(row, _texts(row, text), customer.decode(), heat, parts, segment, band, opened, before,
+                                 policy))
+        for row, customer, (heat, parts), segment, band, opened, before in told
     ]  # fmt: skip
+
+
+def _open_clocks(used: Int64s, which: Int64s, text: bytes, policy: Policy) -> list[list[OpenClock]]:
+    """The open clocks that each note lists; they follow it. used: int64[*, 21]. which: the rows that are notes."""
+    rows = np.flatnonzero((used[:, WHAT] != NOTE) & (used[:, LISTED_CLOCK] >= 0))
+    listed, names = used[rows], tuple(policy.file.clocks)
+    name = [names[k] for k in listed[:, LISTED_CLOCK].tolist()]
+    due_ms = [due or None for due in listed[:, LISTED_DUE].tolist()]
+    cases = [case or None for case in _column(listed, 1, text)]
+    return _split(list(map(OpenClock, name, listed[:, LISTED_AT].tolist(), due_ms, cases)), rows, which)
+
+
+def _earlier(used: Int64s, which: Int64s, text: bytes, policy: Policy) -> list[list[Earlier]]:
+    """The earlier contacts that each note lists, as above."""
+    rows = np.flatnonzero((used[:, WHAT] != NOTE) & (used[:, LISTED_CLOCK] < 0))
+    listed, kinds = used[rows], ("", *policy.compiled.kinds)
+    start = listed[:, LISTED_TRIED]
+    said = _slices(text, start, start + listed[:, LISTED_TRIED_BYTES])
+    tried = [own or kinds[kind] for own, kind in zip(said, listed[:, LISTED_KIND].tolist(), strict=True)]
+    return _split(list(map(Earlier, listed[:, LISTED_AT].tolist(), _column(listed, 3, text), tried)), rows, which)
+
+
+def _split(made: list[T], rows: Int64s, which: Int64s) -> list[list[T]]:
+    """What stands behind each note and before the next one. rows: int64[k], where what was made of them stood."""
+    begin = [*np.searchsorted(rows, which).tolist(), len(made)]
+    return [made[a:b] for a, b in pairwise(begin)]
+
+
+def _column(rows: Int64s, k: int, text: bytes) -> list[str]:
+    """Text k of some rows."""
+    start = rows[:, TEXTS_AT] + rows[:, TEXTS_AT + 1 : TEXTS_AT + 1 + k].sum(axis=1)
+    return _slices(text, start, start + rows[:, TEXTS_AT + 1 + k])
+
+
+def _slices(text: bytes, start: Int64s, stop: Int64s) -> list[str]:
+    return [text[a:b].decode(errors="replace") for a, b in zip(start.tolist(), stop.tolist(), strict=True)]
 
 
 def _alert(

@@ -14,23 +14,22 @@ from schemas.growing import grown
 _CROSSINGS = 4096  # in one call; more calls follow when they are used up
 _NOTES = 1024
 _TIMERS = 4096
-_MOVED = 4096  # texts that are copied once though several items have them
+_TEXT_BYTES = 1 << 16
 
 
 class Room:
     """What the kernels of one partition write to, besides its rows.
 
-    counted: int64[2], how many interactions were sent twice, and how many have been folded.
+    counted: int64[3], how many interactions were sent twice, and how many have been folded (counting.DUPLICATES ...).
     """
 
     def __init__(self, signals: int) -> None:
         self._signals = signals
         self._crossed = Crossings.room(_CROSSINGS, signals)
         self._notes = new_notes(_NOTES, signals)
-        self._scratch = new_scratch(256, 1 << 16)
-        self._out = np.zeros(1 << 18, np.uint8)
-        self._moved = np.zeros((_MOVED, 3), np.int64)
-        self.counted = np.zeros(2, np.int64)
+        self._scratch = new_scratch(256, _TEXT_BYTES)
+        self._out, self._moved = np.zeros(4 * _TEXT_BYTES, np.uint8), np.zeros(_TEXT_BYTES, np.int64)
+        self.counted = np.zeros(3, np.int64)
 
     def give(self, rows: CustomerRows) -> Work:
         """Make room for the next call: what the last one asked for, and timers."""
@@ -43,7 +42,7 @@ class Room:
             items = max(self._scratch.lists.shape[1], int(count[NEED_ITEMS]))
             text = max(self._scratch.text.shape[0], 2 * int(count[NEED_TEXT]))
             self._scratch = new_scratch(items, text)
-            self._out = np.zeros(4 * text, np.uint8)
+            self._out, self._moved = np.zeros(4 * text, np.uint8), np.zeros(text, np.int64)
             self._scratch.count[HEAT_COUNT:] = count[HEAT_COUNT:]
         if count[NEED_NOTES] and self._notes.used[0] == 0:  # there was none though all of it was free
             self._notes = new_notes(2 * self._notes.row.shape[0], self._signals)

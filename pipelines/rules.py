@@ -94,6 +94,12 @@ def clock_word(rules: Rules, k: int, column: int) -> int:
 
 
 @step
+def clock_at(words: Int64s, k: int) -> int:
+    """Where in ``words`` the columns of a clock begin."""
+    return words[_CLOCK] + k * (STILL + STILLS)
+
+
+@step
 def clock_signal(rules: Rules, k: int, at: int) -> int:
     """A signal that the breach of a clock feeds, below 0 behind the last of at most 4."""
     return rules.words[rules.words[_CLOCK_SIGNAL] + 4 * k + at]
@@ -133,6 +139,12 @@ def signal_number(rules: Rules, s: int, column: int) -> float:
 def section(rules: Rules, column: int) -> int:
     """A number of the sections."""
     return rules.words[_SECTIONS + column]
+
+
+@step
+def section_at(column: int) -> int:
+    """Where in ``words`` a number of the sections stands."""
+    return _SECTIONS + column
 
 
 @step

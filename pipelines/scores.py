@@ -89,7 +89,7 @@ def contribute(
         begin[i + 1] = at
 
 
-contribute_compiled = compiled(contribute)
+contribute_compiled = compiled(contribute, allocates=False)
 
 
 def contributed(heat: Float64s, policy: Policy) -> tuple[Int32s, Int64s, Float64s, Float64s]:

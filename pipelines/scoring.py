@@ -212,7 +212,7 @@ def cool_rows(
     return which.shape[0], k
 
 
-cool_rows_compiled = compiled(cool_rows)
+cool_rows_compiled = compiled(cool_rows, allocates=False)
 
 
 def find_quiet(first: int, last: int, at_ms: int, senses: Senses, rows: Rows, found: Int64s) -> int:
@@ -231,4 +231,4 @@ def find_quiet(first: int, last: int, at_ms: int, senses: Senses, rows: Rows, fo
     return count
 
 
-find_quiet_compiled = compiled(find_quiet)
+find_quiet_compiled = compiled(find_quiet, allocates=False)

@@ -12,7 +12,6 @@ from pipelines.clocks import steps_of
 from pipelines.items import (
     AT,
     BREACHED,
-    CASE_ITEM,
     CLOCK,
     CLOCK_BREACHED,
     CLOCK_WARNING,
@@ -38,22 +37,23 @@ from pipelines.items import (
     RESOLVED,
     RETRACTED,
     REVISION,
-    SHOWN,
     SOCIAL_RISK,
     STATUS,
     STILL_WAITING,
-    STREAK,
     SUBJECT,
     TAG,
     TEXT,
     TOLD,
     TOLD_DUE,
     TOLD_LEVEL,
+    TOUCHED,
     TRIED_KIND,
     TRIED_LENGTH,
     TRIED_TEXT,
     WARN,
     WARNED,
+    WIDE,
+    is_told_of,
     kind_of,
     mark_full,
     number_of,
@@ -62,15 +62,11 @@ from pipelines.items import (
 )
 from pipelines.rules import (
     COUNT,
-    EXPIRES_MS,
-    REOPEN_MS,
     REPEAT_MS,
     STILL,
-    WITHIN_MS,
     Rules,
     clock_word,
     section,
-    signal_number,
 )
 from pipelines.scoring import HEAT as HEAT_AT
 from pipelines.scoring import SEGMENT, Rows
@@ -84,10 +80,13 @@ WHAT, NOTE, LISTED = 0, 0, 1
     NOTE_ROW, NOTE_TYPE, NOTE_CLOCK, NOTE_STATUS, NOTE_REVISION, NOTE_RAISED, NOTE_DUE, NOTE_LEVEL,
     NOTE_AT, NOTE_PAUSED, NOTE_SEGMENT, NOTE_BAND, NOTE_AFTER,
 ) = range(1, 14)  # fmt: skip
-LISTED_NOTE, LISTED_CLOCK, LISTED_AT, LISTED_DUE, LISTED_TRIED, LISTED_TRIED_BYTES, LISTED_KIND = range(1, 8)
+LISTED_CLOCK, LISTED_AT, LISTED_DUE, LISTED_TRIED, LISTED_TRIED_BYTES, LISTED_KIND = range(1, 7)
 TEXTS_AT, TEXTS = 14, 6
 _COLUMNS = TEXTS_AT + 1 + TEXTS
 ROWS_USED, TEXT_USED, CROSSED = 0, 1, 2
+MOST_LISTED = 32
+"""Open clocks that an alert lists, those that were opened first."""
+_MOST_ROWS = 1 + MOST_LISTED + 16  # of a note: itself, clocks, contacts
 
 
 class Notes(NamedTuple):
@@ -111,33 +110,14 @@ def new_notes(size: int, signals: int) -> Notes:
 
 
 @step
-def expires_ms(item: Int64s, rules: Rules) -> int:
-    """When an item is over for good: what comes later than the correction horizon after it does not find it."""
-    kind = kind_of(item)
-    if kind in (CLOCK, MENTION_ITEM):
-        return item[ENDS] if item[ENDS] != 0 else NEVER
-    if kind == CASE_ITEM:
-        return item[ENDS] + section(rules, REOPEN_MS) if item[ENDS] != 0 else NEVER
-    if kind == CONTACT_ITEM:
-        return item[AT] + section(rules, WITHIN_MS)
-    if kind == REPEAT:
-        return item[LAST] + section(rules, WITHIN_MS)
-    if kind == STREAK and item[LEVEL] == 0:
-        return item[LAST]
-    if kind in (STREAK, SHOWN):
-        return item[LAST] + np.int64(signal_number(rules, number_of(item), EXPIRES_MS))
-    return NEVER
-
-
-@step
 def want(wanted: Int64s, n: int, item: Int64s, at: int, alert: int, status: int, raised_ms: int, level: int) -> int:
     """Append an alert that should stand, of the item at ``at``; return how many there are."""
     if n >= wanted.shape[0] - 2:
         mark_full(wanted)
         return n
     w = wanted[n]
-    w[:] = 0
-    w[:MASK] = item[:MASK]
+    for k in range(WIDE):
+        w[k] = item[k] if k < MASK else 0
     w[TAG] = tag_of(TOLD, alert)
     w[KEY] = item[SUBJECT] if alert == REPEAT_CONTACT else number_of(item)
     w[STATUS], w[RAISED], w[REVISION], w[TOLD_LEVEL] = status, raised_ms, at, level
@@ -146,11 +126,17 @@ def want(wanted: Int64s, n: int, item: Int64s, at: int, alert: int, status: int,
 
 
 @step
-def find_wanted(items: Int64s, count: int, rules: Rules, wanted: Int64s) -> int:
-    """List the alerts that should stand by what is open: TOLD items, with the place of their item as revision."""
+def find_wanted(items: Int64s, count: int, rules: Rules, wanted: Int64s, every: bool) -> int:
+    """List the alerts that should stand by what is open: TOLD items, with the place of their item as revision.
+
+    every: also those of items that have not been touched; none is afterwards.
+    """
     n = 0
     for at in range(count):
         item = items[at]
+        if not is_told_of(item) or not (every or item[FLAGS] & TOUCHED != 0):
+            continue
+        item[FLAGS] &= ~TOUCHED
         kind = kind_of(item)
         ended = RESOLVED if kind in (CLOCK, REPEAT, MENTION_ITEM) and item[ENDS] != 0 else OPENED
         if kind == CLOCK:
@@ -190,12 +176,28 @@ def said_at(item: Int64s, level: int, rules: Rules) -> int:
 
 
 @step
-def find_alert(alerts: Int64s, count: int, alert: Int64s) -> int:
-    """Place of the same alert among some that were told or should stand, below 0 for none."""
-    for at in range(count):
-        if alerts[at, TAG] == alert[TAG] and alerts[at, ID] == alert[ID] and alerts[at, KEY] == alert[KEY]:
+def find_alert(alerts: Int64s, count: int, alert: Int64s, near: int) -> int:
+    """Place of the same alert among some that were told or should stand, below 0 for none; looked for from ``near``."""
+    for k in range(count):
+        at = near + k if near + k < count else near + k - count
+        if alerts[at, ID] == alert[ID] and alerts[at, TAG] == alert[TAG] and alerts[at, KEY] == alert[KEY]:
             return at
     return -1
+
+
+@step
+def is_alert_of(item: Int64s, told: Int64s) -> bool:
+    """Whether an alert that was told should stand by an item of the same event."""
+    alert, kind = number_of(told), kind_of(item)
+    if alert == REPEAT_CONTACT:
+        return kind == REPEAT and item[SUBJECT] == told[KEY]
+    if alert == SOCIAL_RISK:
+        return kind == MENTION_ITEM
+    if kind != CLOCK or number_of(item) != told[KEY]:
+        return False
+    if alert == STILL_WAITING:
+        return item[LEVEL] > 0
+    return item[FLAGS] & (WARNED if alert == CLOCK_WARNING else BREACHED) != 0
 
 
 @step
@@ -231,6 +233,7 @@ def write_note(
     out[n, NOTE_SEGMENT], out[n, NOTE_BAND] = rows.words[row, SEGMENT], rows.band[row]
     for s in range(notes.heat.shape[1]):
         notes.heat[n, s] = as_float(rows.words[row, HEAT_AT + s]) + as_float(arena[held + s])
+    clocks = 0
     last_ms = 0  # of the contacts that a repeated one speaks of
     for at in range(count):
         same = kind_of(items[at]) == CONTACT_ITEM and items[at, SUBJECT] == told[SUBJECT]
@@ -243,11 +246,12 @@ def write_note(
         about = kind == CONTACT_ITEM and items[at, ID] != told[ID] and items[at, AT] <= raised_ms
         if number_of(told) == REPEAT_CONTACT:
             about = kind == CONTACT_ITEM and items[at, SUBJECT] == told[SUBJECT] and items[at, AT] < last_ms
-        if not about and not (kind == CLOCK and items[at, ENDS] == 0):
-            continue
+        if not about:
+            if kind != CLOCK or items[at, ENDS] != 0 or clocks == MOST_LISTED:
+                continue
+            clocks += 1
         k = new_row(LISTED, items[at], text, notes)
-        out[k, LISTED_NOTE], out[k, LISTED_CLOCK] = n, number if kind == CLOCK else -1
-        out[k, LISTED_AT] = items[at, AT]
+        out[k, LISTED_CLOCK], out[k, LISTED_AT] = number if kind == CLOCK else -1, items[at, AT]
         out[k, LISTED_DUE] = items[at, DUE] if kind == CLOCK and items[at, DUE] < NEVER else 0
         if about:
             start, length, to = items[at, TRIED_TEXT], items[at, TRIED_LENGTH], notes.used[TEXT_USED]
@@ -258,9 +262,9 @@ def write_note(
 
 
 @step
-def has_room(notes: Notes, wanted: int, told: int, items: int, text_bytes: int) -> bool:
-    """Whether what one customer may lead to fits."""
-    most = (3 * wanted + told) * (items + 1)
+def has_room(notes: Notes, alerts: int, text_bytes: int) -> bool:
+    """Whether what may be noted of so many alerts fits."""
+    most = 2 * alerts * _MOST_ROWS
     return (
         notes.used[ROWS_USED] + most <= notes.row.shape[0]
         and notes.used[TEXT_USED] + most * (text_bytes + 1) <= notes.text.shape[0]
@@ -276,25 +280,34 @@ def is_silenced(told: Int64s, status: int) -> bool:
 @step
 def tell(
     row: int, now_ms: int, arena: Int64s, held: int, rows: Rows, items: Int64s, count: int,
-    wanted: Int64s, wants: int, told: Int64s, tolds: int, text: Bytes, notes: Notes,
+    wanted: Int64s, wants: int, told: Int64s, tolds: int, text: Bytes, notes: Notes, every: bool,
 ) -> int:  # fmt: skip
     """Note what differs between the alerts that should stand and those told; return how many are told now.
 
     arena, held: where what open cases hold stands. rows: all of them.
     items: what is open, int64[*, WIDE]. wanted, told: TOLD items; ``told`` is updated.
+    every: whether all that should stand are wanted, so that others are retracted.
     """
-    for k in range(tolds):
-        if told[k, STATUS] != RETRACTED and find_alert(wanted, wants, told[k]) < 0:
+    near = 0
+    for k in range(tolds if every else 0):
+        if told[k, STATUS] == RETRACTED:
+            continue
+        at = find_alert(wanted, wants, told[k], near)
+        near = max(at, 0)
+        if at < 0:
             told[k, REVISION] += 1
             told[k, STATUS], told[k, RAISED] = RETRACTED, now_ms
             write_note(row, told[k], RETRACTED, now_ms, arena, held, rows, items, count, text, notes)
+    near = 0
     for w in range(wants):
         status = wanted[w, STATUS]
-        at = find_alert(told, tolds, wanted[w])
+        at = find_alert(told, tolds, wanted[w], near)
+        near = max(at, 0)
         first_ms = wanted[w, AT]
         if at < 0:
             at = tolds
-            told[at, :] = wanted[w]
+            for j in range(WIDE):
+                told[at, j] = wanted[w, j]
             told[at, REVISION] = 0
             tolds += 1
         elif (

@@ -9,6 +9,7 @@ import zlib
 
 import numpy as np
 
+from pipelines.blocks import LISTS, copy_words, keep_texts, texts_moved
 from pipelines.items import CLASS, HEAD, NEVER, NEXT_MS, TEXT_BYTES, USED, WIDE, size_class, take_block
 from pipelines.layouts import StoredRows
 from pipelines.scoring import BLOCK, EPISODE_AT, HEAT, INTERACTIONS, NEWEST_MS, SEGMENT, SEGMENT_MS, UPDATED, Rows
@@ -32,73 +33,84 @@ def form_of(digest: str) -> int:
 def block_words(arena: Int64s, block: int, signals: int) -> int:
     """How many words of a block are used."""
     items = 0
-    for k in range(5):
+    for k in range(LISTS):
         items += arena[block + k]
     return HEAD + signals + items * WIDE + (arena[block + TEXT_BYTES] + 7) // 8
 
 
-@step
-def put_word(out: Bytes, at: int, word: int) -> None:
-    """Write a word, the lowest byte first."""
-    for b in range(8):
-        out[at + b] = (word >> (8 * b)) & 255
-
-
-def store_sizes(numbers: Int64s, rows: Rows, arena: Int64s, signals: int, size: Int64s) -> None:
-    """Write the size of each stored row, int64[k]."""
+def store_sizes(numbers: Int64s, rows: Rows, arena: Int64s, signals: int) -> tuple[int, int]:
+    """Bytes that some rows take when they are stored, at most, and most bytes that the texts of one have. int64[k]."""
+    words, texts = 0, 0
     for i in range(numbers.shape[0]):
         r = numbers[i]
-        words = len(_ROW_WORDS) + signals + rows.remembered
-        e = rows.words[r, EPISODE_AT]
-        if e > 0 and rows.episodes[e, 0] != 0:
-            words += 3
-        if rows.words[r, BLOCK] != 0:
-            words += block_words(arena, rows.words[r, BLOCK], signals)
-        size[i] = FIXED_BYTES + 8 * words
+        words += FIXED_BYTES // 8 + len(_ROW_WORDS) + signals + rows.remembered + 3
+        block = rows.words[r, BLOCK]
+        if block != 0:
+            words += block_words(arena, block, signals) + (arena[block + TEXT_BYTES] + 7) // 8
+            texts = max(texts, arena[block + TEXT_BYTES])
+    return 8 * words, texts
 
 
-store_sizes_compiled = compiled(store_sizes)
+store_sizes_compiled = compiled(store_sizes, allocates=False)
 
 
-def store_rows(numbers: Int64s, rows: Rows, arena: Int64s, signals: int, form: int, start: Int64s, out: Bytes) -> None:
-    """Write rows, int64[k], to ``out`` (uint8[b]) from start[i] on."""
+@step
+def store_block(block: int, signals: int, arena: Int64s, moved: Int64s, at: int, words: Int64s, out: Bytes) -> int:
+    """Write a block from word ``at`` on, its texts without those that nobody has any more; return where it ends."""
+    head, items = HEAD + signals, 0
+    for k in range(LISTS):
+        items += arena[block + k]
+    first = at + head
+    copy_words(arena, block, head + items * WIDE, words, at)
+    text, stop = arena.view(np.uint8)[8 * (block + head + items * WIDE) :], first + items * WIDE
+    texts_moved(moved, arena[block + TEXT_BYTES])
+    lists = words[first:stop].reshape(-1, WIDE)
+    used = keep_texts(lists, items, text, out[8 * stop :], 0, moved)
+    words[at + TEXT_BYTES], words[at + CLASS] = used, size_class(head + items * WIDE + (used + 7) // 8)
+    for b in range(used, (used + 7) // 8 * 8):
+        out[8 * stop + b] = 0
+    return stop + (used + 7) // 8
+
+
+def store_rows(
+    numbers: Int64s, rows: Rows, arena: Int64s, signals: int, form: int, moved: Int64s, out: Bytes, end: Int64s
+) -> None:
+    """Write rows, int64[k], to ``out`` (uint8[b], room for store_sizes) one behind the other; end: int64[k], written.
+
+    moved: int64[b], room for each byte of the texts of a row.
+    """
+    words, at = out.view(np.int64), 0
     for i in range(numbers.shape[0]):
-        r, at = numbers[i], start[i]
-        out[at], out[at + 1] = LAYOUT, 0
-        for b in range(4):
-            out[at + 2 + b] = (form >> (8 * b)) & 255
-        out[at + 6] = rows.band[r]
+        r = numbers[i]
         e, block = rows.words[r, EPISODE_AT], rows.words[r, BLOCK]
         told = e > 0 and rows.episodes[e, 0] != 0
-        out[at + 7] = (_EPISODE if told else 0) | (_OPEN if block != 0 else 0)
-        at += FIXED_BYTES
+        flags = (_EPISODE if told else 0) | (_OPEN if block != 0 else 0)
+        words[at] = LAYOUT | form << 16 | np.int64(rows.band[r]) << 48 | flags << 56
+        at += 1
         for column in _ROW_WORDS:
-            put_word(out, at, rows.words[r, column])
-            at += 8
+            words[at] = rows.words[r, column]
+            at += 1
         for column in range(HEAT, HEAT + signals + rows.remembered):
-            put_word(out, at, rows.words[r, column])
-            at += 8
+            words[at] = rows.words[r, column]
+            at += 1
         if told:
             for k in range(3):
-                put_word(out, at, rows.episodes[e, k])
-                at += 8
+                words[at] = rows.episodes[e, k]
+                at += 1
         if block != 0:
-            for k in range(block_words(arena, block, signals)):
-                put_word(out, at, arena[block + k])
-                at += 8
+            at = store_block(block, signals, arena, moved, at, words, out)
+        end[i] = 8 * at
 
 
-store_rows_compiled = compiled(store_rows)
+store_rows_compiled = compiled(store_rows, allocates=False)
 
 
 def stored(numbers: Int64s, rows: Rows, arena: Int64s, signals: int, form: int) -> StoredRows:
     """Store some rows, int64[k]."""
-    size = np.zeros(numbers.shape[0], np.int64)
-    store_sizes_compiled(numbers, rows, arena, signals, size)
-    end = np.cumsum(size)
-    out = np.empty(int(end[-1]) if numbers.shape[0] else 0, np.uint8)
-    store_rows_compiled(numbers, rows, arena, signals, form, end - size, out)
-    return StoredRows(out.tobytes(), end)
+    size, texts = store_sizes_compiled(numbers, rows, arena, signals)
+    end, out = np.empty(numbers.shape[0], np.int64), np.empty(size, np.uint8)
+    store_rows_compiled(numbers, rows, arena, signals, form, np.empty(texts, np.int64), out, end)
+    return StoredRows(out[: int(end[-1]) if numbers.shape[0] else 0].tobytes(), end)
 
 
 @step
@@ -158,7 +170,7 @@ def take_whole_rows(
     return -1
 
 
-take_whole_rows_compiled = compiled(take_whole_rows)
+take_whole_rows_compiled = compiled(take_whole_rows, allocates=False)
 
 
 def words_for(length: Int32s) -> int:

@@ -21,9 +21,14 @@ R = TypeVar("R")
 _steps: set[str] = set()  # names of the modules that have some
 
 
-def compiled(kernel: Callable[P, R]) -> Callable[P, R]:
-    """Return the kernel compiled for the types it is called with, kept on disk, running without the GIL."""
-    fast: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(kernel)
+def compiled(kernel: Callable[P, R], *, allocates: bool = True) -> Callable[P, R]:
+    """Return the kernel compiled for the types it is called with, kept on disk, running without the GIL.
+
+    allocates: whether it makes arrays. One that does not, nor its steps, needs no counts of who has an array: with them
+    each step that is called costs some 15 ns for each array that it is handed.
+    """
+    more = {} if allocates else {"_nrt": False}
+    fast: Any = numba.njit(cache=True, nogil=True, error_model="numpy", **more)(kernel)
     index = getattr(getattr(fast, "_cache", None), "_cache_file", None)  # none where nothing is compiled
     if index is not None:
         index._source_stamp = (index._source_stamp, _stamp_of_steps(kernel.__module__))  # noqa: SLF001 - numba has no public name for it

@@ -17,6 +17,7 @@ from pipelines.partition import CustomerPartition
 from pipelines.policy import parse_policy
 from pipelines.restoring import RowRestore
 from pipelines.scoring import BLOCK
+from pipelines.telling import MOST_LISTED
 from tests.batches import BEGIN_MS, MINUTE_MS, Event, batch_of, event
 from tests.plain import uncompiled
 from tests.stored import laid_out
@@ -283,3 +284,9 @@ def test_the_order_in_which_they_come_is_not_kept_when_they_happened_at_the_same
     pair = [plain("contact.opened", 0, case_id="c1"), plain("case.resolved", 0, case_id="c1")]
     assert Run().run(pair).standing() == Run().run(pair[::-1]).standing()
     assert Run().run(pair).open_clocks("ana") == Run().run(pair[::-1]).open_clocks("ana")
+
+
+def test_an_alert_lists_the_open_clocks_that_were_opened_first_and_not_all_of_very_many() -> None:
+    run = Run().run([plain("order.promised", n, case_id=f"c{n}") for n in range(40)], end_ms=BEGIN_MS + 6 * DAY_MS)
+    listed = [c.case_id for c in run.alerts[-1].open_clocks]
+    assert listed == [f"c{n}" for n in range(MOST_LISTED)]
