@@ -2,8 +2,9 @@
 
 import hashlib
 import uuid
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Sequence
+from itertools import chain, repeat
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -89,56 +90,66 @@ class Alert(NamedTuple):  # tuples: many are made when many customers cross a ba
     mutes: tuple[str, ...] = ()
 
 
+T = TypeVar("T", Contribution, OpenClock, Earlier)
+
+
+def many(kind: type[T], *columns: Iterable[Any]) -> list[T]:
+    """Tuples of a kind by their columns: what the kind itself does, but without a call of Python for each."""
+    made: list[T] = list(map(tuple.__new__, repeat(kind), zip(*columns, strict=True)))
+    return made
+
+
 def alert_columns(alerts: Sequence[Alert], emitted_ms: int) -> dict[str, Column]:
     """Columns of schemas/avro/alert.avsc; what we never tell is null or empty."""
     n = len(alerts)
-    made_of = [contribution for alert in alerts for contribution in alert.contributions]
-    clocks = [clock for alert in alerts for clock in alert.open_clocks]
-    earlier = [contact for alert in alerts for contact in alert.earlier]
+    every = dict(zip(Alert._fields, zip(*alerts, strict=True), strict=True)) if n else dict.fromkeys(Alert._fields, ())
+    parts, signal, heat, half_life_s, cap = _listed(every["contributions"], 4)
+    clocks, clock, opened_ms, clock_due_ms, clock_case = _listed(every["open_clocks"], 4)
+    contacts, occurred_ms, contact_channel, tried = _listed(every["earlier"], 3)
     return {
-        "alert_id": TextColumn.of([a.alert_id for a in alerts]),
-        "revision": np.fromiter((a.revision for a in alerts), np.int64, n),
-        "type": TextColumn.of([a.type for a in alerts]),
-        "status": TextColumn.of([a.status for a in alerts]),
-        "customer_id": _texts([a.customer_id for a in alerts]),
-        "touchpoint": _texts([a.touchpoint for a in alerts]),
-        "channel": _texts([a.channel for a in alerts]),
-        "subject": _texts([a.subject for a in alerts]),
-        "case_id": _texts([a.case_id for a in alerts]),
-        "raised_at": np.fromiter((a.raised_ms for a in alerts), np.int64, n),
+        "alert_id": TextColumn.of(every["alert_id"]),
+        "revision": np.array(every["revision"], np.int64),
+        "type": TextColumn.of(every["type"]),
+        "status": TextColumn.of(every["status"]),
+        "customer_id": _texts(every["customer_id"]),
+        "touchpoint": _texts(every["touchpoint"]),
+        "channel": _texts(every["channel"]),
+        "subject": _texts(every["subject"]),
+        "case_id": _texts(every["case_id"]),
+        "raised_at": np.array(every["raised_ms"], np.int64),
         "emitted_at": np.full(n, emitted_ms, np.int64),
-        "deadline": _times([a.deadline_ms for a in alerts]),
-        "band": _texts([a.band for a in alerts]),
+        "deadline": _times(every["deadline_ms"]),
+        "band": _texts(every["band"]),
         "score": NullableColumn(
             np.fromiter((a.score or 0.0 for a in alerts), np.float64, n),
             np.fromiter((a.score is not None for a in alerts), np.bool_, n),
         ),
-        "reason": TextColumn.of([a.reason for a in alerts]),
+        "reason": TextColumn.of(every["reason"]),
         "contributions": ListColumn(
-            np.cumsum([0, *(len(a.contributions) for a in alerts)]).astype(np.int32),
+            parts,
             {
-                "signal": TextColumn.of([c.signal for c in made_of]),
-                "heat": np.array([c.heat for c in made_of], np.float64),
-                "half_life_s": np.array([c.half_life_s for c in made_of], np.float64),
-                "cap": np.array([c.cap for c in made_of], np.float64),
+                "signal": TextColumn.of(signal),
+                "heat": np.array(heat, np.float64),
+                "half_life_s": np.array(half_life_s, np.float64),
+                "cap": np.array(cap, np.float64),
             },
         ),
-        "clock": _texts([a.clock for a in alerts]),
+        "clock": _texts(every["clock"]),
         "open_clocks": ListColumn(
-            np.cumsum([0, *(len(a.open_clocks) for a in alerts)]).astype(np.int32),
+            clocks,
             {
-                "clock": TextColumn.of([c.clock for c in clocks]),
-                "opened_at": np.array([c.opened_ms for c in clocks], np.int64),
-                "deadline": _times([c.deadline_ms for c in clocks]),
-                "case_id": _texts([c.case_id for c in clocks]),
+                "clock": TextColumn.of(clock),
+                "opened_at": np.array(opened_ms, np.int64),
+                "deadline": _times(clock_due_ms),
+                "case_id": _texts(clock_case),
             },
         ),
         "earlier": ListColumn(
-            np.cumsum([0, *(len(a.earlier) for a in alerts)]).astype(np.int32),
+            contacts,
             {
-                "occurred_at": np.array([c.occurred_ms for c in earlier], np.int64),
-                "channel": TextColumn.of([c.channel for c in earlier]),
-                "tried": TextColumn.of([c.tried for c in earlier]),
+                "occurred_at": np.array(occurred_ms, np.int64),
+                "channel": TextColumn.of(contact_channel),
+                "tried": TextColumn.of(tried),
             },
         ),
         "customers": NullableColumn(
@@ -149,22 +160,22 @@ def alert_columns(alerts: Sequence[Alert], emitted_ms: int) -> dict[str, Column]
             np.fromiter((a.share or 0.0 for a in alerts), np.float64, n),
             np.fromiter((a.share is not None for a in alerts), np.bool_, n),
         ),
-        "priority": np.fromiter((a.priority for a in alerts), np.int64, n),
-        "suggested_action": _texts([a.suggested_action for a in alerts]),
-        "policy": TextColumn.of([a.policy for a in alerts]),
+        "priority": np.array(every["priority"], np.int64),
+        "suggested_action": _texts(every["suggested_action"]),
+        "policy": TextColumn.of(every["policy"]),
         "members": ListColumn(
             np.cumsum([0, *(len(a.members) for a in alerts)]).astype(np.int32),
             {"customer_id": TextColumn.of([member for a in alerts for member in a.members])},
         ),
-        "team": _texts([a.team for a in alerts]),
-        "handling": _texts([a.handling for a in alerts]),
-        "handled_at": _times([a.handled_ms for a in alerts]),
-        "handled_reason": _texts([a.handled_reason for a in alerts]),
-        "assignee": _texts([a.assignee for a in alerts]),
-        "do_not_contact": np.fromiter((a.do_not_contact for a in alerts), np.int64, n),
-        "not_before": _times([a.not_before_ms for a in alerts]),
-        "held_back": np.fromiter((a.held_back for a in alerts), np.int64, n),
-        "began_at": _times([a.began_ms for a in alerts]),
+        "team": _texts(every["team"]),
+        "handling": _texts(every["handling"]),
+        "handled_at": _times(every["handled_ms"]),
+        "handled_reason": _texts(every["handled_reason"]),
+        "assignee": _texts(every["assignee"]),
+        "do_not_contact": np.array(every["do_not_contact"], np.int64),
+        "not_before": _times(every["not_before_ms"]),
+        "held_back": np.array(every["held_back"], np.int64),
+        "began_at": _times(every["began_ms"]),
         "mutes": ListColumn(
             np.cumsum([0, *(len(a.mutes) for a in alerts)]).astype(np.int32),
             {"signal": TextColumn.of([signal for a in alerts for signal in a.mutes])},
@@ -172,12 +183,18 @@ def alert_columns(alerts: Sequence[Alert], emitted_ms: int) -> dict[str, Column]
     }
 
 
+def _listed(lists: Sequence[Sequence[Any]], columns: int) -> tuple[Any, ...]:
+    """Where the entries of each list begin, int32[n + 1], and the columns of all entries."""
+    entries = list(chain.from_iterable(lists))
+    begin = np.cumsum([0, *map(len, lists)]).astype(np.int32)
+    return (begin, *(zip(*entries, strict=True) if entries else repeat((), columns)))
+
+
 def _texts(texts: Sequence[str | None]) -> NullableColumn:
-    there = np.fromiter((text is not None for text in texts), np.bool_, len(texts))
+    there = np.array([text is not None for text in texts], np.bool_)
     return NullableColumn(TextColumn.of([text or "" for text in texts]), there)
 
 
 def _times(times: Sequence[int | None]) -> NullableColumn:
-    n = len(times)
-    there = np.fromiter((at is not None for at in times), np.bool_, n)
-    return NullableColumn(np.fromiter((at or 0 for at in times), np.int64, n), there)
+    there = np.array([at is not None for at in times], np.bool_)
+    return NullableColumn(np.array([at or 0 for at in times], np.int64), there)

@@ -5,7 +5,7 @@ from typing import cast
 import numpy as np
 
 from pipelines.alert_memory import AlertMemory
-from pipelines.alerts import Alert, Contribution, Status, alert_id
+from pipelines.alerts import Alert, Contribution, Status, alert_id, many
 from pipelines.interactions import InteractionBatch
 from pipelines.policy import Policy
 from pipelines.scores import contributed
@@ -113,11 +113,10 @@ def _is_dismissed(row: int, episode: Episode, rows: CustomerRows, memory: AlertM
 def contributions(heats: Float64s, policy: Policy) -> list[tuple[float, tuple[Contribution, ...]]]:
     """By row of float64[k, s] the capped heat, and its signals in descending capped heat, ties by name."""
     begin, signal, value, total = contributed(heats, policy)
-    names, signals = policy.signal_names, policy.signals
-    made = [
-        Contribution(names[s], heat, signals[s].half_life / 1000.0, signals[s].cap)
-        for s, heat in zip(signal.tolist(), value.tolist(), strict=True)
-    ]
+    names = policy.signal_names
+    named = [names[s] for s in signal.tolist()]
+    half_life_s, cap = policy.half_life_ms[signal] / 1000.0, policy.cap[signal]
+    made = many(Contribution, named, value.tolist(), half_life_s.tolist(), cap.tolist())
     ends = begin.tolist()
     return [(heat, tuple(made[a:b])) for heat, a, b in zip(total.tolist(), ends, ends[1:], strict=False)]
 

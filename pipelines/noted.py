@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from pipelines.alerts import Alert, Contribution, Earlier, OpenClock, Status, alert_id
+from pipelines.alerts import Alert, Contribution, Earlier, OpenClock, Status, alert_id, many
 from pipelines.bands import contributions
 from pipelines.items import CLOCK_BREACHED, CLOCK_WARNING, REPEAT_CONTACT, SOCIAL_RISK, STILL_WAITING
 from pipelines.policy import Policy
@@ -78,11 +78,11 @@ def noted_alerts(notes: Notes, rows: CustomerRows, policy: Policy) -> list[tuple
 def _open_clocks(used: Int64s, which: Int64s, text: bytes, policy: Policy) -> list[list[OpenClock]]:
     """The open clocks that each note lists; they follow it. used: int64[*, 21]. which: the rows that are notes."""
     rows = np.flatnonzero((used[:, WHAT] != NOTE) & (used[:, LISTED_CLOCK] >= 0))
-    listed, names = used[rows], tuple(policy.file.clocks)
+    listed, names = used[rows], policy.clock_names
     name = [names[k] for k in listed[:, LISTED_CLOCK].tolist()]
     due_ms = [due or None for due in listed[:, LISTED_DUE].tolist()]
     cases = [case or None for case in _column(listed, 1, text)]
-    return _split(list(map(OpenClock, name, listed[:, LISTED_AT].tolist(), due_ms, cases)), rows, which)
+    return _split(many(OpenClock, name, listed[:, LISTED_AT].tolist(), due_ms, cases), rows, which)
 
 
 def _earlier(used: Int64s, which: Int64s, text: bytes, policy: Policy) -> list[list[Earlier]]:
@@ -92,7 +92,7 @@ def _earlier(used: Int64s, which: Int64s, text: bytes, policy: Policy) -> list[l
     start = listed[:, LISTED_TRIED]
     said = _slices(text, start, start + listed[:, LISTED_TRIED_BYTES])
     tried = [own or kinds[kind] for own, kind in zip(said, listed[:, LISTED_KIND].tolist(), strict=True)]
-    return _split(list(map(Earlier, listed[:, LISTED_AT].tolist(), _column(listed, 3, text), tried)), rows, which)
+    return _split(many(Earlier, listed[:, LISTED_AT].tolist(), _column(listed, 3, text), tried), rows, which)
 
 
 def _split(made: list[T], rows: Int64s, which: Int64s) -> list[list[T]]:
@@ -125,7 +125,7 @@ def _alert(
 ) -> Alert:
     _, case_id, subject, channel, touchpoint, _ = texts
     kind, status = said[NOTE_TYPE], _STATUSES[said[NOTE_STATUS]]
-    clock = tuple(policy.file.clocks)[said[NOTE_CLOCK]] if kind in _OF_CLOCKS else None
+    clock = policy.clock_names[said[NOTE_CLOCK]] if kind in _OF_CLOCKS else None
     priority, action = _advice(kind, clock, policy)
     told = Told(
         type=TYPES[kind], status=status, clock=clock or "", raised_ms=said[NOTE_RAISED], opened_ms=said[NOTE_AT],
@@ -160,7 +160,7 @@ def _alert(
 
 def id_of(kind: int, key: int, customer: str, texts: list[str], policy: Policy) -> str:
     """The id of an alert of a kind of TYPES. key: number of its clock. texts: event_id, case_id, subject ..."""
-    clock = tuple(policy.file.clocks)[key] if kind in _OF_CLOCKS else None
+    clock = policy.clock_names[key] if kind in _OF_CLOCKS else None
     event_id, case_id, subject = texts[:3]
     return alert_id(TYPES[kind], customer, clock or subject, case_id, event_id)
 

@@ -47,6 +47,11 @@ class Policy:
         return tuple(self.file.signals.values())
 
     @cached_property
+    def clock_names(self) -> tuple[str, ...]:
+        """Names of the clocks, by their numbers."""
+        return tuple(self.file.clocks)
+
+    @cached_property
     def half_life_ms(self) -> Float64s:
         """float64[s]: half-life of each signal."""
         return np.array([s.half_life for s in self.signals], np.float64)

@@ -1,6 +1,7 @@
 """The reason of an alert as one sentence, in the language of the policy, by templates that it may replace."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from pipelines.policy import Policy
@@ -92,7 +93,12 @@ def _templates(policy: Policy) -> dict[str, str]:
 
 
 def _time(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC") if at_ms else "-"
+    return _minute(at_ms // 60_000) if at_ms else "-"
+
+
+@lru_cache(4096)
+def _minute(minute: int) -> str:
+    return datetime.fromtimestamp(minute * 60, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _span(ms: int) -> str:

@@ -33,9 +33,13 @@ class TextColumn:
     @classmethod
     def of(cls, texts: Sequence[str]) -> "TextColumn":
         """These texts."""
-        raw = [t.encode() for t in texts]
-        length = np.fromiter(map(len, raw), np.int32, len(raw))
-        return cls(np.frombuffer(b"".join(raw), np.uint8), (np.cumsum(length) - length).astype(np.int64), length)
+        whole = "".join(texts)
+        if whole.isascii():
+            data, length = whole.encode(), np.fromiter(map(len, texts), np.int32, len(texts))
+        else:
+            raw = [t.encode() for t in texts]
+            data, length = b"".join(raw), np.fromiter(map(len, raw), np.int32, len(raw))
+        return cls(np.frombuffer(data, np.uint8), (np.cumsum(length) - length).astype(np.int64), length)
 
     def raw(self) -> list[bytes]:
         """The bytes of each text."""
