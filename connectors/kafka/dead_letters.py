@@ -7,8 +7,9 @@ be has been compressed by its producer; of such a one only the headers are kept,
 from dataclasses import dataclass
 from enum import StrEnum
 
-from connectors.kafka.transactions import MAX_MESSAGE_BYTES, OutgoingRecord
+from connectors.kafka.transactions import OutgoingRecord
 
+MAX_LETTER_BYTES = 2_097_152  # the largest that friction.dead_letters takes
 _OURS_BYTES = 16_384  # room for our own headers, and for what compression may add
 _MAX_SAID = 1_000  # characters of a message: some quote the record
 _PREFIX = "__connect.errors."
@@ -54,7 +55,7 @@ def dead_letter(
     """Return the record for the dead letters: in the same partition, its bytes and headers untouched, ours added."""
     message = rejected.message if len(rejected.message) <= _MAX_SAID else f"{rejected.message[:_MAX_SAID]} ..."
     size = record_bytes(key, value, headers)
-    if size > MAX_MESSAGE_BYTES - _OURS_BYTES:
+    if size > MAX_LETTER_BYTES - _OURS_BYTES:
         key, value, headers = None, None, []
         message += f" (the record has {size} bytes, too many for a dead letter: it is only in its topic)"
     said = {

@@ -20,7 +20,7 @@ from schemas.errors import SettingsError, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-MAX_MESSAGE_BYTES = 2_097_152  # the largest that a topic of ours takes (friction.dead_letters), before compression
+MAX_MESSAGE_BYTES = 16_777_216  # the largest that a topic of ours takes (friction.state), before compression
 
 _BATCH = 5_000  # messages handed to the client in one call
 _LOOK_S = 0.5  # how often to look whether a partition is still wanted

@@ -143,10 +143,10 @@ def test_what_a_topic_is_too_small_for_stops_the_worker_until_the_topic_is_mende
     before = house.written()
     house.set_config(topic, "max.message.bytes", "150")
     house.sender.send_good(20)
-    mending = f"kafka-configs --alter --topic {name} --add-config max.message.bytes=2097152"
+    mending = f"kafka-configs --alter --topic {name} --add-config max.message.bytes=16777216"
     house.refused("Kafka refuses what partition 1 of customers leads to", mending, code=ExitCode.USAGE)
     assert house.written() == before, "nothing of it is there, in no topic"
-    house.set_config(topic, "max.message.bytes", "2097152")
+    house.set_config(topic, "max.message.bytes", "16777216")
     house.work_and_stop()
     assert house.counts_all_once()
 

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.kafka.dead_letters import Rejected, RejectReason, dead_letter, record_bytes
-from connectors.kafka.transactions import MAX_MESSAGE_BYTES, OutgoingRecord
+from connectors.kafka.dead_letters import MAX_LETTER_BYTES, Rejected, RejectReason, dead_letter, record_bytes
+from connectors.kafka.transactions import OutgoingRecord
 from schemas.topics import DEAD_LETTERS, topics
 
 Headers = list[tuple[str, bytes | None]]
@@ -47,14 +47,14 @@ def test_key_value_and_headers_are_those_of_the_record_and_ours_follow(
 
 
 @given(
-    st.integers(0, 3 * MAX_MESSAGE_BYTES),
-    st.integers(0, 3 * MAX_MESSAGE_BYTES),
-    st.integers(0, 3 * MAX_MESSAGE_BYTES),
+    st.integers(0, 3 * MAX_LETTER_BYTES),
+    st.integers(0, 3 * MAX_LETTER_BYTES),
+    st.integers(0, 3 * MAX_LETTER_BYTES),
     st.integers(0, 100_000),
 )
 def test_however_large_a_record_is_its_letter_fits(key: int, value: int, header: int, message: int) -> None:
     letter = put_aside(bytes(key), bytes(value), [("trace", bytes(header))], "x" * message)
-    assert record_bytes(letter.key, letter.value, letter.headers) < MAX_MESSAGE_BYTES
+    assert record_bytes(letter.key, letter.value, letter.headers) < MAX_LETTER_BYTES
     ours = {name: text or b"" for name, text in letter.headers}
     if letter.value is None:
         assert f"{key + value + header + len('trace')} bytes".encode() in ours["__connect.errors.exception.message"]
@@ -64,4 +64,4 @@ def test_however_large_a_record_is_its_letter_fits(key: int, value: int, header:
 
 
 def test_the_topic_takes_as_large_a_record_as_is_sent() -> None:
-    assert int(topics()[DEAD_LETTERS].config["max.message.bytes"]) == MAX_MESSAGE_BYTES
+    assert int(topics()[DEAD_LETTERS].config["max.message.bytes"]) == MAX_LETTER_BYTES
