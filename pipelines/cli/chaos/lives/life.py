@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from math import expm1
 
 from pipelines.cli.chaos.lives.clock import Clock, due_ms, key_of, told_ms
 from pipelines.cli.chaos.lives.heats import Heats
 from pipelines.cli.chaos.lives.terms import ClockTerms, Entry, Record, Terms
+
+_LOOKS = 16
 
 About = tuple[str, str, str, str]  # type of the alert, clock or subject, case, event_id
 
@@ -46,6 +49,8 @@ class Life:
     mentions: list[tuple[About, str]] = field(default_factory=list)
     asked_ms: int | None = None
     segment: str | None = None
+    band: int = 0
+    judged_ms: int = 0
 
     def __post_init__(self) -> None:
         self.heats = Heats(self.terms)
@@ -59,9 +64,13 @@ class Life:
     def walk(self, records: Iterable[Record], to_ms: int) -> "Life":
         """Live through the interactions, and through the time up to ``to_ms``."""
         for record in records:
-            self._pass(record["occurred_at"] - 1)
+            at_ms = record["occurred_at"]
+            self._pass(at_ms - 1)
+            self._cool(at_ms)
             self._happen(record)
+            self._warm(at_ms)
         self._pass(to_ms)
+        self._cool(to_ms)
         return self
 
     def open_cases(self) -> list[Case]:
@@ -79,12 +88,43 @@ class Life:
             at_ms, _, n, what = min(due, default=(to_ms + 1, 0, 0, ""))
             if at_ms > to_ms:
                 return
+            self._cool(at_ms)
             if what == "silence":
                 self._end_case(self.open_cases()[n], at_ms)
             elif what == "over":
                 self.alerts[self.repeats.pop(list(self.repeats)[n]).about] = "resolved"
             else:
                 self._run_out(self.clocks[n], at_ms, what)
+            self._warm(at_ms)
+
+    def _cool(self, at_ms: int) -> None:
+        """Leave the bands that decay has ended by then, or on the way: relief may decay later than what it relieves."""
+        if not self.band:
+            return
+        lowest = self._lowest(self.judged_ms, at_ms)
+        while self.band and lowest < self.terms.levels[self.band - 1][1]:
+            self.band -= 1
+
+    def _lowest(self, from_ms: int, to_ms: int) -> float:
+        """The lowest score between two times."""
+        step_ms = (to_ms - from_ms) // _LOOKS
+        if step_ms == 0:
+            return min(self.score(from_ms), self.score(to_ms))
+        looks = [*range(from_ms, to_ms, step_ms), to_ms]
+        at_ms = min(looks, key=self.score)
+        return min(self._lowest(max(at_ms - step_ms, from_ms), min(at_ms + step_ms, to_ms)), self.score(at_ms))
+
+    def _warm(self, at_ms: int) -> None:
+        """Enter the band that the score has reached, or leave it: the customer may be relieved."""
+        score = self.score(at_ms)
+        self.band = max([self.band, *(n for n, (enter, _) in enumerate(self.terms.levels, 1) if score >= enter)])
+        self.judged_ms = at_ms
+        self._cool(at_ms)
+
+    def score(self, at_ms: int) -> float:
+        """From 0 to 100."""
+        scale = self.terms.said["score"]["scale"] * self.terms.patience.get(self.segment or "", 1.0)
+        return -100 * expm1(-self.heats.total(at_ms) / scale)
 
     def _run_out(self, clock: Clock, at_ms: int, what: str) -> None:
         if what == "warning":

@@ -133,6 +133,11 @@ class Terms:
     def patience(self) -> dict[str, float]:
         return {n: float((s or {}).get("patience", 1.0)) for n, s in (self.said.get("segments") or {}).items()}
 
+    @cached_property
+    def levels(self) -> list[tuple[float, float]]:
+        """Scores at which each band above calm is entered and left."""
+        return [(float(level["enter"]), float(level["leave"])) for level in self.said["bands"]["levels"]]
+
     # -- what an interaction says -------------------------------------------------------------------------------
 
     def found(self, listed: list[Entry], record: Record) -> Entry | None:
