@@ -10,10 +10,10 @@ import pytest
 import pipelines.cli.chaos.model
 from connectors.simulator.simulation import crowd_interactions
 from pipelines.cli.chaos.comparison import compared
+from pipelines.cli.chaos.judging import policy_text
 from pipelines.cli.chaos.model import Model
 from pipelines.cli.chaos.outcome import Outcome, Row, Score
 from pipelines.cli.chaos.production import disturbed
-from pipelines.cli.chaos.run import POLICY
 from pipelines.cli.chaos.schedule import Action, drawn
 from pipelines.policy import parse_policy
 from pipelines.worker.engine import Engine
@@ -21,7 +21,7 @@ from pipelines.worker.faults import FAULTS_VARIABLE, engine_class
 from schemas.errors import SettingsError
 
 BEGIN_MS = 1_790_000_000_000
-POLICY_TEXT = POLICY.read_text("utf-8")
+POLICY_TEXT = policy_text("three")
 SEEDS = range(1, 30)
 
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from pipelines import partition, room
 from pipelines.alerts import Alert
-from pipelines.cli.chaos.model import BandAlert, Model, Place, Waits
+from pipelines.cli.chaos.intake import Place, Waits
+from pipelines.cli.chaos.model import BandAlert, Model
 from pipelines.layouts import RowColumns, signals_id, write_rows
 from pipelines.partition import CustomerPartition
 from pipelines.policy import Policy, parse_policy

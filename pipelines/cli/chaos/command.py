@@ -24,6 +24,10 @@ def chaos(
     plant: Annotated[
         Planted | None, typer.Option(metavar="BUG", help="Plant a bug in one worker: then the comparison must fail.")
     ] = None,
+    policy: Annotated[
+        Literal["three", "full"],
+        typer.Option(help="three: signals and bands. full: clocks, cases, contacts and their alerts are compared too."),
+    ] = "three",
     rate: Annotated[float, typer.Option(min=10, max=100_000, help="Interactions a second.")] = 3000.0,
     workers: Annotated[int, typer.Option(min=1, max=8, help="Worker processes, besides guests.")] = 2,
     data: Annotated[
@@ -54,6 +58,7 @@ def chaos(
         workers=workers,
         actions=drawn(seed, minutes * 60, workers=workers, session_s=SESSION_S, broker=broker),
         plant=plant,
+        policy=policy,
     )
 
     def say(text: str) -> None:

@@ -1,13 +1,14 @@
 """The outcome of a run held against a recomputation from the input topic: nothing lost, nothing counted twice."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import isclose
-from typing import TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from connectors.kafka.connection import KafkaConnection
-from pipelines.cli.chaos.model import Model, added
+from pipelines.cli.chaos.intake import added
+from pipelines.cli.chaos.model import Model
 from pipelines.cli.chaos.outcome import Outcome, avro
 from pipelines.cli.chaos.reading import read_topic
 from pipelines.cli.chaos.witness import CLOCK_MS, Advances
@@ -17,31 +18,44 @@ TOLERANCE = 1e-9  # relative; the model raises 0.5 to a power where the core tak
 EXAMPLES = 3
 
 K = TypeVar("K")
+M = TypeVar("M", bound="Oracle")
+
+
+class Oracle(Protocol):
+    """Takes the interactions of a partition in the order of their offsets, and lets time pass."""
+
+    advanced_ms: int | None
+
+    def feed(self, record: Mapping[str, Any], append_ms: int) -> None:
+        """Take one interaction."""
+
+    def advance(self, to_ms: int) -> None:
+        """Let time pass."""
 
 
 @dataclass(slots=True)
-class Recomputed:
+class Recomputed(Generic[M]):
     """The models by source partition, fed with all of friction.interactions. problems: in words."""
 
-    models: dict[int, Model] = field(default_factory=dict)
+    models: dict[int, M] = field(default_factory=dict)
     ends: dict[int, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
 def recomputed(
-    kafka: KafkaConnection, names: TopicNames, policy: str, advances: Mapping[int, Advances] | None = None
-) -> Recomputed:
-    """Feed a model for each partition with what friction.interactions holds, and let time pass where ``advances`` say.
+    kafka: KafkaConnection, names: TopicNames, new: Callable[[], M], advances: Mapping[int, Advances] | None = None
+) -> Recomputed[M]:
+    """Feed a new model for each partition with what friction.interactions holds; time passes where ``advances`` say.
 
     Time may only have passed to where everything that was appended before had been processed.
     """
-    found = Recomputed()
+    found: Recomputed[M] = Recomputed()
     left: dict[int, Advances] = {p: list(reversed(steps)) for p, steps in (advances or {}).items()}
     early: Counter[int] = Counter()
     for message in read_topic(kafka, names.of(INTERACTIONS)):
         partition, offset, append_ms = message.partition() or 0, message.offset() or 0, message.timestamp()[1]
         if partition not in found.models:
-            found.models[partition] = Model(policy)
+            found.models[partition] = new()
         model = found.models[partition]
         steps = left.get(partition, [])
         while steps and steps[-1][0] <= offset:
@@ -57,7 +71,9 @@ def recomputed(
         found.ends[partition] = offset + 1
     for partition, steps in left.items():
         for _, to_ms in reversed(steps):
-            found.models.setdefault(partition, Model(policy)).advance(to_ms)
+            if partition not in found.models:
+                found.models[partition] = new()
+            found.models[partition].advance(to_ms)
     found.problems += [f"partition {p}: {n} interactions came after the time had passed" for p, n in early.items()]
     return found
 

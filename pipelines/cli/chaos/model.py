@@ -1,30 +1,20 @@
 """What the core must give, written slowly and obviously, from the policy's text on: an oracle for chaos and for tests.
 
-It shares no code with the core, and imports nothing of ours. One Model is one source partition: the watermark belongs
-to a partition, and what is late depends on it. ``added`` brings the windows of several partitions together.
+It shares no code with the core, and imports nothing of ours but the other half of itself. One Model is one source
+partition: the watermark belongs to a partition, and what is late depends on it.
 """
 
-import re
 import uuid
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import expm1, log1p, log2
 from typing import Any, NamedTuple
 
 import yaml
 
-Place = tuple[str, str, int]  # touchpoint, channel, start of the window in ms
+from pipelines.cli.chaos.intake import DAY_MS, Intake, milliseconds
 
-MAX_TEXT_BYTES = 512  # of customer_id, touchpoint and channel
-MAX_DURATION_MS = 10 * 365 * 86_400_000
-_UNITS = {"ms": 1, "s": 1000, "m": 60 * 1000, "h": 3600 * 1000, "d": 24 * 3600 * 1000}
 _ALERTS = uuid.UUID("5c0b7a52-4a53-5e0f-9a0c-6f1d2c8e7b11")
-
-
-def milliseconds(text: str) -> int:
-    number, unit = re.findall(r"^([\d.]+)([a-z]+)$", text)[0]
-    return round(float(number) * _UNITS[unit])
 
 
 class BandAlert(NamedTuple):
@@ -36,29 +26,6 @@ class BandAlert(NamedTuple):
     customer_id: str
     band: str
     raised_ms: int
-
-
-class Waits(NamedTuple):
-    """The waits of a window."""
-
-    answered: int = 0
-    abandoned: int = 0
-    other_ends: int = 0
-    wait_sum_ms: int = 0
-    wait_max_ms: int = 0
-
-    def and_one(self, outcome: str | None, wait_ms: int) -> "Waits":
-        answered, abandoned = outcome == "answered", outcome == "abandoned"
-        return self.plus(Waits(answered, abandoned, not answered and not abandoned, wait_ms, wait_ms))
-
-    def plus(self, other: "Waits") -> "Waits":
-        return Waits(
-            self.answered + other.answered,
-            self.abandoned + other.abandoned,
-            self.other_ends + other.other_ends,
-            self.wait_sum_ms + other.wait_sum_ms,
-            max(self.wait_max_ms, other.wait_max_ms),
-        )
 
 
 @dataclass
@@ -74,24 +41,19 @@ class Customer:
     revision: int = 0
 
 
-class Model:
+class Model(Intake):
     """Feed it the interactions of one partition in the order of their offsets, and let time pass.
 
-    customers: by customer_id. alerts: every revision, in order. windows: by place, those that are closed too.
-    rejected: how many interactions were not accepted, by reason (the words of the dead letters). late: waits that
-    came after their window was closed. unknown_kinds: interactions of kinds that the policy does not speak of.
+    customers: by customer_id. alerts: every revision, in order. unknown_kinds: interactions of kinds that the policy
+    does not speak of.
     """
 
     def __init__(self, policy_text: str) -> None:
         said: dict[str, Any] = yaml.safe_load(policy_text)
+        super().__init__(said)
         self.customers: dict[str, Customer] = {}
         self.alerts: list[BandAlert] = []
-        self.windows: dict[Place, Waits] = {}
-        self.rejected: Counter[str] = Counter()
-        self.late = 0
         self.unknown_kinds = 0
-        self.watermark_ms: int | None = None
-        self.advanced_ms: int | None = None
         self._signals: dict[str, dict[str, Any]] = said["signals"]
         self._signal_of = {kind: name for name, signal in self._signals.items() for kind in signal["kinds"]}
         self._half_life_ms = {name: milliseconds(s["half_life"]) for name, s in self._signals.items()}
@@ -101,33 +63,23 @@ class Model:
         self._bands = ["calm", *(level["name"] for level in self._levels)]
         self._alerting = [level["name"] for level in self._levels if level.get("action") is not None]
         self._cooldown_ms = milliseconds(said["bands"]["cooldown"])
-        self._wait_kinds = said["windows"]["kinds"]
-        self._length_ms = milliseconds(said["windows"]["length"])
-        self._lateness_ms = milliseconds(said["windows"]["lateness"])
-        self._max_age_ms = milliseconds(said["acceptance"]["max_age"])
         retention = said.get("retention")
-        least_ms = max(90 * _UNITS["d"], 30 * max(self._half_life_ms.values()), self._max_age_ms, self._cooldown_ms)
+        least_ms = max(90 * DAY_MS, 30 * max(self._half_life_ms.values()), self.max_age_ms, self._cooldown_ms)
         self._quiet_ms = least_ms if retention is None else milliseconds(retention["quiet"])
-        self._max_ahead_ms = milliseconds(said["acceptance"]["max_ahead"])
 
     def feed(self, record: Mapping[str, Any], append_ms: int) -> None:
         """Take one interaction: Avro field names, occurred_at in milliseconds."""
-        reason = self._refusal(record, append_ms)
-        if reason is not None:
-            self.rejected[reason] += 1
+        if self.refuses(record, append_ms):
             return
-        if record["kind"] not in self._signal_of and record["kind"] not in self._wait_kinds:
+        if record["kind"] not in self._signal_of and record["kind"] not in self.wait_kinds:
             self.unknown_kinds += 1
         self._count(record)
-        self._wait(record, append_ms)
+        self.wait(record, append_ms)
 
     def advance(self, to_ms: int) -> None:
         """Let time pass: nothing that was appended before ``to_ms`` is still to come."""
-        if self.advanced_ms is not None and to_ms <= self.advanced_ms:
+        if not self.pass_time(to_ms):
             return
-        self.advanced_ms = to_ms
-        seen_ms = to_ms - self._lateness_ms
-        self.watermark_ms = seen_ms if self.watermark_ms is None else max(seen_ms, self.watermark_ms)
         for name, customer in self.customers.items():
             self._cool(name, customer, to_ms)
 
@@ -141,7 +93,7 @@ class Model:
         """Whether any interaction that can still come would find the customer forgotten."""
         if self.advanced_ms is None:
             return False
-        return self._is_forgotten(self.customers[customer_id], self.advanced_ms - self._max_age_ms)
+        return self._is_forgotten(self.customers[customer_id], self.advanced_ms - self.max_age_ms)
 
     def _is_forgotten(self, customer: Customer, at_ms: int) -> bool:
         if customer.band != "calm" or at_ms - customer.updated_ms <= self._quiet_ms:
@@ -149,20 +101,6 @@ class Model:
         if customer.opened_ms is None:
             return True
         return customer.closed_ms is not None and at_ms - customer.closed_ms > self._cooldown_ms
-
-    def _refusal(self, record: Mapping[str, Any], append_ms: int) -> str | None:
-        duration_ms = record.get("duration_ms")
-        if not 1 <= len(record["customer_id"].encode()) <= MAX_TEXT_BYTES:
-            return "BadCustomer"
-        if record["occurred_at"] < append_ms - self._max_age_ms:
-            return "TooOld"
-        if record["occurred_at"] > append_ms + self._max_ahead_ms:
-            return "TooFarAhead"
-        if duration_ms is not None and not 0 <= duration_ms <= MAX_DURATION_MS:
-            return "BadDuration"
-        if max(len(record[name].encode()) for name in ("touchpoint", "channel")) > MAX_TEXT_BYTES:
-            return "BadPlace"
-        return None
 
     def _points(self, name: str, duration_ms: int | None) -> float:
         signal = self._signals[name]
@@ -193,20 +131,6 @@ class Model:
         reached = [band for bound, band in self._enter if heat >= bound]
         if reached and self._bands.index(reached[-1]) > self._bands.index(customer.band):
             self._change(name, customer, reached[-1], customer.updated_ms)
-
-    def _wait(self, record: Mapping[str, Any], append_ms: int) -> None:
-        begun_ms, duration_ms = record["occurred_at"], record.get("duration_ms")
-        seen_ms = min(begun_ms, append_ms)
-        self.watermark_ms = seen_ms if self.watermark_ms is None else max(seen_ms, self.watermark_ms)
-        if record["kind"] not in self._wait_kinds or duration_ms is None:
-            return
-        start_ms = begun_ms // self._length_ms * self._length_ms
-        if self.watermark_ms >= start_ms + self._length_ms + self._lateness_ms:
-            self.late += 1
-            return
-        place = record["touchpoint"], record["channel"], start_ms
-        outcome = (record.get("attributes") or {}).get("outcome")
-        self.windows[place] = self.windows.get(place, Waits()).and_one(outcome, duration_ms)
 
     def _left_of(self, signal: str, heat: float, age_ms: int) -> float:
         return heat * float(0.5 ** (age_ms / self._half_life_ms[signal]))
@@ -259,12 +183,3 @@ class Model:
         customer.revision += 1
         about = uuid.uuid5(_ALERTS, f"band_entered\x1f{name}\x1f{customer.opened_ms}")
         self.alerts.append(BandAlert(str(about), customer.revision, status, name, band, at_ms))
-
-
-def added(models: Iterable[Model]) -> dict[Place, Waits]:
-    """The windows of several partitions as one."""
-    together: dict[Place, Waits] = {}
-    for model in models:
-        for place, waits in model.windows.items():
-            together[place] = together.get(place, Waits()).plus(waits)
-    return together

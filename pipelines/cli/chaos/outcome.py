@@ -94,22 +94,31 @@ class Outcome:
 
 
 def outcome(kafka: KafkaConnection, names: TopicNames) -> Outcome:
-    """Read it all.
+    """Read it all, rows of layouts 1 and 2.
 
     Raises:
         StoreUnavailable: a topic cannot be read to its end.
     """
     stored = {(m.partition(), m.key()): m.value() for m in read_topic(kafka, names.of(STATE))}
     headers = {p: json.loads(v) for (p, key), v in stored.items() if key == b"h" and v}
-    found = Outcome(
-        rows={
-            key[1:].decode(): _row(p, value, headers[p]["signal_sets"])
-            for (p, key), value in stored.items()
-            if key[:1] == b"c" and value is not None
-        },
-        offsets={p: header["offsets"] for p, header in headers.items()},
-        advanced_ms={p: header["advanced_ms"] for p, header in headers.items()},
-    )
+    found = public_outcome(kafka, names)
+    found.rows = {
+        key[1:].decode(): _row(p, value, headers[p]["signal_sets"])
+        for (p, key), value in stored.items()
+        if key[:1] == b"c" and value is not None
+    }
+    found.offsets = {p: header["offsets"] for p, header in headers.items()}
+    found.advanced_ms = {p: header["advanced_ms"] for p, header in headers.items()}
+    return found
+
+
+def public_outcome(kafka: KafkaConnection, names: TopicNames) -> Outcome:
+    """Read what everybody may read, and not the state.
+
+    Raises:
+        StoreUnavailable: a topic cannot be read to its end.
+    """
+    found = Outcome(rows={})
     _read_scores(found, read_topic(kafka, names.of(SCORES)))
     _read_alerts(found, read_topic(kafka, names.of(ALERTS)))
     _read_windows(found, read_topic(kafka, names.of(WAITS)))

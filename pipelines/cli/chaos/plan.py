@@ -3,17 +3,23 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pipelines.cli.chaos.schedule import Action
 from pipelines.worker.faults import Bug, Faults
+
+Meaning = Literal["three", "full"]
 
 _CUSTOMERS = 4_000
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run does. customers: how many different ones. faults: those that must do no harm, in every worker."""
+    """What a run does.
+
+    customers: how many different ones, under the policy three. faults: those that must do no harm, in every worker.
+    policy: what the interactions mean: three signals and bands, or the full meaning.
+    """
 
     seed: int
     seconds: float
@@ -23,6 +29,7 @@ class Plan:
     plant: Bug | None = None
     faults: Faults = field(default_factory=lambda: Faults(throw_away=0.03, rewind=0.02, time_out=0.01))
     customers: int = _CUSTOMERS
+    policy: Meaning = "three"
 
 
 @dataclass(slots=True)

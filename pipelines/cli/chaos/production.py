@@ -11,6 +11,9 @@ from connectors.kafka.connection import KafkaConnection
 from connectors.kafka.producing import Sender, Sent
 from connectors.simulator.pace import paced
 from connectors.simulator.simulation import crowd_interactions
+from pipelines.cli.chaos.crowd import TWICE as AGAIN
+from pipelines.cli.chaos.crowd import moved, short_lives
+from pipelines.cli.chaos.plan import Plan
 from schemas.errors import FrictionError
 from schemas.interactions import Interaction, InteractionEncoder
 from schemas.topics import INTERACTIONS, TopicNames
@@ -39,8 +42,24 @@ def disturbed(interactions: Iterable[Interaction], seed: int) -> Iterator[Intera
     yield from (interaction for _, _, interaction in sorted(again, key=lambda one: one[:2]))
 
 
+def crowd(plan: Plan) -> Iterator[Interaction]:
+    """What a run sends, for as long as it shall last: the simulator's crowd, or lives of all kinds."""
+    if plan.policy == "full":
+        alone = plan.rate / (1 + AGAIN)
+        return short_lives(seed=plan.seed, start_ms=_EPOCH_MS, rate=alone, total=max(1, int(alone * plan.seconds)))
+    alone = plan.rate / (1 + TWICE)
+    told = crowd_interactions(
+        seed=plan.seed,
+        start_ms=_EPOCH_MS,
+        rate=alone,
+        total=max(1, int(alone * plan.seconds)),
+        customers=plan.customers,
+    )
+    return disturbed(told, plan.seed)
+
+
 class Production(Thread):
-    """Sends at ``rate`` a second for ``seconds``, then what is left. Wait for its end with ``result``."""
+    """Sends what is told at ``rate`` a second. Wait for its end with ``result``."""
 
     def __init__(
         self,
@@ -48,20 +67,14 @@ class Production(Thread):
         names: TopicNames,
         schema_id: int,
         *,
-        seed: int,
+        told: Iterator[Interaction],
         rate: float,
-        seconds: float,
-        customers: int,
     ) -> None:
         super().__init__(name="production", daemon=True)
         self._kafka = kafka
         self._topic = names.of(INTERACTIONS)
         self._encoder = InteractionEncoder(schema_id)
-        alone = rate / (1 + TWICE)
-        self._crowd = crowd_interactions(
-            seed=seed, start_ms=_EPOCH_MS, rate=alone, total=max(1, int(alone * seconds)), customers=customers
-        )
-        self._seed = seed
+        self._told = told
         self._rate = rate
         self._given_up = Event()
         self._sent: Sent | None = None
@@ -82,11 +95,11 @@ class Production(Thread):
             sender.poll()
             self._given_up.wait(pause_s)
 
-        told = disturbed(self._crowd, self._seed)
         for one in paced(
-            told, self._rate, elapsed_s=lambda: time.monotonic() - begun_s, wait=wait, stop=self._given_up
+            self._told, self._rate, elapsed_s=lambda: time.monotonic() - begun_s, wait=wait, stop=self._given_up
         ):
-            value = self._encoder.encode(replace(one, occurred_ms=one.occurred_ms + moved_ms))
+            at_ms, attributes = moved(one, moved_ms)
+            value = self._encoder.encode(replace(one, occurred_ms=at_ms, attributes=attributes))
             sender.send(self._topic, one.customer_id.encode(), value, give_up=self._given_up.is_set)
         return sender.flush(timeout_s=120.0)
 

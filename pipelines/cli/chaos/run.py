@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from importlib.resources import files
 from pathlib import Path
 
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -16,20 +15,18 @@ from connectors.kafka.broker import EmbeddedBroker
 from connectors.kafka.connection import KafkaConnection
 from connectors.registry.client import SchemaRegistry, register_contract
 from connectors.registry.connection import RegistryConnection
-from pipelines.cli.chaos.comparison import Comparison, compared, recomputed
-from pipelines.cli.chaos.outcome import outcome
+from pipelines.cli.chaos.judging import judged, policy_text
 from pipelines.cli.chaos.plan import Plan, Report
-from pipelines.cli.chaos.production import Production
+from pipelines.cli.chaos.production import Production, crowd
 from pipelines.cli.chaos.reading import read_topic
 from pipelines.cli.chaos.schedule import Action
-from pipelines.cli.chaos.witness import Way, ways
+from pipelines.cli.chaos.witness import ways
 from pipelines.cli.chaos.workers import START_S, WorkerProcess, lag
 from pipelines.cli.exits import ExitCode
 from pipelines.worker.faults import FAULTS_VARIABLE
 from schemas.errors import FrictionError, StoreUnavailable
 from schemas.topics import INTERACTIONS, TopicNames
 
-POLICY = files("pipelines.cli.chaos").joinpath("policy.yaml")
 SESSION_S = 6.0
 PARTITIONS = 4
 APP_ID = "chaos"
@@ -116,10 +113,7 @@ class Run:
                 raise FrictionError(f"the workers did not begin to work within {START_S:g} s; {self._logs()}")
             time.sleep(_TICK_S)
         plan = self._plan
-        return Production(
-            self._kafka, self._names, ids[INTERACTIONS],
-            seed=plan.seed, rate=plan.rate, seconds=plan.seconds, customers=plan.customers,
-        )  # fmt: skip
+        return Production(self._kafka, self._names, ids[INTERACTIONS], told=crowd(plan), rate=plan.rate)
 
     # -- what is done to the parts ------------------------------------------------------------------------------
 
@@ -177,7 +171,7 @@ class Run:
         plant = self._plan.plant if number == 1 else None
         more = {"seed": self._plan.seed * 1000 + number, "witness": self._witness, "plant": plant}
         policy = self._directory / "policy.yaml"
-        policy.write_text(POLICY.read_text("utf-8"), "utf-8")
+        policy.write_text(policy_text(self._plan.policy), "utf-8")
         return WorkerProcess(
             self._kafka, self._registry, self._names, self._directory,
             app_id=self._app_id,
@@ -261,31 +255,21 @@ class Run:
 
     def _compare(self) -> None:
         begun_s, report = time.monotonic(), self.report
-        found = outcome(self._kafka, self._names)
         way = ways(read_topic(self._kafka, self._witness))
-        policy = POLICY.read_text("utf-8")
-        want = recomputed(self._kafka, self._names, policy, {p: w.advances for p, w in way.items()})
-        comparison = compared(found, want.models)
-        self._compare_offsets(comparison, found.offsets, want.ends, way)
-        report.told, report.counts = found.told, comparison.counts
+        told, comparison = judged(self._kafka, self._names, self._plan.policy, way, PARTITIONS)
+        report.told, report.counts = told, comparison.counts
+        if comparison.counts["interactions sent"] != report.sent:
+            there = comparison.counts["interactions sent"]
+            report.problems.append(f"the topic holds {there} interactions, {report.sent} were sent")
         report.planted = [said for w in way.values() for said in w.planted]
         report.checkpoints = sum(w.checkpoints for w in way.values())
-        report.problems += want.problems + comparison.problems + [said for w in way.values() for said in w.problems]
-        if sum(want.ends.values()) != report.sent:
-            report.problems.append(f"the topic holds {sum(want.ends.values())} interactions, {report.sent} were sent")
+        report.problems += comparison.problems + [said for w in way.values() for said in w.problems]
         if self._plan.plant is not None and not report.planted:
             report.problems.append(f"the planted bug {self._plan.plant} did not take effect: the run proves nothing")
         elif self._plan.plant is not None and report.ok:
             report.problems.append(f"the planted bug {self._plan.plant} took effect and {NOT_FOUND}")
         report.compare_s = time.monotonic() - begun_s
         self._note(f"compared in {report.compare_s:.1f} s")
-
-    def _compare_offsets(
-        self, comparison: Comparison, headers: dict[int, dict[str, int]], ends: dict[int, int], way: dict[int, Way]
-    ) -> None:
-        """The group's offsets are at the end, or the drain would not be over; so are the headers' and the witness."""
-        comparison.hold("offsets in headers", {p: header[INTERACTIONS] for p, header in headers.items()}, ends)
-        comparison.hold("offsets of the witness", {p: w.end for p, w in way.items()}, ends)
 
     def _count_faults(self) -> None:
         for worker in self._workers.values():

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pipelines.cli.chaos.intake import milliseconds
 from pipelines.cli.chaos.lives import magnitudes
-from pipelines.cli.chaos.lives.terms import Record, Terms, milliseconds
+from pipelines.cli.chaos.lives.terms import Record, Terms
 
 _STREAK_MS = 6 * 3_600_000
 
@@ -33,6 +34,7 @@ class Heats:
     def __init__(self, terms: Terms) -> None:
         self._terms = terms
         self._added: list[Added] = []
+        self.relieved = False
         self._streaks: dict[tuple[str, str, str], Streak] = {}
         self._shown: dict[tuple[str, str], float] = {}
         self._half_life_ms = {name: milliseconds(signal["half_life"]) for name, signal in terms.signals.items()}
@@ -42,6 +44,7 @@ class Heats:
         said = self._terms.signals[signal]
         points = float(said["weight"]) * magnitude
         if points:
+            self.relieved |= bool(said.get("relief"))
             self._added.append(Added(signal, points, at_ms, "" if said.get("relief") else held_by))
 
     def release(self, case_id: str, at_ms: int) -> None:

@@ -9,6 +9,7 @@ from pipelines.cli.chaos.lives.heats import Heats
 from pipelines.cli.chaos.lives.terms import ClockTerms, Entry, Record, Terms
 
 _LOOKS = 16
+_ROUNDING = 1e-9
 
 About = tuple[str, str, str, str]  # type of the alert, clock or subject, case, event_id
 
@@ -51,13 +52,17 @@ class Life:
     segment: str | None = None
     band: int = 0
     judged_ms: int = 0
+    lived_ms: int = 0
+    interactions: int = 0
 
     def __post_init__(self) -> None:
         self.heats = Heats(self.terms)
         self._lists = self.terms.lists
         self._silence_ms = self.terms.duration("cases", "silence")
         self._reopen_ms = self.terms.duration("cases", "reopen_within") or 0
-        self._within_ms = self.terms.duration("contacts", "within") or 0
+        self.within_ms = self.terms.duration("contacts", "within") or 0
+        self._failed_ms = self.terms.duration("deflection", "failed_within") or 0
+        self._assumed_ms = self.terms.duration("deflection", "assumed_after")
         self._count = (self.terms.said.get("contacts") or {}).get("count", 3)
         self._reach = (self.terms.said.get("social") or {}).get("reach", 1000)
 
@@ -65,13 +70,28 @@ class Life:
         """Live through the interactions, and through the time up to ``to_ms``."""
         for record in records:
             at_ms = record["occurred_at"]
+            self.interactions += 1
             self._pass(at_ms - 1)
             self._cool(at_ms)
             self._happen(record)
             self._warm(at_ms)
         self._pass(to_ms)
         self._cool(to_ms)
+        self.lived_ms = to_ms
         return self
+
+    def heat(self) -> dict[str, float]:
+        """Heat of each signal now, before its cap."""
+        return self.heats.of_signals(self.lived_ms)
+
+    @property
+    def known_segment(self) -> str | None:
+        """The segment, if the policy speaks of it."""
+        return self.segment if self.segment in self.terms.patience else None
+
+    def would_leave(self, band: int) -> bool:
+        """Whether a customer in this band has a score now with which nobody stays in it."""
+        return band > 0 and self.score(self.lived_ms) < self.terms.levels[band - 1][1] - _ROUNDING
 
     def open_cases(self) -> list[Case]:
         """By when they were opened."""
@@ -84,13 +104,17 @@ class Life:
         while True:
             due = [(at_ms, 1, n, what) for n, clock in enumerate(self.clocks) for at_ms, what in clock.says()]
             due += [(c.silent_ms, 0, n, "silence") for n, c in enumerate(self.open_cases()) if c.silent_ms is not None]
-            due += [(r.last_ms + self._within_ms, 2, n, "over") for n, r in enumerate(self.repeats.values())]
+            due += [(r.last_ms + self.within_ms, 2, n, "over") for n, r in enumerate(self.repeats.values())]
+            if self.asked_ms is not None and self._assumed_ms is not None:
+                due.append((self.asked_ms + self._assumed_ms, 3, 0, "assumed"))
             at_ms, _, n, what = min(due, default=(to_ms + 1, 0, 0, ""))
             if at_ms > to_ms:
                 return
             self._cool(at_ms)
             if what == "silence":
                 self._end_case(self.open_cases()[n], at_ms)
+            elif what == "assumed":
+                self.asked_ms = None
             elif what == "over":
                 self.alerts[self.repeats.pop(list(self.repeats)[n]).about] = "resolved"
             else:
@@ -108,7 +132,7 @@ class Life:
     def _lowest(self, from_ms: int, to_ms: int) -> float:
         """The lowest score between two times."""
         step_ms = (to_ms - from_ms) // _LOOKS
-        if step_ms == 0:
+        if step_ms == 0 or not self.heats.relieved:  # without relief it only falls
             return min(self.score(from_ms), self.score(to_ms))
         looks = [*range(from_ms, to_ms, step_ms), to_ms]
         at_ms = min(looks, key=self.score)
@@ -271,12 +295,12 @@ class Life:
 
     def _contacts(self, record: Record, *, was_open: bool) -> set[str]:
         """What follows from several contacts."""
-        at_ms, case_id, subject = record["occurred_at"], record.get("case_id") or "", record.get("subject") or ""
+        at_ms, subject = record["occurred_at"], record.get("subject") or ""
         derived, found = set[str](), self.terms.found
         if found(self._lists["deflection.searches"], record):
             self.asked_ms = at_ms
         elif self.asked_ms is not None and found(self._lists["deflection.contacts"], record):
-            if at_ms - self.asked_ms <= (self.terms.duration("deflection", "failed_within") or 0):
+            if at_ms - self.asked_ms <= self._failed_ms:
                 derived.add("deflected")
             self.asked_ms = None
         asks = found(self._lists["contacts.kinds"], record) is not None
@@ -299,7 +323,7 @@ class Life:
 
     def _about(self, subject: str, at_ms: int) -> list[Record]:
         """Contacts about a subject that still count."""
-        since_ms = at_ms - self._within_ms
+        since_ms = at_ms - self.within_ms
         return [c for c in self.contacts if subject and c["subject"] == subject and c["occurred_at"] > since_ms]
 
     def _asks_again(self, record: Record) -> bool:

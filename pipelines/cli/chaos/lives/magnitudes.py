@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from math import log2, log10
 from typing import Any
 
-from pipelines.cli.chaos.lives.terms import Record, Terms, milliseconds
+from pipelines.cli.chaos.intake import milliseconds
+from pipelines.cli.chaos.lives.terms import Record, Terms
 
 _STAGES = ("queue", "counter", "hold", "page", "callback")
 
@@ -49,7 +50,7 @@ def of_cost(signal: Mapping[str, Any], record: Record, estimated: float) -> floa
     price, shipping = record.get("amount"), number(record, "shipping")
     if price is None or price <= 0 or shipping is None:
         return 0.0
-    share = max(shipping - estimated, 0.0) / price
+    share: float = max(shipping - estimated, 0.0) / price
     return min(share, float(signal["most"])) if share >= signal["least"] else 0.0
 
 

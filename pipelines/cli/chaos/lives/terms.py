@@ -1,26 +1,22 @@
 """A policy's text as plain values: what is said of each kind of interactions, and whether its conditions hold."""
 
-import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import yaml
 
+from pipelines.cli.chaos.intake import milliseconds
+
 Record = Mapping[str, Any]  # an interaction: Avro field names, occurred_at in ms
-
-_UNITS = {"ms": 1, "s": 1000, "m": 60 * 1000, "h": 3600 * 1000, "d": 24 * 3600 * 1000}
-
-
-def milliseconds(text: str) -> int:
-    """A duration; of business days and calendars this model knows nothing."""
-    number, unit = re.findall(r"^([\d.]+)([a-z]+)$", str(text))[0]
-    return round(float(number) * _UNITS[unit])
 
 
 def _maybe_ms(text: str | None) -> int | None:
     return None if text is None else milliseconds(text)
+
+
+_Conditions = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -28,7 +24,7 @@ class Entry:
     """A kind in a list of kinds, with its conditions and what else stands beside it."""
 
     kind: str
-    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    where: _Conditions = ()
     times: float = 1.0
     promise_ms: int | None = None
     warn_ms: int | None = None
@@ -45,10 +41,10 @@ def entries(listed: Iterable[Any] | None) -> list[Entry]:
         if isinstance(one, str):
             found.append(Entry(one))
             continue
-        where = {
-            attribute: tuple(_text(v) for v in (values if isinstance(values, list) else [values]))
+        where = tuple(
+            (attribute, tuple(_text(v) for v in (values if isinstance(values, list) else [values])))
             for attribute, values in one.get("where", {}).items()
-        }
+        )
         times = float(one.get("times", 1.0))
         found.append(Entry(one["kind"], where, times, _maybe_ms(one.get("promise")), _maybe_ms(one.get("warn"))))
     return found
@@ -114,7 +110,7 @@ class Terms:
     @cached_property
     def lists(self) -> dict[str, list[Entry]]:
         """Lists of kinds by section and key, such as ``cases.opens``; empty where nothing is said."""
-        found = {}
+        found: dict[str, list[Entry]] = {}
         for section, keys in {
             "cases": ("opens", "resolves", "reopens", "answered", "customer"),
             "contacts": ("kinds", "tried"),
@@ -145,7 +141,7 @@ class Terms:
         return next((e for e in listed if e.kind == record["kind"] and self._holds(e, record)), None)
 
     def _holds(self, entry: Entry, record: Record) -> bool:
-        return all((self._told(name, record) or "unknown") in values for name, values in entry.where.items())
+        return all((self._told(name, record) or "unknown") in values for name, values in entry.where)
 
     def _told(self, name: str, record: Record) -> str | None:
         value: str | None
