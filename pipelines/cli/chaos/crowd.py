@@ -12,7 +12,7 @@ from random import Random
 from schemas.interactions import Interaction
 
 MOST = 28
-LATE = 0.15
+LATE = 0.08
 TWICE = 0.08
 _LATE_S = 12.0  # on average
 _AGAIN_S = 8.0
@@ -113,15 +113,16 @@ class _Life:
 
 
 def short_lives(*, seed: int, start_ms: int, rate: float, total: int) -> Iterator[Interaction]:
-    """So many interactions, at ``rate`` a second from ``start_ms`` on; those that are told twice come on top of it."""
+    """So many interactions, at ``rate`` a second from ``start_ms`` on, those that are told again among them."""
     random = Random(f"{seed} lives")
     living: list[tuple[int, int, _Life]] = []
     again: list[tuple[int, int, Interaction]] = []
     born = 0
     for n in range(total):
         now_ms = start_ms + int(1000 * n / rate)
-        while again and again[0][0] <= n:
+        if again and again[0][0] <= n:
             yield heapq.heappop(again)[2]
+            continue
         if living and living[0][0] <= now_ms:
             _, number, life = heapq.heappop(living)
         else:
@@ -133,7 +134,6 @@ def short_lives(*, seed: int, start_ms: int, rate: float, total: int) -> Iterato
             heapq.heappush(living, (now_ms + life.rest_ms(), number, life))
         if random.random() < TWICE:
             heapq.heappush(again, (n + 1 + int(random.uniform(0, _AGAIN_S) * rate), n, told))
-    yield from (told for _, _, told in sorted(again, key=lambda one: one[:2]))
 
 
 def moved(interaction: Interaction, by_ms: int) -> tuple[int, Mapping[str, str]]:

@@ -112,14 +112,16 @@ def outcome(kafka: KafkaConnection, names: TopicNames) -> Outcome:
     return found
 
 
-def public_outcome(kafka: KafkaConnection, names: TopicNames) -> Outcome:
+def public_outcome(kafka: KafkaConnection, names: TopicNames, *, scores_again: bool = False) -> Outcome:
     """Read what everybody may read, and not the state.
+
+    scores_again: the same score may be told again, because something else of the customer has changed.
 
     Raises:
         StoreUnavailable: a topic cannot be read to its end.
     """
     found = Outcome(rows={})
-    _read_scores(found, read_topic(kafka, names.of(SCORES)))
+    _read_scores(found, read_topic(kafka, names.of(SCORES)), again=scores_again)
     _read_alerts(found, read_topic(kafka, names.of(ALERTS)))
     _read_windows(found, read_topic(kafka, names.of(WAITS)))
     _read_dead_letters(found, read_topic(kafka, names.of(DEAD_LETTERS)))
@@ -147,12 +149,12 @@ def _row(partition: int, value: bytes, signal_sets: dict[str, list[str]]) -> Row
     return Row(partition, interactions, updated_ms, BANDS[band], heat, opened_ms or None, closed_ms or None, revision)
 
 
-def _read_scores(found: Outcome, messages: Iterator[Message]) -> None:
+def _read_scores(found: Outcome, messages: Iterator[Message], *, again: bool) -> None:
     for message in messages:
         record = avro("score", message)
         score = Score(record["interactions"], record["scored_at"], record["score"], record["band"])
         before = found.scores.get(record["customer_id"])
-        if before is not None and (score == before or _went_back(before, score)):
+        if before is not None and ((score == before and not again) or _went_back(before, score)):
             found.doubled.append(f"score of {record['customer_id']} after {score.interactions} interactions")
         found.scores[record["customer_id"]] = score
         found.told["scores"] += 1

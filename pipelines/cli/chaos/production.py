@@ -11,7 +11,6 @@ from connectors.kafka.connection import KafkaConnection
 from connectors.kafka.producing import Sender, Sent
 from connectors.simulator.pace import paced
 from connectors.simulator.simulation import crowd_interactions
-from pipelines.cli.chaos.crowd import TWICE as AGAIN
 from pipelines.cli.chaos.crowd import moved, short_lives
 from pipelines.cli.chaos.plan import Plan
 from schemas.errors import FrictionError
@@ -45,8 +44,9 @@ def disturbed(interactions: Iterable[Interaction], seed: int) -> Iterator[Intera
 def crowd(plan: Plan) -> Iterator[Interaction]:
     """What a run sends, for as long as it shall last: the simulator's crowd, or lives of all kinds."""
     if plan.policy == "full":
-        alone = plan.rate / (1 + AGAIN)
-        return short_lives(seed=plan.seed, start_ms=_EPOCH_MS, rate=alone, total=max(1, int(alone * plan.seconds)))
+        return short_lives(
+            seed=plan.seed, start_ms=_EPOCH_MS, rate=plan.rate, total=max(1, int(plan.rate * plan.seconds))
+        )
     alone = plan.rate / (1 + TWICE)
     told = crowd_interactions(
         seed=plan.seed,

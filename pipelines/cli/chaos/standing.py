@@ -68,7 +68,7 @@ def standing(kafka: KafkaConnection, names: TopicNames, policy: Policy, partitio
         StoreUnavailable: a topic cannot be read to its end.
         StateLost: what is stored cannot be read.
     """
-    found = Standing(public_outcome(kafka, names))
+    found = Standing(public_outcome(kafka, names, scores_again=True))
     with LogReader(kafka, "chaos") as log:
         for number in range(partitions):
             core = CustomerPartition(number, partitions, policy)

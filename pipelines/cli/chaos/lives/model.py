@@ -18,8 +18,8 @@ _REMEMBERED = 8
 class Customer:
     """The interactions of a customer, in the order in which they came.
 
-    in_order: they came in the order of their event times, and no time had passed beyond them. The history of bands
-    depends on that, so only of such a customer the band can be told from the interactions alone.
+    in_order: they came in the order of their event times, none before it happened, and no time had passed beyond them.
+    The history of bands depends on that: only of such a customer the interactions alone tell the band.
     """
 
     records: list[Mapping[str, Any]] = field(default_factory=list)
@@ -53,7 +53,8 @@ class LivesModel(Intake):
             return
         ids.append(record["event_id"])
         customer = self.customers.setdefault(name, Customer())
-        customer.in_order &= at_ms > customer.newest_ms and (self.advanced_ms is None or at_ms > self.advanced_ms)
+        passed_ms = max(customer.newest_ms, self.advanced_ms or 0)
+        customer.in_order &= passed_ms < at_ms <= append_ms
         customer.newest_ms = max(customer.newest_ms, at_ms)
         customer.records.append(record)
         self.wait(record, append_ms)
