@@ -13,21 +13,30 @@ from pipelines.cli.chaos.standing import Standing, Stored, Waiting
 def compared_whole(found: Standing, want: Mapping[int, LivesModel]) -> Comparison:
     """Hold what is stored, the last word on alerts, scores, windows and dead letters against those of the models."""
     c = Comparison()
-    lives = {
-        name: (p, model.life(name, found.advanced_ms.get(p, 0)))
-        for p, model in want.items()
-        for name in model.customers
-    }
-    gone = {n for n, (p, life) in lives.items() if n not in found.customers and want[p].may_be_gone(n, life)}
-    here = {name: one for name, one in lives.items() if name not in gone}
-    c.counts |= {"customers forgotten": len(gone), "sent again": sum(model.repeated for model in want.values())}
-    _hold_customers(c, found.customers, here, want)
-    _hold_alerts(c, found, {name: life for name, (_, life) in lives.items()})
+    lives = lives_of(found, want)
+    compare_lives(c, found, lives, want)
     _hold_scores(c, found, lives, want)
     c.hold("windows", found.public.windows, {place: tuple(waits) for place, waits in added(want.values()).items()})
     c.hold("dead letters by reason", found.public.dead_letters, sum((m.rejected for m in want.values()), Counter()))
     c.once(found.public.doubled)
     return c
+
+
+def lives_of(found: Standing, want: Mapping[int, LivesModel]) -> dict[str, tuple[int, Life]]:
+    """By customer the partition and the life up to the time to which the partition has been advanced."""
+    to_ms = found.advanced_ms
+    return {name: (p, model.life(name, to_ms.get(p, 0))) for p, model in want.items() for name in model.customers}
+
+
+def compare_lives(
+    c: Comparison, found: Standing, lives: Mapping[str, tuple[int, Life]], want: Mapping[int, LivesModel]
+) -> None:
+    """Hold what is stored, and the last word on alerts, against lives."""
+    gone = {n for n, (p, life) in lives.items() if n not in found.customers and want[p].may_be_gone(n, life)}
+    here = {name: one for name, one in lives.items() if name not in gone}
+    c.counts |= {"customers forgotten": len(gone), "sent again": sum(model.repeated for model in want.values())}
+    _hold_customers(c, found.customers, here, want)
+    _hold_alerts(c, found, {name: life for name, (_, life) in lives.items()})
 
 
 def _hold_customers(

@@ -10,6 +10,7 @@ from pipelines.cli.chaos.lives.terms import ClockTerms, Entry, Record, Terms
 
 _LOOKS = 16
 _ROUNDING = 1e-9
+_CONTACTS = 16  # so many are remembered (docs/policy.md, Bounds)
 
 About = tuple[str, str, str, str]  # type of the alert, clock or subject, case, event_id
 
@@ -329,7 +330,7 @@ class Life:
     def _asks_again(self, record: Record) -> bool:
         """Note a contact; whether it is one too many."""
         at_ms, subject = record["occurred_at"], record["subject"]
-        self.contacts.append(record)
+        self.contacts = [*self.contacts, record][-_CONTACTS:]
         repeat = self.repeats.get(subject)
         if repeat is None and len(self._about(subject, at_ms)) < self._count:
             return False
