@@ -10,6 +10,7 @@ import typer
 
 from pipelines.cli.exits import ExitCode
 from pipelines.cli.options import settings_of
+from schemas.errors import SettingsError
 
 if TYPE_CHECKING:
     from pipelines.cli.chaos.plan import Report
@@ -46,6 +47,10 @@ def chaos(
     Example: `friction chaos --minutes 5 --seed 7 --broker`
     """
     settings = settings_of(None, None, jars=jars).settings
+    if policy == "full" and plant == "double-offset":
+        raise SettingsError(
+            "--plant double-offset does no harm with --policy full: what comes twice is recognised by its event id"
+        )
     from pipelines.cli.chaos.embedded import run_on_embedded
     from pipelines.cli.chaos.plan import Plan
     from pipelines.cli.chaos.run import SESSION_S

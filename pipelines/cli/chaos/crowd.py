@@ -1,4 +1,4 @@
-"""Customers who live short lives of all kinds, for runs under the whole meaning; some late, some told twice.
+"""Customers who live short lives of all kinds, for runs under the whole meaning; some late, some too late, some twice.
 
 A life has at most ``MOST`` interactions, each at a millisecond of its own. So what may be put right is never too much
 to be kept (docs/policy.md, Corrections), none is forgotten before it is over, and what it means does not depend on the
@@ -17,6 +17,8 @@ TWICE = 0.08
 _LATE_S = 12.0  # on average
 _AGAIN_S = 8.0
 _REST_S = 2.5
+_TOO_OLD = 0.004
+_TOO_OLD_MS = 240_000  # acceptance.max_age of full.yaml is less
 _ALWAYS_KEYED = {"contact.opened", "contact.customer_replied", "feedback.given", "wait.started", "callback.promised"}
 _DEADLINES = {"callback.promised", "order.promised", "order.delayed", "recovery.promised"}
 
@@ -82,6 +84,8 @@ class _Life:
         self.left -= 1
         self._told += 1
         at_ms = now_ms - int(1000 * random.expovariate(1 / _LATE_S)) if random.random() < LATE else now_ms
+        if random.random() < _TOO_OLD:
+            at_ms -= _TOO_OLD_MS
         while at_ms in self._times:
             at_ms -= 1
         self._times.add(at_ms)

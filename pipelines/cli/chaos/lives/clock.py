@@ -30,9 +30,11 @@ class Clock:
 
     def says(self) -> Iterator[tuple[int, str]]:
         """What time alone makes it say next, and when."""
+        if self.paused_at_ms is not None:
+            return
         if self.ages_said < len(self.terms.still_ms):
             yield self.opened_ms + self.terms.still_ms[self.ages_said], "age"
-        if self.due_ms is None or self.paused_at_ms is not None:
+        if self.due_ms is None:
             return
         if self.breached:
             if self.terms.repeat_ms is not None:
