@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 from pipelines.cli.chaos.comparison import Comparison
 from pipelines.cli.chaos.intake import added
@@ -54,11 +55,11 @@ def _hold_customers(
         _some({name: s.cases for name, s in found.items()}),
         _some({n: sorted((case.case_id, case.opened_ms) for case in life.open_cases()) for n, life in _of(here)}),
     )
-    since_ms = {name: life.lived_ms - life.within_ms for name, life in _of(here)}
+    since_ms = {name: life.contacts_since_ms for name, life in _of(here)}
     c.hold(
         "recent contacts",
         _some({n: [at_ms for at_ms in s.contacts_ms if at_ms > since_ms.get(n, 0)] for n, s in found.items()}),
-        _some({n: [r["occurred_at"] for r in v.contacts if r["occurred_at"] > since_ms[n]] for n, v in _of(here)}),
+        _some({name: life.recent_contacts_ms for name, life in _of(here)}),
     )
     c.near(
         "heats",
@@ -83,9 +84,8 @@ def _of(here: Mapping[str, tuple[int, Life]]) -> list[tuple[str, Life]]:
     return [(name, life) for name, (_, life) in here.items()]
 
 
-def _some(
-    found: Mapping[str, list[object]] | Mapping[str, list[Waiting]] | Mapping[str, list[int]],
-) -> dict[str, object]:
+def _some(found: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    """Those of whom there is something."""
     return {name: some for name, some in found.items() if some}
 
 

@@ -33,7 +33,7 @@ def of_rating(signal: Mapping[str, Any], record: Record, terms: Terms) -> float:
     x, said = terms.place_of_rating(record), terms.said.get("feedback")
     if x is None or said is None:
         return 0.0
-    bad, good = said["bad"], said["good"]
+    bad, good = float(said["bad"]), float(said["good"])
     far = (x - good) / (1 - good) if signal.get("relief") else (bad - x) / bad
     return min(max(1 + far, 0.0), 2.0)
 
@@ -51,7 +51,7 @@ def of_cost(signal: Mapping[str, Any], record: Record, estimated: float) -> floa
     if price is None or price <= 0 or shipping is None:
         return 0.0
     share: float = max(shipping - estimated, 0.0) / price
-    return min(share, float(signal["most"])) if share >= signal["least"] else 0.0
+    return min(share, float(signal["most"])) if share >= float(signal["least"]) else 0.0
 
 
 def number(record: Record, attribute: str) -> float | None:

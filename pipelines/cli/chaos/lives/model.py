@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.cli.chaos.intake import Intake, milliseconds
-from pipelines.cli.chaos.lives.life import About, Life
+from pipelines.cli.chaos.lives.clocks import About
+from pipelines.cli.chaos.lives.life import Life
 from pipelines.cli.chaos.lives.terms import Terms
 
 _ALERTS = uuid.UUID("5c0b7a52-4a53-5e0f-9a0c-6f1d2c8e7b11")

@@ -1,0 +1,112 @@
+"""What a customer waits for: the open clocks, which interactions and time move."""
+
+from collections.abc import Callable
+
+from pipelines.cli.chaos.lives.clock import Clock, due_ms, key_of, told_ms
+from pipelines.cli.chaos.lives.terms import ClockTerms, Entry, Record, Terms
+
+About = tuple[str, str, str, str]  # type of the alert, clock or subject, case, event_id
+
+
+class Clocks:
+    """The clocks of one customer.
+
+    open: in the order in which they were opened. alerts: written to. heat: called with signal, time, magnitude and case
+    when a clock has run out.
+    """
+
+    def __init__(self, terms: Terms, alerts: dict[About, str], heat: Callable[[str, int, float, str], None]) -> None:
+        self.open: list[Clock] = []
+        self._terms = terms
+        self._alerts = alerts
+        self._heat = heat
+
+    def run_out(self, clock: Clock, at_ms: int, what: str) -> None:
+        """Say what time alone makes a clock say."""
+        if what == "warning":
+            clock.warned = True
+            self._tell("clock_warning", clock, "opened")
+        elif what == "breach":
+            self._breach(clock, at_ms)
+        else:
+            again = clock.ages_said + clock.repeats_said > 0
+            self._tell("still_waiting", clock, "escalated" if again else "opened")
+            clock.ages_said += what == "age"
+            clock.repeats_said += what == "repeat"
+            if what == "repeat":
+                for name, signal in self._terms.signals.items():
+                    if clock.name in signal.get("breaches", ()):
+                        self._heat(name, at_ms, signal.get("repeats", 0.0), clock.case_id)
+
+    def _breach(self, clock: Clock, at_ms: int) -> None:
+        clock.breached = True
+        if clock.warned:
+            self._tell("clock_warning", clock, "escalated")
+        self._tell("clock_breached", clock, "opened")
+        for name, signal in self._terms.signals.items():
+            if clock.name in signal.get("breaches", ()):
+                self._heat(name, at_ms, 1.0, clock.case_id)
+
+    def _tell(self, kind: str, clock: Clock, status: str) -> None:
+        self._alerts[kind, clock.name, clock.case_id, clock.event_id] = status
+
+    def stop(self, record: Record) -> int | None:
+        """Close, pause and resume; how long one ran that was closed."""
+        at_ms, ran_ms = record["occurred_at"], None
+        for terms in self._terms.clocks:
+            if self._terms.found(terms.closes, record) is not None:
+                clock = self._meant(terms, record)
+                if clock is not None:
+                    ran_ms = at_ms - clock.opened_ms
+                    self.close(clock)
+            for clock in [c for c in self.open if c.terms is terms and c.key == key_of(terms, record)]:
+                if self._terms.found(terms.pauses, record) is not None:
+                    clock.pause(at_ms)
+                if self._terms.found(terms.resumes, record) is not None:
+                    clock.resume(at_ms)
+        return ran_ms
+
+    def _meant(self, terms: ClockTerms, record: Record) -> Clock | None:
+        """Which open clock an interaction is about."""
+        key, mine = key_of(terms, record), [c for c in self.open if c.terms is terms]
+        if not key:
+            return next(iter(mine), None)
+        return next((c for c in mine if c.key == key), None) or next((c for c in mine if not c.key), None)
+
+    def close(self, clock: Clock) -> None:
+        """End a clock; what it had said is resolved."""
+        self.open.remove(clock)
+        for kind in ("clock_warning", "clock_breached", "still_waiting"):
+            about = kind, clock.name, clock.case_id, clock.event_id
+            if about in self._alerts:
+                self._alerts[about] = "resolved"
+
+    def start(self, record: Record) -> None:
+        """Open, set anew and break."""
+        for terms in self._terms.clocks:
+            opening = self._terms.found(terms.opens, record)
+            if opening is not None:
+                self._open(terms, opening, record)
+            reset = self._terms.found(terms.resets, record)
+            clock = self._meant(terms, record) if reset is not None else None
+            if reset is not None and clock is not None and not clock.breached and told_ms(terms, record) is not None:
+                clock.due_ms, clock.warn_ms = due_ms(terms, reset, record)
+            broken = self._terms.found(terms.breaks, record)
+            if broken is not None:
+                clock = self._meant(terms, record) or self._open(terms, broken, record)
+                if clock is not None and not clock.breached:
+                    clock.due_ms = record["occurred_at"]
+                    self._breach(clock, record["occurred_at"])
+
+    def _open(self, terms: ClockTerms, entry: Entry, record: Record) -> Clock | None:
+        key = key_of(terms, record)
+        same = [c for c in self.open if c.terms is terms and c.key == key]
+        if same and not terms.resets_again:
+            return None
+        for clock in same:
+            self.close(clock)
+        case_id, event_id = record.get("case_id") or "", record["event_id"]
+        due, warn = due_ms(terms, entry, record)
+        clock = Clock(terms, key, case_id, event_id, record["occurred_at"], due, warn)
+        self.open.append(clock)
+        return clock
