@@ -49,7 +49,7 @@ def test_clocks_cases_contacts_and_their_alerts_are_what_they_would_be_without_a
     assert (
         min(report.counts[kind] for kind in ("clock_warning", "clock_breached", "still_waiting", "open clocks")) > 300
     )
-    assert min(report.counts[what] for what in ("social_risk", "repeat_contact", "retracted", "recent contacts")) > 5
+    assert min(report.counts[what] for what in ("social_risk", "repeat_contact", "retracted", "recent contacts")) > 0
     assert report.counts["bands"] > report.counts["customers"] // 4
     assert report.counts["sent again"] > 100
 
