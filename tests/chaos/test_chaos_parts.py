@@ -1,18 +1,15 @@
 """What a chaos run is made of: the schedule, the interactions, the model, and a comparison that misses nothing."""
 
-import ast
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-import pipelines.cli.chaos.model
 from connectors.simulator.simulation import crowd_interactions
 from pipelines.cli.chaos.comparison import compared
 from pipelines.cli.chaos.judging import policy_text
 from pipelines.cli.chaos.model import Model
 from pipelines.cli.chaos.outcome import Outcome, Row, Score
+from pipelines.cli.chaos.plan import Meaning
 from pipelines.cli.chaos.production import disturbed
 from pipelines.cli.chaos.schedule import Action, drawn
 from pipelines.policy import parse_policy
@@ -29,18 +26,9 @@ def schedule(seed: int, *, broker: bool = False) -> list[Action]:
     return drawn(seed, 120.0, workers=2, session_s=6.0, broker=broker)
 
 
-# -- the model ------------------------------------------------------------------------------------------------------
-
-
-def test_the_model_shares_no_code_with_the_core() -> None:
-    tree = ast.parse(Path(pipelines.cli.chaos.model.__file__).read_text("utf-8"))
-    names = {n.name for node in ast.walk(tree) if isinstance(node, ast.Import) for n in node.names}
-    names |= {node.module or "." for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {name.partition(".")[0] for name in names} - {"yaml"} <= sys.stdlib_module_names
-
-
-def test_the_policy_of_a_run_is_a_policy() -> None:
-    policy = parse_policy(POLICY_TEXT, "policy.yaml")
+@pytest.mark.parametrize("name", ["three", "full"])
+def test_the_policy_of_a_run_is_a_policy(name: Meaning) -> None:
+    policy = parse_policy(policy_text(name), "policy.yaml")
     assert policy.file.windows.lateness < 60_000, "windows close while they are written to"
 
 

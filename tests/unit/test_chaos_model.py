@@ -88,8 +88,9 @@ def apart(events: Sequence[Event]) -> list[Event]:
 
 
 def test_the_models_share_no_code_with_the_core() -> None:
-    places = [*Path(models.__path__[0]).glob("*.py"), Path(models.__path__[0]).parent / "intake.py"]
-    assert len(places) > 5
+    lives_of_models = Path(models.__path__[0])
+    places = [*lives_of_models.glob("*.py"), *(lives_of_models.parent / name for name in ("intake.py", "model.py"))]
+    assert len(places) > 6
     for place in places:
         tree = ast.parse(place.read_text("utf-8"))
         names = {n.name for node in ast.walk(tree) if isinstance(node, ast.Import) for n in node.names}
@@ -122,7 +123,7 @@ def test_short_lives_are_what_the_model_says(seed: int) -> None:
     events = told(short_lives(seed=seed, start_ms=BEGIN_MS, rate=100.0, total=4_000), late_ms=5)
     c = compared(events, end_of(events, 20_000), CHAOS_TEXT, step_ms=700)
     assert c.problems == []
-    assert min(c.counts[kind] for kind in ("clock_warning", "clock_breached", "still_waiting", "social_risk")) > 10
+    assert min(c.counts[kind] for kind in ("clock_warning", "clock_breached", "still_waiting", "social_risk")) > 5
     assert min(c.counts[what] for what in ("repeat_contact", "sent again", "retracted", "open cases", "heats")) > 0
     assert c.counts["bands"] > c.counts["customers"] // 4
 
