@@ -21,6 +21,7 @@ from pipelines.items import (
     TOUCHED,
     WIDE,
     held_at,
+    is_told_of,
     number_of,
 )
 from pipelines.marks import DISMISSED as WAS_DISMISSED
@@ -58,7 +59,8 @@ def note_again(row: int, at: int, dismissed: bool, signals: int, rows: Rows, wor
     arena[place + HANDLING] = DISMISSED if dismissed else 0
     place += (arena[block + TOLD_LIST] - at) * WIDE
     for k in range(0 if dismissed else counts[LIVE]):
-        arena[place + k * WIDE + FLAGS] |= TOUCHED  # what was not told meanwhile is told now
+        if is_told_of(items[k]):
+            arena[place + k * WIDE + FLAGS] |= TOUCHED  # what was not told meanwhile is told now
     write_note(
         row, told, told[STATUS], told[RAISED], arena, held_at(block), rows, items, counts[LIVE], scratch.text,
         work.notes,

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pipelines.blocks import BASE, BEFORE, LIVE, RECENT, TOLD_LIST, Blocks
+from pipelines.fold import next_due
 from pipelines.items import (
     CLASS,
     CLOCK,
@@ -26,8 +27,10 @@ from pipelines.items import (
     TEXT_BYTES,
     USED,
     WIDE,
+    is_told_of,
     size_class,
     take_block,
+    touch,
 )
 from pipelines.partition import CustomerPartition
 from pipelines.policy import Policy, parse_policy
@@ -103,6 +106,9 @@ class Translation:
         text = arena[at : at + (int(arena[block + TEXT_BYTES]) + 7) // 8]
         live = [item for item in (_translated(i, clock, signal) for i in lists[LIVE]) if item is not None]
         told = [item for item in lists[TOLD_LIST] if _renamed(item, clock)]
+        for item in live:
+            if is_told_of(item):
+                touch(item)  # by the new policy other alerts may stand
         words = HEAD + len(policy.signals) + (2 * len(live) + len(told)) * WIDE + text.shape[0]
         blocks = rows.blocks
         rows.blocks = Blocks(grown(blocks.arena, int(blocks.free[USED]) + (1 << size_class(words))), blocks.free)
@@ -113,6 +119,8 @@ class Translation:
         for k, count in zip(_LISTS, (len(live), 0, 0, len(told), len(live)), strict=True):
             out[new + k] = count
         out[new + CLASS] = size_class(words)
+        due_ms, _ = next_due(np.array(live, np.int64), len(live), policy.compiled.rules.words)
+        out[new + NEXT_MS] = min(out[new + NEXT_MS], due_ms)  # a fold relies on it
         held = out[new + HEAD : new + HEAD + len(policy.signals)].view(np.float64)
         held[:] = 0.0
         for item in live:

@@ -176,3 +176,15 @@ def test_who_has_it_stays_until_somebody_else_has() -> None:
     entry = entry.marked(Mark("a", "assigned", 3, None, None, "kargo"))
     assert (entry.assignee, entry.team) == (None, "kargo")
     assert entry.marked(Mark("a", "dismissed", 2)) == entry
+
+
+def test_what_was_tried_stays_when_somebody_takes_a_dismissed_alert_on_after_all() -> None:
+    run = Run()
+    for n, kind in enumerate(("contact.replied", "case.resolved", "contact.replied")):
+        asked = plain("contact.opened", 2 * n * MINUTE_MS, case_id=f"c{n}", subject="iade")
+        run.apply(asked, plain(kind, (2 * n + 1) * MINUTE_MS, case_id=f"c{n}", attributes={"reply": "template"}))
+    about = run.last("repeat_contact").alert_id
+    run.apply(mark("dismissed", 7 * MINUTE_MS, about), mark("acknowledged", 8 * MINUTE_MS, about))
+    run.apply(plain("contact.opened", 9 * MINUTE_MS, case_id="c3", subject="iade"))
+    tried = [contact.tried for contact in run.last("repeat_contact").earlier]
+    assert tried == ["contact.replied", "case.resolved", "contact.replied"]
