@@ -167,6 +167,22 @@ def keyed(events: Sequence[Event]) -> list[Event]:
     ]
 
 
+def test_what_a_paused_clock_could_not_say_is_said_when_it_goes_on() -> None:
+    def happens(after_ms: int, kind: str, **fields: Any) -> Event:
+        return event(kind, BEGIN_MS + after_ms, event_id=f"e{after_ms}", case_id="c1", **fields)
+
+    events = [
+        happens(0, "contact.opened"),
+        happens(100, "case.resolved", session_id="s1"),
+        happens(200, "contact.opened"),
+        happens(30_000, "contact.repeated_explanation"),
+        happens(40_000, "case.pending"),
+        happens(85_000, "contact.repeated_explanation"),
+        happens(90_000, "case.resumed"),
+    ]
+    assert compared(events, BEGIN_MS + 91_000, CHAOS_TEXT).problems == []
+
+
 @pytest.mark.xfail(strict=True, reason="a clock without a key is opened again while an older one with a key is open")
 def test_a_clock_without_a_key_that_is_open_is_kept_whatever_else_is_open() -> None:
     events = [

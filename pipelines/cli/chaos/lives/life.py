@@ -96,14 +96,17 @@ class Life:
             at_ms, of, n, what = min(due, default=(to_ms + 1, 0, 0, ""))
             if at_ms > to_ms:
                 return
-            self._cool(at_ms)
+            now_ms = max(
+                at_ms, self._judged_ms
+            )  # what a paused clock could not say is said, of its time, when it goes on
+            self._cool(now_ms)
             if of == 0:
                 self._end_case(cases[n], at_ms)
             elif of == 1:
                 self._clocks.run_out(self.clocks[n], at_ms, what)
             else:
                 self._asking.end(ends[n][1])
-            self._warm(at_ms)
+            self._warm(now_ms)
 
     def _cool(self, at_ms: int) -> None:
         """Leave the bands that decay has ended by then, or on the way: relief may decay later than what it relieves."""
