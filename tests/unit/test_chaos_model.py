@@ -193,6 +193,20 @@ def test_a_clock_without_a_key_that_is_open_is_kept_whatever_else_is_open() -> N
     assert compared(events, BEGIN_MS + 3_000).problems == []
 
 
+@pytest.mark.xfail(strict=True, reason="a mention that names an open case is resolved with the newest one instead")
+def test_a_risk_is_over_with_the_case_that_the_mention_names() -> None:
+    def happens(after_ms: int, kind: str, **fields: Any) -> Event:
+        return event(kind, BEGIN_MS + after_ms, event_id=f"e{after_ms}", **fields)
+
+    events = [
+        happens(0, "contact.opened", case_id="c1"),
+        happens(1_000, "contact.opened", case_id="c2"),
+        happens(2_000, "social.mentioned", case_id="c1", sentiment=-0.9, reach=5_000),
+        happens(3_000, "case.resolved", case_id="c1"),
+    ]
+    assert compared(events, BEGIN_MS + 4_000).problems == []
+
+
 @pytest.mark.xfail(strict=True, reason="when time passes at once, a score that falls and rises again is not looked at")
 def test_a_band_that_decay_has_left_is_left_however_far_time_passes_at_once() -> None:
     def happens(after_ms: int, kind: str, **fields: Any) -> Event:

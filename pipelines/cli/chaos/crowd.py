@@ -104,7 +104,7 @@ class _Life:
             touchpoint=random.choice(("shop", "mağaza")),
             occurred_ms=at_ms,
             session_id=f"s{random.randint(1, 2)}" if keyed else None,
-            case_id=f"c{random.randint(1, 3)}" if keyed and random.random() < 0.7 else None,
+            case_id=f"c{random.randint(1, 3)}" if keyed and not mention and random.random() < 0.7 else None,
             subject=random.choice(("iade", "kargo", None)),
             duration_ms=random.randint(0, 20_000) if waits else None,
             amount=random.choice((20.0, 100.0, 350.0)) if kind.startswith(("checkout", "return")) else None,
