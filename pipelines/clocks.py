@@ -92,6 +92,18 @@ def open_clock(items: Int64s, count: int, number: int, event: Int64s, rules: Rul
 
 
 @step
+def same_clock(items: Int64s, count: int, number: int, event: Int64s, rules: Rules) -> int:
+    """Place of the oldest open clock of the same case or session, or of none as the interaction; below 0 for none."""
+    match = clock_word(rules, number, MATCH)
+    key = clock_key(event, match)
+    for at in range(count):
+        is_open = items[at, TAG] == tag_of(CLOCK, number) and items[at, ENDS] == 0 and items[at, AT] <= event[AT]
+        if is_open and clock_key(items[at], match) == key:
+            return at
+    return -1
+
+
+@step
 def set_due(item: Int64s, due_ms: int, rules: Rules) -> None:
     """Give a clock its deadline, and the time of its warning."""
     item[DUE] = due_ms
@@ -199,16 +211,15 @@ def clock_due(items: Int64s, at: int, words: Int64s) -> int:
 def do_clock(items: Int64s, count: int, r: int, event: Int64s, rules: Rules) -> tuple[int, int]:
     """Carry out what a rule says of a clock; return the count, and how long a closed one had run, below 0 for none."""
     op, number = rule_word(rules, r, OP), rule_word(rules, r, TARGET)
-    at = open_clock(items, count, number, event, rules)
     ran_ms = -1
     if op == CLOCK_OPEN:
-        key = clock_key(event, clock_word(rules, number, MATCH))
-        same = at >= 0 and clock_key(items[at], clock_word(rules, number, MATCH)) == key
-        if same and clock_word(rules, number, AGAIN) == 0:
+        same = same_clock(items, count, number, event, rules)
+        if same >= 0 and clock_word(rules, number, AGAIN) == 0:
             return count, ran_ms
-        if same:
-            end_clock(items[at], event[AT])
+        if same >= 0:
+            end_clock(items[same], event[AT])
         return begin_clock(items, count, number, event, r, rules), ran_ms
+    at = open_clock(items, count, number, event, rules)
     if op in (CLOCK_PAUSE, CLOCK_RESUME):
         for k in range(count):
             match = clock_word(rules, number, MATCH)

@@ -205,12 +205,14 @@ def do_other(
                 touch(items[k])
                 break
     elif op == MENTION and as_float(event[NUMBER1]) >= section(rules, REACH_LEAST):
-        for k in range(count - 1, -1, -1):
+        newest, named = -1, -1
+        for k in range(count):
             if items[k, TAG] == tag_of(CASE_ITEM, 0) and items[k, ENDS] == 0:
-                count = new_item(items, count, tag_of(MENTION_ITEM, 0), event)
-                items[count - 1, CASE] = items[k, CASE]
-                touch(items[count - 1])
-                break
+                newest, named = k, k if items[k, CASE] == event[CASE] else named
+        if newest >= 0:
+            count = new_item(items, count, tag_of(MENTION_ITEM, 0), event)
+            items[count - 1, CASE] = items[named if named >= 0 else newest, CASE]
+            touch(items[count - 1])
     return count
 
 

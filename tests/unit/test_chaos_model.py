@@ -183,7 +183,6 @@ def test_what_a_paused_clock_could_not_say_is_said_when_it_goes_on() -> None:
     assert compared(events, BEGIN_MS + 91_000, CHAOS_TEXT).problems == []
 
 
-@pytest.mark.xfail(strict=True, reason="a clock without a key is opened again while an older one with a key is open")
 def test_a_clock_without_a_key_that_is_open_is_kept_whatever_else_is_open() -> None:
     events = [
         event("contact.opened", BEGIN_MS, event_id="e1", case_id="c1"),
@@ -193,7 +192,6 @@ def test_a_clock_without_a_key_that_is_open_is_kept_whatever_else_is_open() -> N
     assert compared(events, BEGIN_MS + 3_000).problems == []
 
 
-@pytest.mark.xfail(strict=True, reason="a mention that names an open case is resolved with the newest one instead")
 def test_a_risk_is_over_with_the_case_that_the_mention_names() -> None:
     def happens(after_ms: int, kind: str, **fields: Any) -> Event:
         return event(kind, BEGIN_MS + after_ms, event_id=f"e{after_ms}", **fields)
