@@ -45,7 +45,7 @@ def house_on(broker: EmbeddedBroker, directory: Path) -> Iterator[House]:
         registry = EmbeddedRegistry(kafka)
         stack.callback(registry.stop)
         at = registry.start()
-        worker = WorkerProcess(kafka, at, NAMES, directory, app_id=APP)
+        worker = WorkerProcess(kafka, at, NAMES, directory, app_id=APP, env={"FRICTION_POLICY_FILE": "three"})
         stack.callback(worker.kill)
         yield House(kafka, NAMES, Sender(kafka, at, NAMES), worker, AdminClient({**kafka.confluent(), "log_level": 0}))
 
