@@ -25,7 +25,8 @@ from tests.polling import wait_until
 def house(
     kafka: KafkaConnection, registry: RegistryConnection, created_topics: TopicNames, tmp_path: Path
 ) -> Iterator[House]:
-    worker = WorkerProcess(kafka, registry, created_topics, tmp_path, app_id=app_of(created_topics))
+    env = {"FRICTION_POLICY_FILE": "three"}
+    worker = WorkerProcess(kafka, registry, created_topics, tmp_path, app_id=app_of(created_topics), env=env)
     yield House(
         kafka,
         created_topics,
