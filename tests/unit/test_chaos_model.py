@@ -106,13 +106,13 @@ REST_MS = st.sampled_from([0, 5 * MINUTE_MS, 120 * MINUTE_MS, 2 * DAY_MS, 14 * D
 @settings(max_examples=300, deadline=None)
 @given(SPANS_MS.flatmap(lambda span_ms: lives(span_ms=span_ms)), REST_MS)
 def test_what_is_drawn_is_what_the_model_says(events: list[Event], after_ms: int) -> None:
-    assert but_bands(compared(keyed(apart(events)), end_of(events, after_ms))) == []
+    assert but_bands(compared(apart(events), end_of(events, after_ms))) == []
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.data(), lives(), REST_MS)
 def test_so_it_is_in_any_order_of_arrival(data: st.DataObject, events: list[Event], after_ms: int) -> None:
-    distinct = keyed(apart(events))
+    distinct = apart(events)
     append_ms = end_of(events, 0)
     mixed = [Event(e.record, append_ms) for e in data.draw(st.permutations(distinct))]
     assert but_bands(compared(mixed, append_ms + after_ms)) == []
@@ -154,17 +154,6 @@ def apart_but_repeated(events: Sequence[Event]) -> list[Event]:
     """As apart, but what is sent again is."""
     ids = {e.record["event_id"] for e in apart(events)}
     return [e for e in events if e.record["event_id"] in ids]
-
-
-def keyed(events: Sequence[Event]) -> list[Event]:
-    """With a session where a clock is opened: without, see the next test."""
-    opening = ("contact.opened", "contact.customer_replied", "wait.started", "callback.promised", "callback.missed")
-    return [
-        Event({**e.record, "session_id": "s3"}, e.append_ms)
-        if e.record["kind"] in (*opening, "feedback.given") and not (e.record["case_id"] or e.record["session_id"])
-        else e
-        for e in events
-    ]
 
 
 def test_what_a_paused_clock_could_not_say_is_said_when_it_goes_on() -> None:

@@ -19,7 +19,6 @@ _AGAIN_S = 8.0
 _REST_S = 2.5
 _TOO_OLD = 0.004
 _TOO_OLD_MS = 240_000  # acceptance.max_age of full.yaml is less
-_ALWAYS_KEYED = {"contact.opened", "contact.customer_replied", "feedback.given", "wait.started", "callback.promised"}
 _DEADLINES = {"callback.promised", "order.promised", "order.delayed", "recovery.promised"}
 
 # kind, attributes, how often
@@ -94,7 +93,7 @@ class _Life:
             said["deadline"] = str(at_ms + random.randint(-1_000, 15_000))
         if kind.startswith("checkout"):
             said["shipping"] = str(random.randint(1, 60))
-        keyed = kind in _ALWAYS_KEYED or random.random() < 0.85
+        keyed = random.random() < 0.85
         mention, waits = kind == "social.mentioned", kind == "wait.measured"
         return Interaction(
             event_id=f"{self._name}-{self._told}",
@@ -104,7 +103,7 @@ class _Life:
             touchpoint=random.choice(("shop", "mağaza")),
             occurred_ms=at_ms,
             session_id=f"s{random.randint(1, 2)}" if keyed else None,
-            case_id=f"c{random.randint(1, 3)}" if keyed and not mention and random.random() < 0.7 else None,
+            case_id=f"c{random.randint(1, 3)}" if keyed and random.random() < 0.7 else None,
             subject=random.choice(("iade", "kargo", None)),
             duration_ms=random.randint(0, 20_000) if waits else None,
             amount=random.choice((20.0, 100.0, 350.0)) if kind.startswith(("checkout", "return")) else None,
