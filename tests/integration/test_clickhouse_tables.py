@@ -57,7 +57,7 @@ def test_an_applied_migration_that_has_changed_is_an_error_that_names_it(
 
 
 def score(client: Client, offset: int, *, seconds_ago: float, heats: list[tuple[str, float, float, float]]) -> None:
-    scored_at = NOW - timedelta(seconds=seconds_ago)
+    scored_at = datetime.now(UTC) - timedelta(seconds=seconds_ago)
     client.insert(
         "friction_scores",
         [["ada", scored_at, 50.0, "hot", 10.0, 20.0, heats, 3, "friction.scores", 0, offset, NOW]],
