@@ -35,36 +35,47 @@ def band_alerts(
     customers = TextColumn(*rows.customers.texts(crossings.word[which, CROSSED_ROW])).raw()
     made_of = contributions(crossings.heat[which], policy)
     places = _places(crossings.word[which, CROSSED_EVENT], batch)
-    levels = policy.file.bands.levels
     alerts = []
-    for (k, status, episode), customer, (heat, parts), place in zip(told, customers, made_of, places, strict=True):
-        _, _, at_ms, _, after, segment = crossings.word[k].tolist()
-        level = levels[after - 1] if after else None
-        score, name = policy.score_of(heat, segment), customer.decode()
-        alerts.append(
-            (
-                k,
-                Alert(
-                    alert_id=alert_id("band_entered", name, episode.opened_ms),
-                    revision=episode.revision,
-                    type="band_entered",
-                    status=status,
-                    customer_id=name,
-                    raised_ms=at_ms,
-                    reason=band_reason(status, policy.band_names[after], score, parts),
-                    policy=policy.digest,
-                    touchpoint=place[0],
-                    channel=place[1],
-                    band=policy.band_names[after],
-                    score=score,
-                    contributions=parts,
-                    priority=policy.priority_of(3 if level is None else level.priority, segment),
-                    suggested_action=None if level is None or status == "resolved" else level.action,
-                    team=policy.team_of("band_entered", segment, None),
-                ),
-            )
+    for (k, status, episode), customer, made, place in zip(told, customers, made_of, places, strict=True):
+        _, _, at_ms, _, band, segment = crossings.word[k].tolist()
+        alert = band_alert(
+            customer.decode(), episode, status, raised_ms=at_ms, band=band, segment=segment, made_of=made, policy=policy
         )
+        alerts.append((k, alert._replace(touchpoint=place[0], channel=place[1])))
     return alerts
+
+
+def band_alert(
+    customer: str,
+    episode: Episode,
+    status: Status,
+    *,
+    raised_ms: int,
+    band: int,
+    segment: int,
+    made_of: tuple[float, tuple[Contribution, ...]],
+    policy: Policy,
+) -> Alert:
+    """The alert of an episode in which the customer is in a band. made_of: as of ``contributions``."""
+    heat, parts = made_of
+    score, name = policy.score_of(heat, segment), policy.band_names[band]
+    level = policy.file.bands.levels[band - 1] if band else None
+    return Alert(
+        alert_id=alert_id("band_entered", customer, episode.opened_ms),
+        revision=episode.revision,
+        type="band_entered",
+        status=status,
+        customer_id=customer,
+        raised_ms=raised_ms,
+        reason=band_reason(status, name, score, parts),
+        policy=policy.digest,
+        band=name,
+        score=score,
+        contributions=parts,
+        priority=policy.priority_of(3 if level is None else level.priority, segment),
+        suggested_action=None if level is None or status == "resolved" else level.action,
+        team=policy.team_of("band_entered", segment, None),
+    )
 
 
 def lowest_alerting(policy: Policy) -> int | None:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipelines.alerts import Alert, Status, alert_id
-from pipelines.bands import band_reason, contributions, lowest_alerting
+from pipelines.bands import band_alert, contributions, lowest_alerting
 from pipelines.blocks import LIVE, NEED_NOTES, TOLD_LIST, load_block, longest_text
 from pipelines.counting import Work
 from pipelines.items import (
@@ -117,26 +117,17 @@ def _marked_band(mark: Mark, row: int, rows: CustomerRows, policy: Policy) -> li
     episode = episode.revised()
     rows.set_episode(row, episode)
     number, band = np.array([row], np.int64), int(rows.band[row])
-    ((heat, parts),) = contributions(rows.heat[number] + rows.held(number), policy)
-    segment = int(rows.segments(number)[0])
-    score, level = policy.score_of(heat, segment), policy.file.bands.levels[band - 1] if band else None
+    (made_of,) = contributions(rows.heat[number] + rows.held(number), policy)
     escalated: Status = "escalated" if band > (lowest_alerting(policy) or 0) else "opened"
-    status: Status = escalated if episode.stands else "resolved"
     return [
-        Alert(
-            alert_id=mark.alert_id,
-            revision=episode.revision,
-            type="band_entered",
-            status=status,
-            customer_id=customer,
+        band_alert(
+            customer,
+            episode,
+            escalated if episode.stands else "resolved",
             raised_ms=episode.closed_ms or episode.opened_ms,
-            reason=band_reason(status, policy.band_names[band], score, parts),
-            policy=policy.digest,
-            band=policy.band_names[band],
-            score=score,
-            contributions=parts,
-            priority=policy.priority_of(3 if level is None else level.priority, segment),
-            suggested_action=None if level is None or status == "resolved" else level.action,
-            team=policy.team_of("band_entered", segment, None),
+            band=band,
+            segment=int(rows.segments(number)[0]),
+            made_of=made_of,
+            policy=policy,
         )
     ]
