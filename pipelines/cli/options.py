@@ -30,6 +30,18 @@ ClickHouse = Annotated[
 ]
 Prefix = Annotated[str | None, typer.Option("--prefix", metavar="TEXT", help="Stands before every topic's name.")]
 
+# of commands that read files of interactions
+Map = Annotated[Path | None, typer.Option("--map", metavar="FILE", help="Mapping of columns, TOML.")]
+Format = Annotated[
+    str | None, typer.Option("--format", metavar="jsonl|csv|parquet", help="Of - and of names that do not say it.")
+]
+From = Annotated[str | None, typer.Option("--from", metavar="TIME", help="Only what occurred from then on.")]
+To = Annotated[str | None, typer.Option("--to", metavar="TIME", help="Only what occurred before.")]
+Until = Annotated[
+    str | None,
+    typer.Option("--until", metavar="TIME", help="Let the clock run so far  [default: the last interaction]"),
+]
+
 _KEYS = {
     "data": "data",
     "kafka": "kafka.bootstrap_servers",

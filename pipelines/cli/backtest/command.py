@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from pipelines.cli.options import Format, From, Map, To, Until
+
 EVENTS = typer.Argument(metavar="EVENTS...", help="Files, patterns in quotes, or - for standard input.")
 
 
@@ -13,20 +15,14 @@ def backtest(
     events: Annotated[list[str], EVENTS],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the results go; made if need be.")],
     policy: Annotated[Path | None, typer.Option("--policy", metavar="FILE", help="A policy instead of ours.")] = None,
-    map_: Annotated[Path | None, typer.Option("--map", metavar="FILE", help="Mapping of columns, TOML.")] = None,
-    format_: Annotated[
-        str | None, typer.Option("--format", metavar="jsonl|csv|parquet", help="Of - and of names that do not say it.")
-    ] = None,
+    map_: Map = None,
+    format_: Format = None,
     order: Annotated[
         str, typer.Option(metavar="event|file|appended", help="event: by occurred_at. file: as they stand.")
     ] = "event",
-    from_: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="Only what occurred from then on.")
-    ] = None,
-    to: Annotated[str | None, typer.Option(metavar="TIME", help="Only what occurred before.")] = None,
-    until: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Let the clock run so far  [default: the last interaction]")
-    ] = None,
+    from_: From = None,
+    to: To = None,
+    until: Until = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first row that cannot be taken.")] = False,
 ) -> None:
     """Run the policy over files of interactions: the same core as the worker's, without Kafka.

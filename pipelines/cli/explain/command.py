@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pipelines.cli.options import Format, From, Map, To, Until
+
 CUSTOMER = typer.Argument(metavar="CUSTOMER", help="The customer_id.")
 MORE = typer.Argument(metavar="[FILES]...", help="More files, as --events.", show_default=False)
 EVENTS = typer.Option("--events", metavar="FILE", help="A file, a pattern in quotes, or - for standard input.")
@@ -23,17 +25,11 @@ def explain(
         Path | None,
         typer.Option("--policy", metavar="FILE", help="A policy file, or default or three  [default: default]"),
     ] = None,
-    map_: Annotated[Path | None, typer.Option("--map", metavar="FILE", help="Mapping of columns, TOML.")] = None,
-    format_: Annotated[
-        str | None, typer.Option("--format", metavar="jsonl|csv|parquet", help="Of - and of names that do not say it.")
-    ] = None,
-    from_: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="Only what occurred from then on.")
-    ] = None,
-    to: Annotated[str | None, typer.Option(metavar="TIME", help="Only what occurred before.")] = None,
-    until: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Let the clock run so far  [default: the last interaction]")
-    ] = None,
+    map_: Map = None,
+    format_: Format = None,
+    from_: From = None,
+    to: To = None,
+    until: Until = None,
     zone: Annotated[
         str, typer.Option(metavar="ZONE", help="Of the times that are shown: UTC, local, or such as Europe/Istanbul.")
     ] = "UTC",
