@@ -25,8 +25,9 @@ RELIED_ON: Mapping[str, tuple[str, ...]] = {
         "_consumer", "_create_consumer", "call_thread", "on_thread_stop", "verify_event_path",
     ),
     "faust.transport.drivers.aiokafka:Consumer": (
-        "_add_gap", "_commit", "_get_active_partitions", "_getmany", "_new_consumer_thread", "_read_offset", "_thread",
-        "_unacked_messages", "ack", "getmany", "on_buffer_drop", "on_buffer_full", "perform_seek",
+        "_add_gap", "_commit", "_drain_messages", "_get_active_partitions", "_getmany", "_new_consumer_thread",
+        "_read_offset", "_thread", "_unacked_messages", "ack", "consumer_stopped_errors", "flow_active",
+        "getmany", "on_buffer_drop", "on_buffer_full", "perform_seek", "suspend_flow",
     ),
     "faust.serializers.codecs:Codec": ("_dumps", "_loads"),
     "faust.tables.manager:TableManager": ("_update_channels", "recovery"),

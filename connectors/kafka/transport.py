@@ -135,6 +135,24 @@ class Consumer(driver.Consumer):
                     yield tp, message
                     del message
 
+    async def _drain_messages(self, fetcher: Any) -> None:
+        """Hand over what has been fetched.
+
+        Faust makes four tasks for each message, in case the queue of its agent is full. None is while fewer messages
+        wait than one queue takes.
+        """
+        try:
+            while not (self.should_stop or fetcher.should_stop):
+                async for _, message in self.getmany(timeout=1.0):
+                    handed = self.callback(message)
+                    if self.flow_active and len(self._handed_over) <= self.app.conf.stream_buffer_maxsize:
+                        await handed
+                    else:
+                        await self.wait_first(handed, self.suspend_flow.wait())
+        except (*self.consumer_stopped_errors, asyncio.CancelledError):
+            if not self.app.should_stop:
+                raise
+
     def _waiting_bytes(self) -> int:
         """Size of the batches that agents have not processed."""
         return sum(message.value.batch.records.data.nbytes for message in self._handed_over)

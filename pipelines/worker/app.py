@@ -14,8 +14,8 @@ from connectors.kafka.transport import FetchSettings
 from pipelines.worker.engine import Engine
 from pipelines.worker.stage import Stage
 
-TICK_S = 0.05  # alerts do not wait for it (Checkpoints.ring)
-ADVANCE_S = 0.25
+TICK_S = 0.1  # alerts do not wait for it (Checkpoints.ring)
+ADVANCE_S = 0.2
 WATCH_S = 0.5
 _BATCHES = 8  # how many fetched batches of a partition may wait for its agent
 

@@ -104,6 +104,7 @@ class CustomerWork:
         self._told_policies = header.policies
         self._signal_sets = {**header.signal_sets, signals_id(core.rows.signal_names): list(core.rows.signal_names)}
         self._alerts: list[Alert] = []
+        self._urgent = False  # whether one of them may not wait
         self._records: list[OutgoingRecord] = []
         self._changed = False
         self._since = 0  # interactions since the last checkpoint: no more rows than that have changed
@@ -127,6 +128,7 @@ class CustomerWork:
         for row in applied.misrouted:
             self._send_on(batch, decoded, int(row))
         self._raise(applied.alerts)
+        self._urgent |= bool(applied.alerts)
         self._since += len(decoded.interactions)
         self._changed = True
         not_counted = applied.misrouted.shape[0] + applied.unrated.shape[0] + applied.duplicates
@@ -144,9 +146,10 @@ class CustomerWork:
                 counter.inc(count)
 
     def advance(self, to_ms: int) -> None:
-        """Let time pass."""
+        """Let time pass. That an alert is over, if that is all that time has led to, waits for the next checkpoint."""
         alerts = self._core.advance(to_ms)
         self._raise(alerts)
+        self._urgent |= any(alert.status != "resolved" for alert in alerts)
         windows = self._core.windows
         self._changed |= (
             bool(alerts) or self._core.forgets or windows.closing() or self._reached_window() > self._told_window
@@ -162,7 +165,7 @@ class CustomerWork:
         many = self._since >= MANY_ROWS and self._core.rows.changed >= MANY_ROWS
         if many or len(self._alerts) >= MANY_ALERTS:
             return Urgency.MANY
-        if self._alerts:
+        if self._urgent:
             return Urgency.ALERTS
         return Urgency.CHANGES if self._changed or self._core.windows.untold else Urgency.NOTHING
 
@@ -185,7 +188,8 @@ class CustomerWork:
             emitted_ms=self._stage.now_ms(),
         )
         self._told_window = max(self._told_window, reached)
-        self._alerts, self._records, self._since, self._changed = [], [], 0, False
+        self._alerts, self._records, self._since = [], [], 0
+        self._urgent = self._changed = False
         return snapshot
 
     def _new_policies(self) -> Messages:
