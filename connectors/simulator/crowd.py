@@ -50,6 +50,7 @@ def card_id(who: Customer) -> str:
 def skewed(chance: float, customers: int) -> int:
     """Number of the customer who comes next, for a ``chance`` in [0, 1).
 
-    The cube makes few customers come often: the first hundredth of them is 22 % of the visits.
+    Few customers come often: the first hundredth of them is 14 % of the visits, the first of all 44 times the mean.
     """
-    return int(customers * chance**3)
+    least = 0.1
+    return int(customers * ((chance + least) ** 3 - least**3) / ((1 + least) ** 3 - least**3))

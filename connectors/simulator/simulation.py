@@ -23,6 +23,7 @@ from schemas.interactions import Interaction
 
 DEFAULT_CUSTOMERS = 10_000
 _UNDERWAY = 50_000  # journeys at a time, about 1 kB each
+_ASKED = 16  # customers, until one is not on a journey
 
 
 def crowd_interactions(
@@ -117,20 +118,33 @@ def _told(
     """
     random = Random(f"{seed}/{start_ms}")  # a text is hashed with SHA-512: the same in every process
     run = f"{seed:x}-{start_ms:x}"
-    underway: list[tuple[int, int, Visit, Journey]] = []
+    underway: list[tuple[int, int, int, Visit, Journey]] = []
+    visiting: set[int] = set()
     arrived = 0
     for now_ms in times:
         told: Interaction | None = None
         while told is None:
             if underway and (underway[0][0] <= now_ms or len(underway) >= _UNDERWAY):
-                _, number, visit, journey = heapq.heappop(underway)
+                _, number, who, visit, journey = heapq.heappop(underway)
             else:
                 arrived += 1
                 number = arrived
-                who = customer(skewed(random.random(), customers))
-                visit = Visit(f"{run}-{number:x}", who, random, spell)
+                who = _arriving(random, customers, visiting)
+                visiting.add(who)
+                visit = Visit(f"{run}-{number:x}", customer(who), random, spell)
                 journey = chosen_journey(visit)
             visit.now_ms = now_ms
             told = next(journey, None)
-        heapq.heappush(underway, (now_ms + visit.rest_ms, number, visit, journey))
+            if told is None:
+                visiting.discard(who)
+        heapq.heappush(underway, (now_ms + visit.rest_ms, number, who, visit, journey))
         yield told
+
+
+def _arriving(random: Random, customers: int, visiting: set[int]) -> int:
+    """Number of the customer who comes next: somebody who is not on a journey, unless nearly everybody is."""
+    for _ in range(_ASKED):
+        who = skewed(random.random(), customers)
+        if who not in visiting:
+            break
+    return who

@@ -165,11 +165,20 @@ def test_a_spell_comes_again_and_its_end_is_exclusive() -> None:
 
 
 def test_few_customers_come_often() -> None:
-    events = told(20_000, customers=2_000)
-    visits = Counter(e.customer_id for e in events)
+    events = told(20_000, customers=2_000, rate=2.0)
+    visits = Counter(who for who, _ in {(e.customer_id, e.session_id) for e in events})
     busiest = sum(n for _, n in visits.most_common(20))
     assert len(visits) > 500
-    assert 0.15 < busiest / len(events) < 0.3
+    assert 0.05 < busiest / visits.total() < 0.2
+
+
+def test_a_customer_is_on_one_journey_at_a_time() -> None:
+    events = told(20_000, customers=2_000, rate=2.0)
+    places: dict[str, list[str | None]] = {}
+    for event in events:
+        places.setdefault(event.customer_id, []).append(event.session_id)
+    for sessions in places.values():
+        assert len([s for s, before in pairwise([None, *sessions]) if s != before]) == len(set(sessions))
 
 
 def test_the_crowd_speaks_the_vocabulary_and_every_wait_names_stage_and_outcome() -> None:
