@@ -8,21 +8,38 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
+from schemas.arrays import Bytes
 from schemas.columnar.writer import Column, ListColumn, NullableColumn, TextColumn
 
 Status = Literal["opened", "escalated", "resolved", "retracted"]
 
-_NAMESPACE = uuid.UUID("5c0b7a52-4a53-5e0f-9a0c-6f1d2c8e7b11")  # ours, made once; ids depend on it for ever
+NAMESPACE = uuid.UUID("5c0b7a52-4a53-5e0f-9a0c-6f1d2c8e7b11")  # ours, made once; ids depend on it for ever
 
 
 def alert_id(*about: str | int) -> str:
     """UUIDv5 of what an alert is about, its episode included: the same thing always has the same id."""
     name = "\x1f".join(map(str, about)).encode()
-    made = bytearray(hashlib.sha1(_NAMESPACE.bytes + name, usedforsecurity=False).digest()[:16])
+    made = bytearray(hashlib.sha1(NAMESPACE.bytes + name, usedforsecurity=False).digest()[:16])
     made[6] = made[6] & 0x0F | 0x50  # RFC 9562: version 5; uuid.uuid5 does the same in three times the time
     made[8] = made[8] & 0x3F | 0x80
     text = made.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def id_texts(digests: Bytes) -> TextColumn:
+    """The ids that ``alert_id`` makes of SHA-1 digests, uint8[n, 16]: the first bytes of each."""
+    n, made = digests.shape[0], digests.copy()
+    made[:, 6] = made[:, 6] & 0x0F | 0x50
+    made[:, 8] = made[:, 8] & 0x3F | 0x80
+    out = np.full((n, _ID_LENGTH), ord("-"), np.uint8)
+    out[:, _HIGH], out[:, _LOW] = _HEX[made >> 4], _HEX[made & 15]
+    return TextColumn(out.reshape(-1), np.arange(n) * _ID_LENGTH, np.full(n, _ID_LENGTH, np.int32))
+
+
+_HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
+_ID_LENGTH = 36
+_PLACES = [k for k in range(_ID_LENGTH) if k not in {8, 13, 18, 23}]
+_HIGH, _LOW = _PLACES[::2], _PLACES[1::2]
 
 
 class Contribution(NamedTuple):
@@ -99,8 +116,8 @@ def many(kind: type[T], *columns: Iterable[Any]) -> list[T]:
     return made
 
 
-def alert_columns(alerts: Sequence[Alert], emitted_ms: int) -> dict[str, Column]:
-    """Columns of schemas/avro/alert.avsc; what we never tell is null or empty."""
+def alert_columns(alerts: Sequence[Alert]) -> dict[str, Column]:
+    """Columns of schemas/avro/alert.avsc, all but ``emitted_at``; what we never tell is null or empty."""
     n = len(alerts)
     every = dict(zip(Alert._fields, zip(*alerts, strict=True), strict=True)) if n else dict.fromkeys(Alert._fields, ())
     parts, signal, heat, half_life_s, cap = _listed(every["contributions"], 4)
@@ -117,7 +134,6 @@ def alert_columns(alerts: Sequence[Alert], emitted_ms: int) -> dict[str, Column]
         "subject": _texts(every["subject"]),
         "case_id": _texts(every["case_id"]),
         "raised_at": np.array(every["raised_ms"], np.int64),
-        "emitted_at": np.full(n, emitted_ms, np.int64),
         "deadline": _times(every["deadline_ms"]),
         "band": _texts(every["band"]),
         "score": NullableColumn(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from pipelines.alert_memory import ALERT, AlertMemory, Remembered
+from pipelines.alert_tables import AlertTable
 from pipelines.alerts import Alert
 from pipelines.budgets import BUDGET, Budgets
 from pipelines.index import TextIndex
@@ -63,6 +64,16 @@ class Desk:
             return []
         self.memory.put(mark.alert_id, (known or Remembered()).marked(mark))
         return self.complete(alerts)
+
+    def concerned(self, table: AlertTable) -> Int64s:
+        """Which alerts of a table ``complete`` may change, or has to hear of, int64[k]."""
+        budgets = self._policy.file.budgets is not None
+        if not (budgets or len(self.preferences) or len(self.memory)):
+            return np.zeros(0, np.int64)
+        teams = table.texts("team") if budgets else [""] * table.n
+        told = zip(table.texts("customer_id"), table.texts("alert_id"), teams, strict=True)
+        knows, memory, limits = self.preferences.knows, self.memory, self._budgets.limits
+        return np.flatnonzero([knows(who) or memory.of(one) is not None or limits(team) for who, one, team in told])
 
     def complete(self, alerts: list[Alert]) -> list[Alert]:
         """The alerts with what is known of them here, in their order."""

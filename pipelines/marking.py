@@ -26,7 +26,7 @@ from pipelines.items import (
 )
 from pipelines.marks import DISMISSED as WAS_DISMISSED
 from pipelines.marks import Mark
-from pipelines.noted import id_of, noted_alerts
+from pipelines.noted import NotedAlerts, id_of
 from pipelines.policy import Policy
 from pipelines.room import Room
 from pipelines.scoring import BLOCK, Rows
@@ -82,7 +82,7 @@ def marked_alerts(mark: Mark, row: int, rows: CustomerRows, policy: Policy, room
         work = room.give(rows)
         at = told.index(mark.alert_id)
         if note_again_compiled(row, at, dismissed, len(policy.signals), rows.kernel, work):
-            return [alert for _, alert in noted_alerts(work.notes, rows, policy)]
+            return NotedAlerts(policy).table(work.notes, rows)[0].alerts()
 
 
 def _told_ids(row: int, rows: CustomerRows, policy: Policy) -> list[str]:

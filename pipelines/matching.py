@@ -170,6 +170,8 @@ def make_event(i: int, mask: int, arrivals: Arrivals, rules: Rules, scratch: Scr
     for k in range(6):
         length = min(facts.text[i, 2 * k + 1], MAX_TEXT_BYTES)
         start = facts.text[i, 2 * k]
+        while length < facts.text[i, 2 * k + 1] and length > 0 and arrivals.data[start + length] & 0xC0 == 0x80:
+            length -= 1  # a character is not cut in two
         event[LENGTHS + k // 3] |= length << (20 * (k % 3))
         for b in range(length):
             scratch.text[at + b] = arrivals.data[start + b]

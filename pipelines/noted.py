@@ -1,14 +1,16 @@
-"""From what the fold has noted to alerts: identities, deadlines, lists, and the reason in words."""
+"""From what the fold has noted to alerts, as columns: identities, deadlines, lists, and the reason in words."""
 
-from itertools import pairwise
-from typing import TypeVar
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
-from pipelines.alerts import Alert, Contribution, Earlier, OpenClock, Status, alert_id, many
-from pipelines.bands import contributions
+from pipelines.alert_tables import AlertTable
+from pipelines.alerts import NAMESPACE, Status, alert_id, id_texts
 from pipelines.items import CLOCK_BREACHED, CLOCK_WARNING, REPEAT_CONTACT, SOCIAL_RISK, STILL_WAITING
 from pipelines.policy import Policy
+from pipelines.scores import contributed
 from pipelines.state import CustomerRows
 from pipelines.telling import (
     LISTED_AT,
@@ -33,16 +35,13 @@ from pipelines.telling import (
     NOTE_TYPE,
     ROWS_USED,
     TEXT_USED,
-    TEXTS,
     TEXTS_AT,
     WHAT,
     Notes,
 )
-from pipelines.wording import Told, reason_of
-from schemas.arrays import Int64s
-from schemas.columnar.writer import TextColumn
-
-T = TypeVar("T")
+from pipelines.wording import Sentences
+from schemas.arrays import Bytes, Int64s
+from schemas.columnar.writer import Column, ListColumn, NullableColumn, TextColumn, ValueColumn
 
 TYPES = {
     CLOCK_WARNING: "clock_warning",
@@ -51,111 +50,194 @@ TYPES = {
     REPEAT_CONTACT: "repeat_contact",
     SOCIAL_RISK: "social_risk",
 }
+_TYPE_NAMES = tuple(TYPES[number] for number in range(len(TYPES)))
 _OF_CLOCKS = (CLOCK_WARNING, CLOCK_BREACHED, STILL_WAITING)
 _STATUSES: tuple[Status, ...] = ("opened", "escalated", "resolved", "retracted")
+_OVER = 2  # the first status of alerts that stand no more
+_MINUTE_MS = 60_000
+_EVENT_ID, _CASE_ID, _SUBJECT, _CHANNEL, _TOUCHPOINT = range(5)  # texts of a row
 
 
-def noted_alerts(notes: Notes, rows: CustomerRows, policy: Policy) -> list[tuple[int, Alert]]:
-    """The alerts of what has been noted, each with how many crossings of bands came before."""
-    used = notes.row[: notes.used[ROWS_USED]]
-    if used.shape[0] == 0:
-        return []
-    which = np.flatnonzero(used[:, WHAT] == NOTE)
-    row = used[which, NOTE_ROW]
-    customers = TextColumn(*rows.customers.texts(row)).raw()
-    made_of = contributions(notes.heat[which], policy)
-    said, text = used[which].tolist(), notes.text[: notes.used[TEXT_USED]].tobytes()
-    clocks, earlier = _open_clocks(used, which, text, policy), _earlier(used, which, text, policy)
-    segments, bands = used[which, NOTE_SEGMENT].tolist(), used[which, NOTE_BAND].tolist()
-    told = zip(said, customers, made_of, segments, bands, clocks, earlier, strict=True)
-    return [
-        (row[NOTE_AFTER], _alert(row, _texts(row, text), customer.decode(), heat, parts, segment, band, opened, before,
-                                 policy))
-        for row, customer, (heat, parts), segment, band, opened, before in told
-    ]  # fmt: skip
+class NotedAlerts:
+    """Makes alerts of what is noted under a policy."""
 
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._sentences = Sentences(policy)
 
-def _open_clocks(used: Int64s, which: Int64s, text: bytes, policy: Policy) -> list[list[OpenClock]]:
-    """The open clocks that each note lists; they follow it. used: int64[*, 21]. which: the rows that are notes."""
-    rows = np.flatnonzero((used[:, WHAT] != NOTE) & (used[:, LISTED_CLOCK] >= 0))
-    listed, names = used[rows], policy.clock_names
-    name = [names[k] for k in listed[:, LISTED_CLOCK].tolist()]
-    due_ms = [due or None for due in listed[:, LISTED_DUE].tolist()]
-    cases = [case or None for case in _column(listed, 1, text)]
-    return _split(many(OpenClock, name, listed[:, LISTED_AT].tolist(), due_ms, cases), rows, which)
+    def table(self, notes: Notes, rows: CustomerRows) -> tuple[AlertTable, Int64s]:
+        """The alerts of what has been noted, and how many crossings of bands came before each, int64[n]."""
+        policy = self._policy
+        used = notes.row[: notes.used[ROWS_USED]].copy()
+        data = np.concatenate([notes.text[: notes.used[TEXT_USED]], self._kinds.data])
+        which = np.flatnonzero(used[:, WHAT] == NOTE)
+        said = used[which]
+        n, kind, status = which.shape[0], said[:, NOTE_TYPE], said[:, NOTE_STATUS]
+        segment, due_ms = said[:, NOTE_SEGMENT], said[:, NOTE_DUE]
+        of_clock = np.isin(kind, _OF_CLOCKS)
+        about = np.where(of_clock, said[:, NOTE_CLOCK], len(policy.clock_names) + kind)
+        customers = TextColumn(*rows.customers.texts(said[:, NOTE_ROW]))
+        case_id, subject = _text(said, _CASE_ID, data), _text(said, _SUBJECT, data)
+        earlier = self._earlier(used, which, data)
+        begin, signal, heat, total = contributed(notes.heat[which], policy)
+        never, none = np.zeros(n, np.int64), ListColumn(np.zeros(n + 1, np.int32), {"": TextColumn.of([])})
+        names = [*policy.clock_names, *[""] * len(TYPES)]
+        columns: dict[str, Column] = {
+            "alert_id": self._ids(said, about, customers, data),
+            "revision": said[:, NOTE_REVISION],
+            "type": TextColumn.chosen(_TYPE_NAMES, kind),
+            "status": TextColumn.chosen(_STATUSES, status),
+            "customer_id": customers,
+            "touchpoint": _or_null(_text(said, _TOUCHPOINT, data)),
+            "channel": _or_null(_text(said, _CHANNEL, data)),
+            "subject": _or_null(subject),
+            "case_id": _or_null(case_id),
+            "raised_at": said[:, NOTE_RAISED],
+            "deadline": NullableColumn(due_ms, due_ms != 0),
+            "band": TextColumn.chosen(policy.band_names, said[:, NOTE_BAND]),
+            "score": -100.0 * np.expm1(-total / policy.scale[segment]),
+            "reason": self._reasons(said, about, subject, _text(said, _CHANNEL, data), np.diff(earlier.begin)),
+            "contributions": ListColumn(
+                begin,
+                {
+                    "signal": TextColumn.chosen(policy.signal_names, signal),
+                    "heat": heat,
+                    "half_life_s": policy.half_life_ms[signal] / 1000.0,
+                    "cap": policy.cap[signal],
+                },
+            ),
+            "clock": NullableColumn(TextColumn.chosen(names, about), of_clock),
+            "open_clocks": self._open_clocks(used, which, data),
+            "earlier": earlier,
+            "customers": None,
+            "share": None,
+            "priority": np.clip(self._priority[about] + self._shift[segment], 1, 5),
+            "suggested_action": NullableColumn(
+                TextColumn.chosen([action or "" for action in self._actions], about),
+                np.array([action is not None for action in self._actions])[about] & (status < _OVER),
+            ),
+            "policy": TextColumn.chosen([policy.digest], never),
+            "members": ListColumn(none.begin, {"customer_id": none.entries[""]}),
+            "team": self._teams(kind, segment, subject),
+            "handling": None,
+            "handled_at": None,
+            "handled_reason": None,
+            "assignee": None,
+            "do_not_contact": never,
+            "not_before": None,
+            "held_back": never,
+            "began_at": None,
+            "mutes": ListColumn(none.begin, {"signal": none.entries[""]}),
+        }
+        return AlertTable(n, columns), said[:, NOTE_AFTER]
 
+    @cached_property
+    def _kinds(self) -> TextColumn:
+        """The kinds of interactions, an empty one first."""
+        return TextColumn.of(["", *self._policy.compiled.kinds])
 
-def _earlier(used: Int64s, which: Int64s, text: bytes, policy: Policy) -> list[list[Earlier]]:
-    """The earlier contacts that each note lists, as above."""
-    rows = np.flatnonzero((used[:, WHAT] != NOTE) & (used[:, LISTED_CLOCK] < 0))
-    listed, kinds = used[rows], ("", *policy.compiled.kinds)
-    start = listed[:, LISTED_TRIED]
-    said = _slices(text, start, start + listed[:, LISTED_TRIED_BYTES])
-    tried = [own or kinds[kind] for own, kind in zip(said, listed[:, LISTED_KIND].tolist(), strict=True)]
-    return _split(many(Earlier, listed[:, LISTED_AT].tolist(), _column(listed, 3, text), tried), rows, which)
+    @cached_property
+    def _priority(self) -> Int64s:
+        """int64[clocks + 5]: of alerts of each clock, and of each type."""
+        return np.array([priority for priority, _ in self._advice], np.int64)
 
+    @cached_property
+    def _actions(self) -> list[str | None]:
+        """What to do, as above."""
+        return [action for _, action in self._advice]
 
-def _split(made: list[T], rows: Int64s, which: Int64s) -> list[list[T]]:
-    """What stands behind each note and before the next one. rows: int64[k], where what was made of them stood."""
-    begin = [*np.searchsorted(rows, which).tolist(), len(made)]
-    return [made[a:b] for a, b in pairwise(begin)]
+    @cached_property
+    def _advice(self) -> list[tuple[int, str | None]]:
+        file = self._policy.file
+        sections = [file.clocks[name] for name in self._policy.clock_names]
+        others = [file.contacts if k == REPEAT_CONTACT else file.social if k == SOCIAL_RISK else None for k in TYPES]
+        return [(3, None) if one is None else (one.priority, one.action) for one in (*sections, *others)]
 
+    @cached_property
+    def _shift(self) -> Int64s:
+        """int64[g]: what is added to the priority for each segment."""
+        return np.array([0, *(segment.priority for segment in self._policy.file.segments.values())], np.int64)
 
-def _column(rows: Int64s, k: int, text: bytes) -> list[str]:
-    """Text k of some rows."""
-    start = rows[:, TEXTS_AT] + rows[:, TEXTS_AT + 1 : TEXTS_AT + 1 + k].sum(axis=1)
-    return _slices(text, start, start + rows[:, TEXTS_AT + 1 + k])
+    def _ids(self, said: Int64s, about: Int64s, customers: TextColumn, data: Bytes) -> TextColumn:
+        """See ``id_of``."""
+        clocks = len(self._policy.clock_names)
+        keys = [name.encode() for name in self._policy.clock_names]
+        kinds = [_TYPE_NAMES[kind].encode() for kind in said[:, NOTE_TYPE].tolist()]
+        texts = (_text(said, k, data).raw() for k in (_SUBJECT, _CASE_ID, _EVENT_ID))
+        told = zip(kinds, customers.raw(), about.tolist(), *texts, strict=True)
+        begin = NAMESPACE.bytes
+        digests = b"".join(
+            hashlib.sha1(
+                begin + b"\x1f".join((kind, who, keys[key] if key < clocks else subject, case, event)),
+                usedforsecurity=False,
+            ).digest()[:16]
+            for kind, who, key, subject, case, event in told
+        )
+        return id_texts(np.frombuffer(digests, np.uint8).reshape(-1, 16))
 
+    def _reasons(
+        self, said: Int64s, about: Int64s, subject: TextColumn, channel: TextColumn, earlier: Int64s
+    ) -> TextColumn:
+        raised_ms, due_ms = said[:, NOTE_RAISED], said[:, NOTE_DUE]
+        waited_ms, left_ms = raised_ms - said[:, NOTE_AT], due_ms - raised_ms
+        minutes = {"deadline": due_ms, "left": left_ms, "waited": waited_ms, "paused": said[:, NOTE_PAUSED]}
+        spoken = {name: np.maximum(times, 0) // _MINUTE_MS for name, times in minutes.items()}
+        spoken |= {"level": said[:, NOTE_LEVEL], "earlier": earlier}
+        texts = {name: [t.decode(errors="replace") for t in column.raw()]
+                 for name, column in (("subject", subject), ("channel", channel))}  # fmt: skip
+        reasons = [""] * said.shape[0]
+        groups = np.stack([said[:, NOTE_TYPE], said[:, NOTE_STATUS], about], axis=1)
+        found, of = np.unique(groups, axis=0, return_inverse=True)
+        for number, (kind, status, key) in enumerate(found.tolist()):
+            rows = np.flatnonzero(of.reshape(-1) == number)
+            which = rows.tolist()
+            clock = self._policy.clock_names[key] if kind in _OF_CLOCKS else ""
+            own: dict[str, Sequence[object]] = {name: values[rows].tolist() for name, values in spoken.items()}
+            own |= {name: [values[i] for i in which] for name, values in texts.items()}
+            made = self._sentences.reasons(TYPES[kind], _STATUSES[status], clock, own)
+            for i, reason in zip(which, made, strict=True):
+                reasons[i] = reason
+        return TextColumn.of(reasons)
 
-def _slices(text: bytes, start: Int64s, stop: Int64s) -> list[str]:
-    return [text[a:b].decode(errors="replace") for a, b in zip(start.tolist(), stop.tolist(), strict=True)]
+    def _teams(self, kind: Int64s, segment: Int64s, subject: TextColumn) -> NullableColumn | None:
+        policy = self._policy
+        if policy.file.budgets is None:
+            return None
+        subjects = [text.decode(errors="replace") or None for text in subject.raw()]
+        told = zip(kind.tolist(), segment.tolist(), subjects, strict=True)
+        teams = [policy.team_of(_TYPE_NAMES[k], s, about) for k, s, about in told]
+        there = np.array([team is not None for team in teams], np.bool_)
+        return NullableColumn(TextColumn.of([team or "" for team in teams]), there)
 
+    def _open_clocks(self, used: Int64s, which: Int64s, data: Bytes) -> ListColumn:
+        """The open clocks that each note lists; they follow it. used: int64[*, 21]. which: the rows that are notes."""
+        rows = np.flatnonzero((used[:, WHAT] != NOTE) & (used[:, LISTED_CLOCK] >= 0))
+        listed = used[rows]
+        entries: dict[str, ValueColumn] = {
+            "clock": TextColumn.chosen(self._policy.clock_names, listed[:, LISTED_CLOCK]),
+            "opened_at": listed[:, LISTED_AT],
+            "deadline": NullableColumn(listed[:, LISTED_DUE], listed[:, LISTED_DUE] != 0),
+            "case_id": _or_null(_text(listed, _CASE_ID, data)),
+        }
+        return ListColumn(_begins(rows, which), entries)
 
-def _alert(
-    said: list[int],
-    texts: list[str],
-    customer: str,
-    heat: float,
-    parts: tuple[Contribution, ...],
-    segment: int,
-    band: int,
-    clocks: list[OpenClock],
-    earlier: list[Earlier],
-    policy: Policy,
-) -> Alert:
-    _, case_id, subject, channel, touchpoint, _ = texts
-    kind, status = said[NOTE_TYPE], _STATUSES[said[NOTE_STATUS]]
-    clock = policy.clock_names[said[NOTE_CLOCK]] if kind in _OF_CLOCKS else None
-    priority, action = _advice(kind, clock, policy)
-    told = Told(
-        type=TYPES[kind], status=status, clock=clock or "", raised_ms=said[NOTE_RAISED], opened_ms=said[NOTE_AT],
-        deadline_ms=said[NOTE_DUE], level=said[NOTE_LEVEL], paused_ms=said[NOTE_PAUSED], subject=subject,
-        channel=channel, earlier=len(earlier),
-    )  # fmt: skip
-    return Alert(
-        alert_id=id_of(kind, said[NOTE_CLOCK], customer, texts, policy),
-        revision=said[NOTE_REVISION],
-        type=TYPES[kind],
-        status=status,
-        customer_id=customer,
-        raised_ms=said[NOTE_RAISED],
-        reason=reason_of(told, policy),
-        policy=policy.digest,
-        touchpoint=touchpoint or None,
-        channel=channel or None,
-        band=policy.band_names[band],
-        score=policy.score_of(heat, segment),
-        contributions=parts,
-        priority=policy.priority_of(priority, segment),
-        suggested_action=None if status in {"resolved", "retracted"} else action,
-        subject=subject or None,
-        case_id=case_id or None,
-        deadline_ms=said[NOTE_DUE] or None,
-        clock=clock,
-        open_clocks=tuple(clocks),
-        earlier=tuple(earlier),
-        team=policy.team_of(TYPES[kind], segment, subject or None),
-    )
+    def _earlier(self, used: Int64s, which: Int64s, data: Bytes) -> ListColumn:
+        """The earlier contacts that each note lists, as above; what was tried is told, or is a kind."""
+        rows = np.flatnonzero((used[:, WHAT] != NOTE) & (used[:, LISTED_CLOCK] < 0))
+        listed, kinds = used[rows], self._kinds
+        own, kind = listed[:, LISTED_TRIED_BYTES], listed[:, LISTED_KIND]
+        first = data.shape[0] - kinds.data.shape[0]
+        tried = TextColumn(
+            data,
+            np.where(own > 0, listed[:, LISTED_TRIED], first + kinds.start[kind]),
+            np.where(own > 0, own, kinds.length[kind]).astype(np.int32),
+        )
+        entries: dict[str, ValueColumn] = {
+            "occurred_at": listed[:, LISTED_AT],
+            "channel": _text(listed, _CHANNEL, data),
+            "tried": tried,
+        }
+        return ListColumn(_begins(rows, which), entries)
 
 
 def id_of(kind: int, key: int, customer: str, texts: list[str], policy: Policy) -> str:
@@ -165,17 +247,16 @@ def id_of(kind: int, key: int, customer: str, texts: list[str], policy: Policy) 
     return alert_id(TYPES[kind], customer, clock or subject, case_id, event_id)
 
 
-def _texts(row: list[int], text: bytes) -> list[str]:
-    """The six texts of a row: event_id, case_id, subject, channel, touchpoint, tried."""
-    at, texts = row[TEXTS_AT], []
-    for length in row[TEXTS_AT + 1 : TEXTS_AT + 1 + TEXTS]:
-        texts.append(text[at : at + length].decode(errors="replace"))
-        at += length
-    return texts
+def _begins(rows: Int64s, which: Int64s) -> "np.ndarray[tuple[int], np.dtype[np.int32]]":
+    """Where the list of each note begins among what stands behind it; int32[n + 1]. rows: where that stood."""
+    return np.append(np.searchsorted(rows, which), rows.shape[0]).astype(np.int32)
 
 
-def _advice(kind: int, clock: str | None, policy: Policy) -> tuple[int, str | None]:
-    """Priority and action that the policy gives to an alert."""
-    file = policy.file
-    section = file.clocks[clock] if clock else file.contacts if kind == REPEAT_CONTACT else file.social
-    return (3, None) if section is None else (section.priority, section.action)
+def _text(rows: Int64s, k: int, data: Bytes) -> TextColumn:
+    """Text k of some rows."""
+    start = rows[:, TEXTS_AT] + rows[:, TEXTS_AT + 1 : TEXTS_AT + 1 + k].sum(axis=1)
+    return TextColumn(data, start, rows[:, TEXTS_AT + 1 + k].astype(np.int32))
+
+
+def _or_null(texts: TextColumn) -> NullableColumn:
+    return NullableColumn(texts, texts.length > 0)

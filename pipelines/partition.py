@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.alerts import Alert, OpenClock
+from pipelines.alert_tables import Alerts
+from pipelines.alerts import OpenClock
 from pipelines.bands import band_alerts
 from pipelines.counting import DUPLICATES, SENT_TWICE, Work, count_interactions_compiled, fire_timers_compiled
 from pipelines.desk import Desk
@@ -15,13 +16,14 @@ from pipelines.index import TextIndex
 from pipelines.interactions import InteractionBatch
 from pipelines.layouts import RowColumns, StoredRows
 from pipelines.matching import Arrivals
-from pipelines.noted import noted_alerts
+from pipelines.noted import NotedAlerts
 from pipelines.open_clocks import Opened, open_clocks, opened
 from pipelines.policy import Policy
 from pipelines.room import Room
 from pipelines.scores import ScoreColumns, decayed_to
 from pipelines.scoring import CROSSED_MS, CROSSED_ROW, cool_rows_compiled, find_quiet_compiled, senses_of
 from pipelines.state import CustomerRows
+from pipelines.telling import ROWS_USED
 from pipelines.text_table import ELSEWHERE
 from pipelines.whole_rows import form_of
 from pipelines.windows import NO_TIME, WaitWindows, WindowState
@@ -40,7 +42,7 @@ class Applied:
     rating is not on the scale of its question. Neither has been counted.
     """
 
-    alerts: list[Alert]
+    alerts: Alerts
     misrouted: Int64s
     unrated: Int64s
     unknown_kinds: int
@@ -97,6 +99,7 @@ class CustomerPartition:
         self._kinds = TextIndex(policy.compiled.kinds)
         self._is_wait = np.array([kind in policy.file.windows.kinds for kind in policy.compiled.kinds], np.bool_)
         self._room = Room(len(policy.signals))
+        self._noted = NotedAlerts(policy)
         self._cooled: dict[int, int] = {}  # row -> when time alone changed its band
         self._forgotten: list[bytes] = []
         self._looked_to = 0
@@ -126,7 +129,7 @@ class CustomerPartition:
         unknown = int((kind < 0).sum() - (kind[acts] < 0).sum())
         time = np.column_stack([batch.occurred_ms, batch.append_ms, batch.duration_ms])
         arrivals = Arrivals(batch.data, row, kind, time, facts)
-        alerts: list[Alert] = []
+        alerts = Alerts()
         done, room = 0, self._room
         duplicates = int(room.counted[DUPLICATES])
         unknown_marks, bad_preferences = self.desk.unknown_marks, self.desk.preferences.bad
@@ -137,9 +140,9 @@ class CustomerPartition:
                 done, count = count_interactions_compiled(
                     done, part, self.advanced_ms, self._senses, self.policy.compiled.rules, self.rows.kernel, work
                 )
-                alerts += self._told(work, count, batch)
+                alerts.add(self._told(work, count, batch))
             if act is not None and kind[act] != SENT_TWICE:
-                alerts += self.desk.take(batch, act, int(row[act]), self.rows, room)
+                alerts.add(self.desk.take(batch, act, int(row[act]), self.rows, room))
         late = self.windows.late
         self.windows.add(batch, (kind >= 0) & self._is_wait[np.maximum(kind, 0)])
         if self.incidents is not None:
@@ -150,7 +153,7 @@ class CustomerPartition:
             self.desk.preferences.bad - bad_preferences,
         )  # fmt: skip
 
-    def advance(self, to_ms: int) -> list[Alert]:
+    def advance(self, to_ms: int) -> Alerts:
         """Let time pass to ``to_ms``: nothing that was appended before it is still to come.
 
         Clocks that have run out say so, and bands that decay has ended are left, at the millisecond at which it did.
@@ -159,18 +162,18 @@ class CustomerPartition:
         forgotten are removed.
         """
         if to_ms <= self.advanced_ms:
-            return []
+            return Alerts()
         self.advanced_ms = to_ms
         self.windows.advance(to_ms - self.windows.lateness_ms)
         self.desk.advance(to_ms)
         if self.incidents is not None:
             self.incidents.advance(to_ms)
-        alerts: list[Alert] = []
+        alerts = Alerts()
         room, rows, ready = self._room, self.rows, False
         while not ready:
             work = room.give(rows)
             ready, count = fire_timers_compiled(to_ms, self._senses, self.policy.compiled.rules, rows.kernel, work)
-            alerts += self._told(work, count, None)
+            alerts.add(self._told(work, count, None))
         banded = np.flatnonzero(rows.band[: rows.numbers])
         done = 0
         while done < banded.shape[0]:
@@ -180,7 +183,7 @@ class CustomerPartition:
             )
             for crossing in work.crossed.word[:count].tolist():
                 self._cooled[crossing[CROSSED_ROW]] = crossing[CROSSED_MS]
-            alerts += self._told(work, count, None)
+            alerts.add(self._told(work, count, None))
         self._forget_quiet(to_ms - self.policy.file.acceptance.max_age)
         return alerts
 
@@ -205,14 +208,25 @@ class CustomerPartition:
         timers = self.rows.timers
         return int(timers[1, 0]) if timers[0, 0] else None
 
-    def _told(self, work: Work, crossings: int, batch: InteractionBatch | None) -> list[Alert]:
+    def _told(self, work: Work, crossings: int, batch: InteractionBatch | None) -> Alerts:
         """The alerts that a call of a kernel has led to."""
         bands = band_alerts(work.crossed, crossings, batch, self.rows, self.policy, self.desk.memory)
-        others = noted_alerts(work.notes, self.rows, self.policy)
-        together = [(2 * k, alert) for k, alert in bands] + [(2 * after - 1, alert) for after, alert in others]
-        if bands and others:
-            together.sort(key=lambda one: one[0])
-        return self.desk.complete([alert for _, alert in together])
+        if not work.notes.used[ROWS_USED]:
+            return Alerts.of(self.desk.complete([alert for _, alert in bands]))
+        table, after = self._noted.table(work.notes, self.rows)
+        place = np.empty(table.n + len(bands), np.int64)
+        place[np.argsort([*(2 * after - 1), *(2 * k for k, _ in bands)], kind="stable")] = np.arange(place.shape[0])
+        others = list(zip(place[table.n :].tolist(), (alert for _, alert in bands), strict=True))
+        concerned, at = self.desk.concerned(table), place[: table.n]
+        if concerned.shape[0]:
+            others += zip(at[concerned].tolist(), table.take(concerned).alerts(), strict=True)
+            rest = np.delete(np.arange(table.n), concerned)
+            table, at = table.take(rest), at[rest]
+        others.sort(key=lambda one: one[0])
+        completed = self.desk.complete([alert for _, alert in others])
+        told = Alerts()
+        told.add_table(table, at, [(k, alert) for (k, _), alert in zip(others, completed, strict=True)])
+        return told
 
     def _forget_quiet(self, at_ms: int) -> None:
         """Look at the next rows; what happens from now on happens at ``at_ms`` or later."""

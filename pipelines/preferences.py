@@ -101,6 +101,10 @@ class KnownPreferences:
     def __len__(self) -> int:
         return len(self._of)
 
+    def knows(self, customer: str) -> bool:
+        """Whether the customer has said something."""
+        return customer in self._of
+
     def take(self, customer: str, attributes: Mapping[str, str], at_ms: int) -> None:
         """Take what a customer says."""
         before = self._of.get(customer, Preferences())

@@ -1,27 +1,15 @@
 """The reason of an alert as one sentence, in the language of the policy, by templates that it may replace."""
 
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import NamedTuple
+from string import Formatter
+from typing import Any
 
 from pipelines.policy import Policy
-from pipelines.wording_terms import NOT_BEFORE, REFUSES
+from pipelines.wording_terms import NOT_BEFORE, PAUSED, REFUSES
 
-
-class Told(NamedTuple):
-    """What a sentence may speak of; times in epoch ms, durations in ms."""
-
-    type: str
-    status: str
-    clock: str
-    raised_ms: int
-    opened_ms: int
-    deadline_ms: int
-    level: int
-    paused_ms: int
-    subject: str
-    channel: str
-    earlier: int
+_MOST_KNOWN = 50_000  # sentences
 
 
 TEMPLATES: dict[str, dict[str, str]] = {
@@ -54,24 +42,40 @@ TEMPLATES: dict[str, dict[str, str]] = {
 }
 
 
-def reason_of(told: Told, policy: Policy) -> str:
-    """One sentence in the policy's language."""
-    templates = _templates(policy)
-    key = told.status if told.status in {"resolved", "retracted"} else f"{told.type}.{told.status}"
-    template = templates.get(key) or templates[told.type]
-    said = template.format(
-        clock=told.clock.replace("_", " "),
-        subject_if_none="" if told.clock else told.subject,
-        deadline=_time(told.deadline_ms),
-        left=_span(max(0, told.deadline_ms - told.raised_ms)),
-        waited=_span(max(0, told.raised_ms - told.opened_ms)),
-        level=told.level,
-        subject=told.subject,
-        channel=told.channel,
-        earlier=told.earlier,
-        paused=_span(told.paused_ms),
-    )
-    return said + (templates["paused"].format(paused=_span(told.paused_ms)) if told.paused_ms else "")
+class Sentences:
+    """Reasons in a policy's language, remembered by what they speak of: most alerts say what others have said."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._templates = _templates(policy)
+        self._known: dict[tuple[object, ...], str] = {}
+
+    def reasons(self, kind: str, status: str, clock: str, said: Mapping[str, Sequence[object]]) -> list[str]:
+        """One sentence for each alert of a type, a status and a clock (empty for none).
+
+        said: by placeholder what it speaks of, for each alert: whole minutes for ``deadline`` (of the epoch, 0 for
+        none), ``left``, ``waited`` and ``paused``. Those of the clock are not asked for.
+        """
+        key = status if status in {"resolved", "retracted"} else f"{kind}.{status}"
+        template = self._templates.get(key) or self._templates[kind]
+        parts = [part for part in _parts_of(template) if part in said]
+        if len(self._known) > _MOST_KNOWN:
+            self._known.clear()
+        known, made = self._known, []
+        for values in zip(said[PAUSED], *(said[part] for part in parts), strict=True):
+            about = (template, clock, *values)
+            sentence = known.get(about)
+            if sentence is None:
+                own = dict(zip(parts, values[1:], strict=True))
+                sentence = known[about] = self._sentence(template, clock, {PAUSED: values[0], **own})
+            made.append(sentence)
+        return made
+
+    def _sentence(self, template: str, clock: str, values: Mapping[str, Any]) -> str:
+        words = {name: _WORDS.get(name, str)(value) for name, value in values.items()}
+        sentence = template.format(
+            **words, clock=clock.replace("_", " "), subject_if_none="" if clock else words.get("subject", "")
+        )
+        return sentence + (self._templates[PAUSED].format(paused=words[PAUSED]) if values[PAUSED] else "")
 
 
 def action_of(action: str | None, policy: Policy, *, refuses: bool, not_before: datetime | None) -> str | None:
@@ -92,17 +96,21 @@ def _templates(policy: Policy) -> dict[str, str]:
     return {**TEMPLATES[language], **({} if own is None else own.templates)}
 
 
-def _time(at_ms: int) -> str:
-    return _minute(at_ms // 60_000) if at_ms else "-"
+@lru_cache(256)
+def _parts_of(template: str) -> tuple[str, ...]:
+    """What the sentences of a template depend on."""
+    parts = (name for _, name, _, _ in Formatter().parse(template) if name is not None)
+    return tuple({"subject" if part == "subject_if_none" else part: None for part in parts if part != PAUSED})
 
 
-@lru_cache(4096)
-def _minute(minute: int) -> str:
-    return datetime.fromtimestamp(minute * 60, UTC).strftime("%Y-%m-%d %H:%M UTC")
+def _time(minute: int) -> str:
+    return datetime.fromtimestamp(minute * 60, UTC).strftime("%Y-%m-%d %H:%M UTC") if minute else "-"
 
 
-def _span(ms: int) -> str:
-    minutes = ms // 60_000
+def _span(minutes: int) -> str:
     if minutes >= 2 * 1440:
         return f"{minutes // 1440} d"
     return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
+
+
+_WORDS: Mapping[str, Callable[[Any], str]] = {"deadline": _time, "left": _span, "waited": _span, PAUSED: _span}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from connectors.kafka.transactions import Outgoing, OutgoingBatch, OutgoingRecord
-from pipelines.alerts import Alert, alert_columns
+from pipelines.alert_tables import Alerts
 from pipelines.incident_slots import SlotState
 from pipelines.layouts import RowColumns, signals_id, write_rows
 from pipelines.partition import Changes
@@ -55,7 +55,7 @@ class CustomerSnapshot:
     form: CustomerRecords
     partition: int
     changes: Changes
-    alerts: list[Alert]
+    alerts: Alerts
     records: list[OutgoingRecord]
     offsets: dict[str, int]
     header: bytes
@@ -85,11 +85,7 @@ class CustomerSnapshot:
         return [{"key": key, "value": value} for key, value in zip(customers, values, strict=True)]
 
     def _told_alerts(self) -> Messages:
-        if not self.alerts:
-            return []
-        values = self.form.alerts.write(len(self.alerts), alert_columns(self.alerts, self.emitted_ms))
-        keys = ((a.customer_id or a.touchpoint or "").encode() for a in self.alerts)
-        return [{"key": key, "value": value} for key, value in zip(keys, values, strict=True)]
+        return [{"key": k, "value": value} for k, value in self.alerts.written(self.form.alerts, self.emitted_ms)]
 
     def _state(self, customers: list[bytes]) -> Messages:
         changed = self.changes.rows

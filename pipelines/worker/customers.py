@@ -1,6 +1,7 @@
 """The first stage: interactions of a source partition to scores, alerts, wait partials and state."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from connectors.kafka.fetched import FetchedBatch
 from connectors.kafka.records import RecordColumns
 from connectors.kafka.restore import LogReader
 from connectors.kafka.transactions import OutgoingRecord
-from pipelines.alerts import Alert
+from pipelines.alert_tables import Alerts
 from pipelines.layouts import NEWEST, signals_id
 from pipelines.partition import Changes, CustomerPartition
 from pipelines.policy import Policy
@@ -103,7 +104,7 @@ class CustomerWork:
         self._layout = WHOLE if core.whole else stage.state_layout or min(header.layout or NEWEST, NEWEST)
         self._told_policies = header.policies
         self._signal_sets = {**header.signal_sets, signals_id(core.rows.signal_names): list(core.rows.signal_names)}
-        self._alerts: list[Alert] = []
+        self._alerts = Alerts()
         self._urgent = False  # whether one of them may not wait
         self._records: list[OutgoingRecord] = []
         self._changed = False
@@ -127,8 +128,7 @@ class CustomerWork:
             self._reject(batch, Rejected(int(decoded.index[row]), RejectReason.BAD_RATING, message))
         for row in applied.misrouted:
             self._send_on(batch, decoded, int(row))
-        self._raise(applied.alerts)
-        self._urgent |= bool(applied.alerts)
+        self._urgent |= bool(self._raise(applied.alerts))
         self._since += len(decoded.interactions)
         self._changed = True
         not_counted = applied.misrouted.shape[0] + applied.unrated.shape[0] + applied.duplicates
@@ -148,8 +148,7 @@ class CustomerWork:
     def advance(self, to_ms: int) -> None:
         """Let time pass. That an alert is over, if that is all that time has led to, waits for the next checkpoint."""
         alerts = self._core.advance(to_ms)
-        self._raise(alerts)
-        self._urgent |= any(alert.status != "resolved" for alert in alerts)
+        self._urgent |= any(status != "resolved" for _, status in self._raise(alerts))
         windows = self._core.windows
         self._changed |= (
             bool(alerts) or self._core.forgets or windows.closing() or self._reached_window() > self._told_window
@@ -188,7 +187,7 @@ class CustomerWork:
             emitted_ms=self._stage.now_ms(),
         )
         self._told_window = max(self._told_window, reached)
-        self._alerts, self._records, self._since = [], [], 0
+        self._alerts, self._records, self._since = Alerts(), [], 0
         self._urgent = self._changed = False
         return snapshot
 
@@ -199,12 +198,15 @@ class CustomerWork:
         self._told_policies |= {self._core.form}
         return [{"key": POLICY + f"{self._core.form:08x}".encode(), "value": self._stage.policy.text.encode()}]
 
-    def _raise(self, alerts: list[Alert]) -> None:
-        self._alerts += alerts
-        for alert in alerts:
-            metrics.ALERTS.labels(alert.type, alert.status).inc()
-            if alert.held_back:
-                metrics.HELD_BACK.labels(alert.team or "").inc()
+    def _raise(self, alerts: Alerts) -> Counter[tuple[str, str]]:
+        """Count them, by type and status."""
+        self._alerts.add(alerts)
+        counts = alerts.counts()
+        for about, count in counts.items():
+            metrics.ALERTS.labels(*about).inc(count)
+        for team, count in alerts.held_back().items():
+            metrics.HELD_BACK.labels(team).inc(count)
+        return counts
 
     def _reject(self, batch: FetchedBatch, rejected: Rejected) -> None:
         records, i, limit = batch.records, rejected.index, self._stage.dead_letter_limit

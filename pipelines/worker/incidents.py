@@ -15,6 +15,7 @@ from connectors.kafka.records import RecordColumns
 from connectors.kafka.restore import LogReader
 from connectors.kafka.transactions import Outgoing, OutgoingBatch, OutgoingRecord
 from connectors.registry.client import SchemaRegistry
+from pipelines.alert_tables import encoded
 from pipelines.alerts import Alert, alert_columns
 from pipelines.incident_alerts import Labels
 from pipelines.incident_model import Incidents
@@ -222,7 +223,7 @@ class IncidentSnapshot:
     def outgoing(self) -> Outgoing:
         """Make the records of the transaction. An alert's partition is that of its key, as a producer finds it."""
         of = self.stage.names.of
-        values = self.stage.alerts.write(len(self.alerts), alert_columns(self.alerts, self.emitted_ms))
+        values = encoded(len(self.alerts), alert_columns(self.alerts), self.stage.alerts, self.emitted_ms)
         by_partition: dict[int, list[dict[str, bytes | None]]] = {}
         for alert, value in zip(self.alerts, values, strict=True):
             key = (alert.touchpoint or alert.subject or "").encode()

@@ -104,7 +104,7 @@ def played(file: ScenarioFile, case: Case, events: Sequence[Event], moments: Seq
     arriving = {at_ms: list(together) for at_ms, together in groupby(events, key=lambda e: e.append_ms)}
     offset = 0
     for at_ms in sorted({*arriving, *moments}):
-        told = core.advance(at_ms - 1)
+        told = list(core.advance(at_ms - 1))
         if at_ms in arriving:
             batch = batch_of([with_alert(e, result) for e in arriving[at_ms]], offset)
             offset += len(arriving[at_ms])

@@ -10,6 +10,7 @@ import fastavro
 import pytest
 from hypothesis import given, settings
 
+from pipelines.alert_tables import encoded
 from pipelines.alerts import Alert, alert_columns, alert_id
 from pipelines.partition import CustomerPartition
 from pipelines.policy import parse_policy
@@ -125,7 +126,7 @@ def test_alerts_are_written_as_fastavro_writes_them(steps: list[Step]) -> None:
     alerts = alerts_of(*steps)
     incident = Alert("id", 1, "touchpoint_incident", "opened", None, BEGIN_MS, "Çok müşteri bekliyor.", "abc")
     for some in ([], [*alerts, incident]):
-        written = ColumnarWriter(avro_schema("alert"), 7).write(len(some), alert_columns(some, BEGIN_MS + 9))
+        written = encoded(len(some), alert_columns(some), ColumnarWriter(avro_schema("alert"), 7), BEGIN_MS + 9)
         wanted = []
         for alert in some:
             out = io.BytesIO()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import pipelines.cli.chaos.lives as models
 from connectors.simulator.simulation import crowd_interactions
+from pipelines.alert_tables import Alerts
 from pipelines.cli.chaos.comparison import Comparison
 from pipelines.cli.chaos.crowd import MOST, short_lives
 from pipelines.cli.chaos.judging import policy_text
@@ -39,18 +40,18 @@ def compared(
     events: Sequence[Event], end_ms: int, text: str = DEFAULT_TEXT, *, step_ms: int | None = None
 ) -> Comparison:
     """Let core and model take the same, with time passing in steps if wanted, and to ``end_ms`` at last."""
-    core, model, alerts = CustomerPartition(0, 1, POLICIES[text]), LivesModel(text), []
+    core, model, alerts = CustomerPartition(0, 1, POLICIES[text]), LivesModel(text), Alerts()
     passed_ms = None if step_ms is None else events[0].append_ms
     for append_ms, together in groupby(events, key=lambda e: e.append_ms if step_ms is not None else 0):
         while passed_ms is not None and step_ms is not None and passed_ms + step_ms < append_ms:
             passed_ms += step_ms
-            alerts += core.advance(passed_ms)
+            alerts.add(core.advance(passed_ms))
             model.advance(passed_ms)
         batch = list(together)
-        alerts += core.apply(batch_of(batch)).alerts
+        alerts.add(core.apply(batch_of(batch)).alerts)
         for one in batch:
             model.feed(one.record, one.append_ms)
-    alerts += core.advance(end_ms)
+    alerts.add(core.advance(end_ms))
     model.advance(end_ms)
     found = Standing(Outcome({}), dict(stored_customers(core)), advanced_ms={0: end_ms})
     found.alerts = {a.alert_id: (a.type, a.status) for a in alerts if a.type != "band_entered"}

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.alert_tables import Alerts
 from pipelines.partition import CustomerPartition
 from pipelines.worker.customer_state import Header
 from pipelines.worker.customers import CustomerWork
@@ -33,7 +34,7 @@ def test_an_alert_is_urgent_and_that_time_has_ended_it_is_not() -> None:
     work = work_of(CustomerPartition(0, 1, POLICY))
     process(work, [event("wait.measured", BEGIN_MS, **LONG)])
     assert work.urgency() is Urgency.ALERTS
-    work._alerts, work._urgent, work._changed = [], False, False  # as a snapshot does
+    work._alerts, work._urgent, work._changed = Alerts(), False, False  # as a snapshot does
     work.advance(BEGIN_MS + DAYS_MS)
     assert [alert.status for alert in work._alerts] == ["resolved"]
     assert work.urgency() is Urgency.CHANGES

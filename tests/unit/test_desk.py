@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+from pipelines.alert_tables import Alerts
 from pipelines.desk import DESK_KEYS
 from pipelines.layouts import signals_id
 from pipelines.partition import CustomerPartition
@@ -28,7 +29,7 @@ def checkpoint(log: Log, core: CustomerPartition) -> None:
     }  # fmt: skip
     texts: Messages = [{"key": POLICY + f"{core.form:08x}".encode(), "value": policy.text.encode()}]
     snapshot = CustomerSnapshot(
-        replace(FORM, policy=policy), 0, changes, [], [], {"a": 1}, json.dumps(header).encode(), LAYOUT, texts,
+        replace(FORM, policy=policy), 0, changes, Alerts(), [], {"a": 1}, json.dumps(header).encode(), LAYOUT, texts,
         marks=False, emitted_ms=0,
     )  # fmt: skip
     log.write(snapshot.outgoing())
@@ -83,7 +84,17 @@ def test_the_records_say_everything_that_an_alert_says() -> None:
     run.apply(mark("assigned", 47 * MINUTE_MS, run.last("clock_warning").alert_id, team="çözüm", assignee="İlke"))
     changes = run.core.take_changes()
     snapshot = CustomerSnapshot(
-        replace(FORM, policy=TEAMS), 0, changes, run.alerts, [], {}, b"{}", LAYOUT, [], marks=False, emitted_ms=0
+        replace(FORM, policy=TEAMS),
+        0,
+        changes,
+        Alerts.of(run.alerts),
+        [],
+        {},
+        b"{}",
+        LAYOUT,
+        [],
+        marks=False,
+        emitted_ms=0,
     )
     _, told = alerts_of(snapshot.outgoing())
     alert = run.last("clock_warning")

@@ -13,6 +13,7 @@ from connectors.kafka.fetched import FetchedBatch
 from connectors.kafka.records import RecordColumns
 from connectors.kafka.transactions import Outgoing
 from connectors.registry.client import SchemaRegistry
+from pipelines.alert_tables import Alerts
 from pipelines.incident_alerts import Labels
 from pipelines.incident_model import Incidents
 from pipelines.layouts import signals_id
@@ -170,7 +171,17 @@ def through_workers(acts: list[Act], *, sources: int, restart: bool, batch: int 
             assert changes.incidents is not None
             header = {"signal_sets": {}, "partitions": 1, "incidents_seen_ms": changes.incidents.seen_ms, "layout": 2}
             snapshot = CustomerSnapshot(
-                FORM, n, changes, [], [], {"a": number}, json.dumps(header).encode(), 2, [], marks=False, emitted_ms=0
+                FORM,
+                n,
+                changes,
+                Alerts(),
+                [],
+                {"a": number},
+                json.dumps(header).encode(),
+                2,
+                [],
+                marks=False,
+                emitted_ms=0,
             )
             outgoing = snapshot.outgoing()
             log.write(outgoing)

@@ -14,7 +14,7 @@ from pipelines.policy import parse_policy
 from pipelines.policy_changes import policy_changes
 from pipelines.policy_kinds import effects
 from pipelines.policy_warnings import policy_warnings
-from pipelines.wording import TEMPLATES, Told, action_of, reason_of
+from pipelines.wording import TEMPLATES, Sentences, action_of
 from pipelines.wording_terms import OWN_PLACEHOLDERS, PLACEHOLDERS, TEMPLATE_NAMES
 from pipelines.worker.policy_file import SHIPPED, load_policy
 from schemas.errors import PolicyError
@@ -308,10 +308,9 @@ def test_a_template_with_all_that_is_allowed_is_said(name: str) -> None:
     about, status = ("clock_breached", name) if of_all else name.partition(".")[::2]
     every = "".join(f"{{{one}}}" for one in OWN_PLACEHOLDERS.get(name, PLACEHOLDERS))
     policy = parse_policy(f"{TEXT}wording: {{templates: {{{name}: '<<{every}>>'}}}}\n", "mine.yaml")
-    told = Told(
-        type=about, status=status or "opened", clock="reply", raised_ms=1, opened_ms=0, deadline_ms=2, level=1,
-        paused_ms=60_000, subject="s", channel="c", earlier=0,
-    )  # fmt: skip
+    said = {"deadline": [2], "left": [1], "waited": [1], "level": [1], "paused": [1], "earlier": [0]}
+    texts = {"subject": ["s"], "channel": ["c"]}
     until = datetime(2026, 3, 3, 8, 0, tzinfo=UTC)
     actions = [action_of("Call.", policy, refuses=refuses, not_before=until) or "" for refuses in (True, False)]
-    assert "<<" in "".join([reason_of(told, policy), *actions])
+    reasons = Sentences(policy).reasons(about, status or "opened", "reply", {**said, **texts})
+    assert "<<" in "".join([*reasons, *actions])

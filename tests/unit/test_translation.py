@@ -75,7 +75,7 @@ def test_what_is_open_goes_on_under_a_new_policy(policy: Policy) -> None:
             ]
         )
     ).alerts
-    told += old.advance(BEGIN_MS + 50 * MINUTE_MS)
+    told.add(old.advance(BEGIN_MS + 50 * MINUTE_MS))
     warning = next(a for a in told if a.type == "clock_warning")
     new = carried_over(old, policy, {old.form: FULL})
 

@@ -1,0 +1,214 @@
+"""Alerts in their order: as columns where many are made at once, as objects where few are."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, overload
+
+import numpy as np
+
+from pipelines.alerts import Alert, Contribution, Earlier, OpenClock, alert_columns, many
+from schemas.arrays import Int64s
+from schemas.columnar.writer import Column, ColumnarWriter, ListColumn, NullableColumn, TextColumn
+
+_FIELD_OF = {
+    "raised_ms": "raised_at", "deadline_ms": "deadline", "handled_ms": "handled_at", "not_before_ms": "not_before",
+    "began_ms": "began_at",
+}  # fmt: skip
+_FLAGS = ("do_not_contact", "held_back")
+_ENTRIES = {"contributions": Contribution, "open_clocks": OpenClock, "earlier": Earlier}
+
+
+@dataclass(frozen=True, slots=True)
+class AlertTable:
+    """n revisions of alerts as columns of schemas/avro/alert.avsc, all but ``emitted_at``."""
+
+    n: int
+    columns: Mapping[str, Column]
+
+    def texts(self, name: str) -> list[str]:
+        """A column of texts, empty where it is null."""
+        return [text or "" for text in _values(self.columns[name], self.n)]
+
+    def take(self, rows: Int64s) -> "AlertTable":
+        """Some of them, int64[k]."""
+        taken = {name: _taken(column, rows) for name, column in self.columns.items()}
+        return AlertTable(int(rows.shape[0]), taken)
+
+    def alerts(self) -> list[Alert]:
+        """All of them as objects."""
+        by_field: list[Sequence[Any]] = []
+        for name in Alert._fields:
+            column = self.columns[_FIELD_OF.get(name, name)]
+            if isinstance(column, ListColumn):
+                by_field.append(_lists(name, column))
+            else:
+                values = _values(column, self.n)
+                by_field.append([bool(value) for value in values] if name in _FLAGS else values)
+        return [Alert(*values) for values in zip(*by_field, strict=True)]
+
+
+@dataclass(slots=True)
+class Part:
+    """Alerts in their order: ``table`` has those at the places ``at``, int64[k]; ``others`` the rest."""
+
+    table: AlertTable | None
+    at: Int64s
+    others: list[tuple[int, Alert]]
+
+    def __len__(self) -> int:
+        return int(self.at.shape[0]) + len(self.others)
+
+    def alerts(self) -> list[Alert]:
+        own = [] if self.table is None else zip(self.at.tolist(), self.table.alerts(), strict=True)
+        return [alert for _, alert in sorted([*own, *self.others], key=lambda one: one[0])]
+
+
+_NONE = np.zeros(0, np.int64)
+
+
+@dataclass(eq=False, slots=True)
+class Alerts(Sequence[Alert]):
+    """A sequence of alerts that grows at its end. Objects are made of it when it is read, not when it is written."""
+
+    parts: list[Part] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, alerts: Iterable[Alert]) -> "Alerts":
+        """These."""
+        made = cls()
+        made.add(alerts)
+        return made
+
+    def add(self, alerts: "Alerts | Iterable[Alert]") -> None:
+        """Append some."""
+        if isinstance(alerts, Alerts):
+            for part in alerts.parts:
+                if part.table is None:
+                    self.add(alert for _, alert in part.others)
+                else:
+                    self.parts.append(part)
+            return
+        if not self.parts or self.parts[-1].table is not None:
+            self.parts.append(Part(None, _NONE, []))
+        others = self.parts[-1].others
+        others.extend(enumerate(alerts, len(others)))
+        if not others:
+            self.parts.pop()
+
+    def add_table(self, table: AlertTable, at: Int64s, others: Sequence[tuple[int, Alert]]) -> None:
+        """Append those of a table, whose places are ``at`` (int64[n]), and others between them."""
+        if table.n:
+            self.parts.append(Part(table, at, list(others)))
+        else:
+            self.add(alert for _, alert in others)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def __iter__(self) -> Iterator[Alert]:
+        for part in self.parts:
+            yield from part.alerts()
+
+    @overload
+    def __getitem__(self, index: int) -> Alert: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Alert]: ...
+    def __getitem__(self, index: int | slice) -> Alert | list[Alert]:
+        return list(self)[index]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
+    def counts(self) -> Counter[tuple[str, str]]:
+        """How many there are by type and status."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for part in self.parts:
+            counts.update((alert.type, alert.status) for _, alert in part.others)
+            if part.table is not None:
+                counts.update(zip(part.table.texts("type"), part.table.texts("status"), strict=True))
+        return counts
+
+    def held_back(self) -> Counter[str]:
+        """How many are held back, by team; of tables none are."""
+        return Counter(a.team or "" for part in self.parts for _, a in part.others if a.held_back)
+
+    def written(self, writer: ColumnarWriter, emitted_ms: int) -> Iterator[tuple[bytes, bytes]]:
+        """Key and value of each, in their order. The key is the customer, or the touchpoint."""
+        for part in self.parts:
+            others = [alert for _, alert in part.others]
+            told = list(zip((k for k, _ in part.others), _written(others, writer, emitted_ms), strict=True))
+            if part.table is not None:
+                keys, values = _customers(part.table), encoded(part.table.n, part.table.columns, writer, emitted_ms)
+                told += zip(part.at.tolist(), zip(keys, values, strict=True), strict=True)
+                told.sort(key=lambda one: one[0])
+            yield from (one for _, one in told)
+
+
+def _written(alerts: Sequence[Alert], writer: ColumnarWriter, emitted_ms: int) -> Iterator[tuple[bytes, bytes]]:
+    keys = ((a.customer_id or a.touchpoint or "").encode() for a in alerts)
+    return zip(keys, encoded(len(alerts), alert_columns(alerts), writer, emitted_ms), strict=True)
+
+
+def encoded(n: int, columns: Mapping[str, Column], writer: ColumnarWriter, emitted_ms: int) -> list[bytes]:
+    """The records of n alerts. columns: see AlertTable."""
+    return writer.write(n, {**columns, "emitted_at": np.full(n, emitted_ms, np.int64)}) if n else []
+
+
+def _customers(table: AlertTable) -> list[bytes]:
+    column = table.columns["customer_id"]
+    if not isinstance(column, TextColumn):
+        raise TypeError("customer_id of a table is null")
+    return column.raw()
+
+
+def _values(column: Column, n: int) -> list[Any]:
+    """What a column says of each of n, None for null."""
+    if column is None:
+        return [None] * n
+    if isinstance(column, NullableColumn):
+        values = _values(column.values, n)
+        return [value if there else None for value, there in zip(values, column.there.tolist(), strict=True)]
+    if isinstance(column, TextColumn):
+        return [text.decode() for text in column.raw()]
+    if isinstance(column, ListColumn):
+        raise TypeError("a column of lists has no single values")
+    return list(column.tolist())
+
+
+def _lists(name: str, column: ListColumn) -> list[tuple[Any, ...]]:
+    """The entries of each list, as what they are in an alert."""
+    ends = column.begin.tolist()
+    entries = [_values(entry, ends[-1]) for entry in column.entries.values()]
+    kind = _ENTRIES.get(name)
+    made: list[Any] = entries[0] if kind is None else many(kind, *entries)
+    return [tuple(made[a:b]) for a, b in pairwise(ends)]
+
+
+def _taken(column: Column, rows: Int64s) -> Any:
+    if column is None:
+        return None
+    if isinstance(column, NullableColumn):
+        return NullableColumn(_chosen(column.values, rows), column.there[rows])
+    if not isinstance(column, ListColumn):
+        return _chosen(column, rows)
+    begin, end = column.begin[rows].astype(np.int64), column.begin[rows + 1].astype(np.int64)
+    size = end - begin
+    first = np.cumsum(size) - size
+    which = np.arange(int(size.sum())) - np.repeat(first - begin, size)
+    entries = {
+        name: NullableColumn(_chosen(entry.values, which), entry.there[which])
+        if isinstance(entry, NullableColumn)
+        else _chosen(entry, which)
+        for name, entry in column.entries.items()
+    }
+    return ListColumn(np.append(first, int(size.sum())).astype(np.int32), entries)
+
+
+def _chosen(column: Any, rows: Int64s) -> Any:
+    if isinstance(column, TextColumn):
+        return TextColumn(column.data, column.start[rows], column.length[rows])
+    return column[rows]
