@@ -48,13 +48,16 @@ from pipelines.scoring import (
     rise,
     signals_of,
 )
-from pipelines.telling import CROSSED, Notes, tell
+from pipelines.telling import CROSSED, ROWS_USED, Notes, tell
 from pipelines.timers import may_push, pop_timer, push_timer
 from schemas.arrays import Bytes, Int64s
 from schemas.bits import as_float
 from schemas.compiled import compiled, step
 
 DUPLICATES, FOLDED = 0, 1
+TOLD_BEFORE = 3
+"""Column of ``Arrivals.time``: how many crossings there are before it, and from NOTED_BITS on the rows of notes."""
+NOTED_BITS = 32
 SENT_TWICE = -2  # the kind of what has been counted before
 
 
@@ -247,6 +250,7 @@ def count_interactions(
             looked_to = look_ahead(i, arrivals, rows, arena, work.counted)
         if k + 4 * bands_of(senses) > crossed.word.shape[0] or not may_push(work.timers):
             return i, k
+        arrivals.time[i, TOLD_BEFORE] = k | work.notes.used[ROWS_USED] << NOTED_BITS
         r, kind, at_ms, event_id = (
             arrivals.row[i],
             arrivals.kind[i],

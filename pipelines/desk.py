@@ -1,17 +1,21 @@
 """The desk of a source partition: what teams have done and may do, put on the alerts that the rules lead to."""
 
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple
 
 import numpy as np
 
 from pipelines.alert_memory import ALERT, AlertMemory, Remembered
-from pipelines.alert_tables import AlertTable
+from pipelines.alert_tables import Alerts, AlertTable
 from pipelines.alerts import Alert
 from pipelines.budgets import BUDGET, Budgets
 from pipelines.index import TextIndex
 from pipelines.interactions import InteractionBatch
 from pipelines.marking import marked_alerts
-from pipelines.marks import MARK_KINDS, Mark, mark_of
+from pipelines.marks import MARK_KINDS, mark_of
+from pipelines.noted import Noted
 from pipelines.policy import Policy
 from pipelines.preferences import PREFERENCES, KnownPreferences
 from pipelines.room import Room
@@ -21,6 +25,19 @@ from schemas.arrays import Int64s
 
 DESK_KEYS = (ALERT, PREFERENCES, BUDGET)
 """First bytes of its keys in friction.state."""
+
+
+class Said(NamedTuple):
+    """How a customer wants to be contacted, said while a kernel counted.
+
+    bands, notes: how many crossings, and rows of notes, there were when it had been counted; None for all.
+    """
+
+    customer: str
+    attributes: Mapping[str, str]
+    at_ms: int
+    bands: int | None = None
+    notes: int = 0
 
 
 class Desk:
@@ -39,22 +56,19 @@ class Desk:
         said = policy.file.preferences
         self._kinds = TextIndex([*MARK_KINDS, *(() if said is None else said.kinds)])
 
-    def acts(self, batch: InteractionBatch) -> Int64s:
-        """Rows of the batch, int64[k], after which ``take`` is to be called; none without details."""
+    def acts(self, batch: InteractionBatch) -> tuple[Int64s, Int64s]:
+        """Rows of a batch: marks, int64[k], and what customers say of how they want to be contacted, int64[m].
+
+        None without details. ``take_mark`` is to be called when everything up to a mark has been counted.
+        """
         if batch.details is None:
-            return np.zeros(0, np.int64)
-        return np.flatnonzero(self._kinds.find(batch.data, batch.kind.start, batch.kind.length) >= 0)
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        found = self._kinds.find(batch.data, batch.kind.start, batch.kind.length)
+        return np.flatnonzero((found >= 0) & (found < len(MARK_KINDS))), np.flatnonzero(found >= len(MARK_KINDS))
 
-    def take(self, batch: InteractionBatch, i: int, row: int, rows: CustomerRows, room: Room) -> list[Alert]:
-        """Take an act, when everything up to it has been counted; alerts that it leads to."""
-        if batch.kind.text(batch.data, i) in MARK_KINDS:
-            return self._take_mark(mark_of(batch, i), row, rows, room)
-        if batch.details is not None:
-            said = batch.details.attributes(batch.data, i)
-            self.preferences.take(rows.customers.text(row), said, int(batch.occurred_ms[i]))
-        return []
-
-    def _take_mark(self, mark: Mark, row: int, rows: CustomerRows, room: Room) -> list[Alert]:
+    def take_mark(self, batch: InteractionBatch, i: int, row: int, rows: CustomerRows, room: Room) -> list[Alert]:
+        """Take what a team has done with an alert; alerts that it leads to."""
+        mark = mark_of(batch, i)
         known = self.memory.of(mark.alert_id)
         if known is not None and mark.at_ms < known.at_ms:
             return []  # something has been done since
@@ -65,15 +79,58 @@ class Desk:
         self.memory.put(mark.alert_id, (known or Remembered()).marked(mark))
         return self.complete(alerts)
 
-    def concerned(self, table: AlertTable) -> Int64s:
+    def told(self, bands: Sequence[tuple[int, Alert]], noted: Noted | None, said: Sequence[Said]) -> Alerts:
+        """The alerts of a call of a kernel with what is known of them here, in their order.
+
+        bands: those of crossings, each with the number of its crossing. said: what customers said meanwhile.
+        """
+        told = Alerts()
+        if noted is None:
+            told.add(alert for _, alert in self._in_turn(bands, [(one.bands, one) for one in said]))
+            return told
+        place = np.empty(noted.table.n + len(bands), np.int64)
+        place[np.argsort([*(2 * noted.after - 1), *(2 * k for k, _ in bands)], kind="stable")] = np.arange(len(place))
+        at, crossing = place[: noted.table.n], np.array([k for k, _ in bands], np.int64)
+        others = list(zip(place[noted.table.n :].tolist(), (alert for _, alert in bands), strict=True))
+        concerned = self._concerned(noted.table, {one.customer for one in said})
+        table = noted.table
+        if concerned.shape[0]:
+            others += zip(at[concerned].tolist(), table.take(concerned).alerts(), strict=True)
+            others.sort(key=lambda one: one[0])
+            rest = np.delete(np.arange(table.n), concerned)
+            table, at = table.take(rest), at[rest]
+        spoken = [
+            (None if one.bands is None else int((crossing < one.bands).sum() + (noted.row < one.notes).sum()), one)
+            for one in said
+        ]
+        told.add_table(table, at, self._in_turn(others, spoken))
+        return told
+
+    def _in_turn(
+        self, alerts: Sequence[tuple[int, Alert]], said: Sequence[tuple[int | None, Said]]
+    ) -> list[tuple[int, Alert]]:
+        """Complete alerts in their order, and take what was said before the place of one (None: behind all)."""
+        done: list[tuple[int, Alert]] = []
+        for place, one in said:
+            until = len(alerts) if place is None else bisect_left(alerts, place, key=lambda told: told[0])
+            done += self._completed_at(alerts[len(done) : until])
+            self.preferences.take(one.customer, one.attributes, one.at_ms)
+        return done + self._completed_at(alerts[len(done) :])
+
+    def _completed_at(self, alerts: Sequence[tuple[int, Alert]]) -> list[tuple[int, Alert]]:
+        return list(zip([k for k, _ in alerts], self.complete([alert for _, alert in alerts]), strict=True))
+
+    def _concerned(self, table: AlertTable, speaking: AbstractSet[str]) -> Int64s:
         """Which alerts of a table ``complete`` may change, or has to hear of, int64[k]."""
         budgets = self._policy.file.budgets is not None
-        if not (budgets or len(self.preferences) or len(self.memory)):
+        if not (budgets or speaking or len(self.preferences) or len(self.memory)):
             return np.zeros(0, np.int64)
         teams = table.texts("team") if budgets else [""] * table.n
         told = zip(table.texts("customer_id"), table.texts("alert_id"), teams, strict=True)
         knows, memory, limits = self.preferences.knows, self.memory, self._budgets.limits
-        return np.flatnonzero([knows(who) or memory.of(one) is not None or limits(team) for who, one, team in told])
+        return np.flatnonzero(
+            [who in speaking or knows(who) or memory.of(one) is not None or limits(team) for who, one, team in told]
+        )
 
     def complete(self, alerts: list[Alert]) -> list[Alert]:
         """The alerts with what is known of them here, in their order."""

@@ -82,7 +82,7 @@ def marked_alerts(mark: Mark, row: int, rows: CustomerRows, policy: Policy, room
         work = room.give(rows)
         at = told.index(mark.alert_id)
         if note_again_compiled(row, at, dismissed, len(policy.signals), rows.kernel, work):
-            return NotedAlerts(policy).table(work.notes, rows)[0].alerts()
+            return NotedAlerts(policy).of(work.notes, rows).table.alerts()
 
 
 def _told_ids(row: int, rows: CustomerRows, policy: Policy) -> list[str]:

@@ -85,7 +85,8 @@ class Arrivals(NamedTuple):
     """n interactions in offset order.
 
     data: uint8[b]. row, kind: int32[n], the customer's row, and the kind, below 0 for one that the policy does not
-    know. time: int64[n, 3], event time, append time, duration (below 0: not told), in ms.
+    know. time: int64[n, 4], event time, append time, duration (below 0: not told), in ms; and, written by
+    the loop, what has been told before the interaction (``counting.TOLD_BEFORE``).
     """
 
     data: Bytes

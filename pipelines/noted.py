@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -58,6 +59,14 @@ _MINUTE_MS = 60_000
 _EVENT_ID, _CASE_ID, _SUBJECT, _CHANNEL, _TOUCHPOINT = range(5)  # texts of a row
 
 
+class Noted(NamedTuple):
+    """Alerts of one call of a kernel: how many crossings of bands came before each, and its row there, int64[n]."""
+
+    table: AlertTable
+    after: Int64s
+    row: Int64s
+
+
 class NotedAlerts:
     """Makes alerts of what is noted under a policy."""
 
@@ -65,8 +74,8 @@ class NotedAlerts:
         self._policy = policy
         self._sentences = Sentences(policy)
 
-    def table(self, notes: Notes, rows: CustomerRows) -> tuple[AlertTable, Int64s]:
-        """The alerts of what has been noted, and how many crossings of bands came before each, int64[n]."""
+    def of(self, notes: Notes, rows: CustomerRows) -> Noted:
+        """The alerts of what has been noted."""
         policy = self._policy
         used = notes.row[: notes.used[ROWS_USED]].copy()
         data = np.concatenate([notes.text[: notes.used[TEXT_USED]], self._kinds.data])
@@ -129,7 +138,7 @@ class NotedAlerts:
             "began_at": None,
             "mutes": ListColumn(none.begin, {"signal": none.entries[""]}),
         }
-        return AlertTable(n, columns), said[:, NOTE_AFTER]
+        return Noted(AlertTable(n, columns), said[:, NOTE_AFTER], which)
 
     @cached_property
     def _kinds(self) -> TextColumn:

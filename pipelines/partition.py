@@ -8,8 +8,16 @@ import numpy as np
 from pipelines.alert_tables import Alerts
 from pipelines.alerts import OpenClock
 from pipelines.bands import band_alerts
-from pipelines.counting import DUPLICATES, SENT_TWICE, Work, count_interactions_compiled, fire_timers_compiled
-from pipelines.desk import Desk
+from pipelines.counting import (
+    DUPLICATES,
+    NOTED_BITS,
+    SENT_TWICE,
+    TOLD_BEFORE,
+    Work,
+    count_interactions_compiled,
+    fire_timers_compiled,
+)
+from pipelines.desk import Desk, Said
 from pipelines.facts import RATED, FactReader
 from pipelines.incident_source import IncidentChanges, IncidentSource
 from pipelines.index import TextIndex
@@ -125,24 +133,25 @@ class CustomerPartition:
             batch, row = batch.take(good), row[good]
             facts = self._reader.read(batch)
         kind = self._kinds.find(batch.data, batch.kind.start, batch.kind.length)
-        acts = self.desk.acts(batch)
-        unknown = int((kind < 0).sum() - (kind[acts] < 0).sum())
-        time = np.column_stack([batch.occurred_ms, batch.append_ms, batch.duration_ms])
+        marks, said = self.desk.acts(batch)
+        unknown = int((kind < 0).sum() - (kind[marks] < 0).sum() - (kind[said] < 0).sum())
+        time = np.column_stack([batch.occurred_ms, batch.append_ms, batch.duration_ms, np.zeros_like(batch.append_ms)])
         arrivals = Arrivals(batch.data, row, kind, time, facts)
         alerts = Alerts()
         done, room = 0, self._room
         duplicates = int(room.counted[DUPLICATES])
         unknown_marks, bad_preferences = self.desk.unknown_marks, self.desk.preferences.bad
-        for act in (*acts.tolist(), None):
-            part = arrivals if act is None else arrivals._replace(row=row[: act + 1])
+        for mark in (*marks.tolist(), None):
+            part = arrivals if mark is None else arrivals._replace(row=row[: mark + 1])
             while done < part.row.shape[0]:
-                work = room.give(self.rows)
+                work, first = room.give(self.rows), done
                 done, count = count_interactions_compiled(
                     done, part, self.advanced_ms, self._senses, self.policy.compiled.rules, self.rows.kernel, work
                 )
-                alerts.add(self._told(work, count, batch))
-            if act is not None and kind[act] != SENT_TWICE:
-                alerts.add(self.desk.take(batch, act, int(row[act]), self.rows, room))
+                spoken = said[(said >= first) & (said < done)]
+                alerts.add(self._told(work, count, batch, self._said(spoken, done, batch, arrivals)))
+            if mark is not None and kind[mark] != SENT_TWICE:
+                alerts.add(self.desk.take_mark(batch, mark, int(row[mark]), self.rows, room))
         late = self.windows.late
         self.windows.add(batch, (kind >= 0) & self._is_wait[np.maximum(kind, 0)])
         if self.incidents is not None:
@@ -208,25 +217,27 @@ class CustomerPartition:
         timers = self.rows.timers
         return int(timers[1, 0]) if timers[0, 0] else None
 
-    def _told(self, work: Work, crossings: int, batch: InteractionBatch | None) -> Alerts:
+    def _said(self, which: Int64s, done: int, batch: InteractionBatch, arrivals: Arrivals) -> list[Said]:
+        """What customers have said in interactions, int64[k], that were counted in a call which stopped at ``done``."""
+        said = []
+        for i in which.tolist():
+            if batch.details is not None and arrivals.kind[i] != SENT_TWICE:
+                who, attributes = (
+                    self.rows.customers.text(int(arrivals.row[i])),
+                    batch.details.attributes(batch.data, i),
+                )
+                one = Said(who, attributes, int(batch.occurred_ms[i]))
+                if i + 1 < done:
+                    before = int(arrivals.time[i + 1, TOLD_BEFORE])
+                    one = one._replace(bands=before & ((1 << NOTED_BITS) - 1), notes=before >> NOTED_BITS)
+                said.append(one)
+        return said
+
+    def _told(self, work: Work, crossings: int, batch: InteractionBatch | None, said: Sequence[Said] = ()) -> Alerts:
         """The alerts that a call of a kernel has led to."""
         bands = band_alerts(work.crossed, crossings, batch, self.rows, self.policy, self.desk.memory)
-        if not work.notes.used[ROWS_USED]:
-            return Alerts.of(self.desk.complete([alert for _, alert in bands]))
-        table, after = self._noted.table(work.notes, self.rows)
-        place = np.empty(table.n + len(bands), np.int64)
-        place[np.argsort([*(2 * after - 1), *(2 * k for k, _ in bands)], kind="stable")] = np.arange(place.shape[0])
-        others = list(zip(place[table.n :].tolist(), (alert for _, alert in bands), strict=True))
-        concerned, at = self.desk.concerned(table), place[: table.n]
-        if concerned.shape[0]:
-            others += zip(at[concerned].tolist(), table.take(concerned).alerts(), strict=True)
-            rest = np.delete(np.arange(table.n), concerned)
-            table, at = table.take(rest), at[rest]
-        others.sort(key=lambda one: one[0])
-        completed = self.desk.complete([alert for _, alert in others])
-        told = Alerts()
-        told.add_table(table, at, [(k, alert) for (k, _), alert in zip(others, completed, strict=True)])
-        return told
+        noted = self._noted.of(work.notes, self.rows) if work.notes.used[ROWS_USED] else None
+        return self.desk.told(bands, noted, said)
 
     def _forget_quiet(self, at_ms: int) -> None:
         """Look at the next rows; what happens from now on happens at ``at_ms`` or later."""

@@ -12,7 +12,7 @@ from pipelines.timers import with_room
 from schemas.growing import grown
 
 _CROSSINGS = 4096  # in one call; more calls follow when they are used up
-_NOTES = 4096
+_NOTES = 16_384
 _TIMERS = 4096
 _TEXT_BYTES = 1 << 16
 
