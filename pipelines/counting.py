@@ -24,7 +24,7 @@ from pipelines.blocks import (
     write_block,
 )
 from pipelines.facts import EVENT_ID, NO_SEGMENT, SEGMENT_CODE
-from pipelines.folding import fold_customer, insert_event, next_look, settle_base
+from pipelines.folding import fold_customer, insert_event, next_look, set_tallies, settle_base, tallies_of
 from pipelines.items import AT, NEVER, NEXT_MS, POINTS, SEEN, SEEN_MS, TAG, USED, held_at, number_of, work_at
 from pipelines.matching import Arrivals, is_folded, look_ahead, make_event, matched, points_of
 from pipelines.rules import HORIZON_MS, OP, SIGNAL, TARGET, Rules, first_rule, rule_word, section
@@ -171,9 +171,10 @@ def pass_time(row: int, to_ms: int, k: int, senses: Senses, rules: Rules, rows: 
             return False, k
         if not load_block(block, signals, arena, scratch):
             return False, k
-        if not fold_customer(scratch.count[RECENT], due_ms, due_ms, rules, scratch, work.notes):
-            return False, k
-        if not has_words(signals, work.blocks, scratch):
+        tallies = tallies_of(scratch.count)
+        ready = fold_customer(scratch.count[RECENT], due_ms, due_ms, rules, scratch, work.notes)
+        if not (ready and has_words(signals, work.blocks, scratch)):
+            set_tallies(scratch.count, tallies)
             return False, k
         seen_ms = max(arena[block + SEEN_MS], due_ms)
         k = cool(row, due_ms, k, senses, rows, arena, held_at(block), work.crossed)
@@ -227,8 +228,11 @@ def fold_event(
     next_ms = arena[block + NEXT_MS] if block != 0 else NEVER
     if not last:
         read_base(block, signals, arena, scratch)
+    tallies = tallies_of(scratch.count)
     ready = fold_customer(known if last else -1, next_ms, now_ms, rules, scratch, work.notes)
     ready = ready and has_words(signals, work.blocks, scratch)
+    if not ready:
+        set_tallies(scratch.count, tallies)
     return ready, now_ms, seen_ms, not last
 
 

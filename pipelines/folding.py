@@ -130,6 +130,18 @@ def fold_customer(known: int, next_ms: int, now_ms: int, rules: Rules, scratch: 
 
 
 @step
+def tallies_of(counts: Int64s) -> tuple[int, int, int, int]:
+    """What has been counted for good."""
+    return counts[ORPHANS], counts[FAILED], counts[UNDECIDED], counts[ASSUMED]
+
+
+@step
+def set_tallies(counts: Int64s, tallies: tuple[int, int, int, int]) -> None:
+    """Let it be as it was: the same is folded again."""
+    counts[ORPHANS], counts[FAILED], counts[UNDECIDED], counts[ASSUMED] = tallies
+
+
+@step
 def settle_base(now_ms: int, rules: Rules, scratch: Scratch) -> None:
     """Let the interactions that are beyond correction be for good, and drop what is over for so long.
 
@@ -147,7 +159,7 @@ def settle_base(now_ms: int, rules: Rules, scratch: Scratch) -> None:
     elif old < counts[RECENT]:
         limit_ms = min(limit_ms, recent[old, AT])
     kept = counts[RECENT] - old
-    tallies = counts[ORPHANS], counts[FAILED], counts[UNDECIDED], counts[ASSUMED], counts[FIRED]
+    tallies, fired_ms = tallies_of(counts), counts[FIRED]
     counts[HEAT_COUNT] = 0
     if kept == 0 and counts[FIRED] < limit_ms:
         copy_items(lists[LIVE], counts[LIVE], lists[BASE])
@@ -159,8 +171,8 @@ def settle_base(now_ms: int, rules: Rules, scratch: Scratch) -> None:
             n = apply_event(lists[BASE], n, recent[k], rules, heats, counts)
         n, _ = settle(lists[BASE], n, limit_ms, rules, heats, counts)
         counts[BASE], counts[SETTLED] = n, counts[HEAT_COUNT]
-    counts[ORPHANS], counts[FAILED], counts[UNDECIDED], counts[ASSUMED] = tallies[0], tallies[1], tallies[2], tallies[3]
-    counts[FIRED] = tallies[4]
+    set_tallies(counts, tallies)
+    counts[FIRED] = fired_ms
     for k in range(counts[BASE]):
         if is_told_of(lists[BASE, k]):
             lists[BASE, k, FLAGS] &= ~TOUCHED

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines import room
 from pipelines.alerts import Alert
 from pipelines.blocks import LISTS, LIVE
 from pipelines.items import AT, CLOCK, DUE, ENDS, HEAD, PAUSED_AT, WIDE, kind_of, number_of
@@ -249,6 +251,17 @@ def test_over_days_it_is_the_same_when_all_come_within_the_correction_horizon(
 
 def plain(kind: str, after_ms: int, **fields: Any) -> Event:
     return event(kind, BEGIN_MS + after_ms, event_id=f"{kind} {after_ms} {fields}", **fields)
+
+
+def test_what_is_folded_again_for_lack_of_room_is_counted_once() -> None:
+    pairs = [(plain("search.no_result", 2 * n), plain("contact.opened", 2 * n + 1, subject="iade")) for n in range(20)]
+    events = [one for pair in pairs for one in pair]
+    with patch.object(room, "_NOTES", 128):
+        narrow = Run().run(events, end_ms=BEGIN_MS + MINUTE_MS)
+    wide = Run().run(events, end_ms=BEGIN_MS + MINUTE_MS)
+    assert len(wide.alerts) > 18
+    assert narrow.alerts == wide.alerts
+    assert narrow.partition.tally["failed"] == 20
 
 
 def test_an_alert_tells_segment_and_band_of_its_moment_however_batches_are_cut() -> None:
