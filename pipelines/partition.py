@@ -22,7 +22,7 @@ from pipelines.facts import RATED, FactReader
 from pipelines.incident_source import IncidentChanges, IncidentSource
 from pipelines.index import TextIndex
 from pipelines.interactions import InteractionBatch
-from pipelines.layouts import RowColumns, StoredRows
+from pipelines.layouts import RowColumns
 from pipelines.matching import Arrivals
 from pipelines.noted import NotedAlerts
 from pipelines.open_clocks import Opened, open_clocks, opened
@@ -33,7 +33,7 @@ from pipelines.scoring import CROSSED_MS, CROSSED_ROW, cool_rows_compiled, find_
 from pipelines.state import CustomerRows
 from pipelines.telling import ROWS_USED
 from pipelines.text_table import ELSEWHERE
-from pipelines.whole_rows import form_of
+from pipelines.whole_rows import CopiedRows, form_of
 from pipelines.windows import NO_TIME, WaitWindows, WindowState
 from schemas.arrays import Int64s
 from schemas.columnar.writer import TextColumn
@@ -72,7 +72,7 @@ class Changes:
 
     scores: ScoreColumns
     newest_ms: Int64s
-    rows: RowColumns | StoredRows
+    rows: RowColumns | CopiedRows
     forgotten: list[bytes]
     windows: list[WindowState]
     told: list[WindowState]
@@ -283,7 +283,7 @@ class CustomerPartition:
         return Changes(
             scores=scores,
             newest_ms=self.rows.newest_ms[numbers],
-            rows=self.rows.stored(numbers, self.form) if self.whole else self.rows.columns(numbers),
+            rows=self.rows.copied(numbers, self.form) if self.whole else self.rows.columns(numbers),
             forgotten=forgotten,
             windows=windows,
             told=told,

@@ -12,7 +12,6 @@ from pipelines.layouts import (
     EPISODE,
     NEWEST,
     RowColumns,
-    StoredRows,
     head_dtype,
     plain_form,
     signals_id,
@@ -21,7 +20,7 @@ from pipelines.layouts import (
 from pipelines.pool import NONE, Pool
 from pipelines.scoring import BLOCK, EPISODE_AT, HEAT, INTERACTIONS, NEWEST_MS, SEGMENT, UPDATED, Rows
 from pipelines.timers import no_timers, with_room
-from pipelines.whole_rows import arena_used, stored, take_whole_rows_compiled, words_for
+from pipelines.whole_rows import CopiedRows, arena_used, copied, take_whole_rows_compiled, words_for
 from schemas.arrays import Bytes, Float64s, Int32s, Int64s
 from schemas.growing import grown
 
@@ -196,12 +195,12 @@ class CustomerRows:
         )  # fmt: skip
         return others[:left]
 
-    def stored(self, numbers: Int64s, form: int) -> StoredRows:
-        """Some rows as they are stored with everything that is open, int64[k]. form: see whole_rows.form_of."""
-        return stored(numbers, self.kernel, self.blocks.arena, len(self.signal_names), form)
+    def copied(self, numbers: Int64s, form: int) -> CopiedRows:
+        """Copies of some rows with everything that is open, int64[k]. form: see whole_rows.form_of."""
+        return copied(numbers, self.kernel, self.blocks.arena, len(self.signal_names), form)
 
     def put_whole(self, numbers: Int64s, data: Bytes, start: Int64s, length: Int32s) -> None:
-        """Take rows that ``stored`` gave under the same policy, int64[k], each number once.
+        """Take rows that were stored under the same policy, int64[k], each number once.
 
         Raises:
             ValueError: one is broken.

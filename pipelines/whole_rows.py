@@ -6,6 +6,7 @@ are its numbers.
 """
 
 import zlib
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -72,14 +73,9 @@ def store_block(block: int, signals: int, arena: Int64s, moved: Int64s, at: int,
     return stop + (used + 7) // 8
 
 
-def store_rows(
-    numbers: Int64s, rows: Rows, arena: Int64s, signals: int, form: int, moved: Int64s, out: Bytes, end: Int64s
-) -> None:
-    """Write rows, int64[k], to ``out`` (uint8[b], room for store_sizes) one behind the other; end: int64[k], written.
-
-    moved: int64[b], room for each byte of the texts of a row.
-    """
-    words, at = out.view(np.int64), 0
+def copy_rows(numbers: Int64s, rows: Rows, arena: Int64s, signals: int, form: int, words: Int64s, end: Int64s) -> None:
+    """Copy rows, int64[k], to ``words`` (room for store_sizes) one behind the other; end: int64[k], words, written."""
+    at = 0
     for i in range(numbers.shape[0]):
         r = numbers[i]
         e, block = rows.words[r, EPISODE_AT], rows.words[r, BLOCK]
@@ -98,19 +94,62 @@ def store_rows(
                 words[at] = rows.episodes[e, k]
                 at += 1
         if block != 0:
-            at = store_block(block, signals, arena, moved, at, words, out)
-        end[i] = 8 * at
+            count = block_words(arena, block, signals)
+            copy_words(arena, block, count, words, at)
+            at += count
+        end[i] = at
+
+
+copy_rows_compiled = compiled(copy_rows, allocates=False)
+
+
+def store_rows(copied: Int64s, end: Int64s, fixed: int, signals: int, moved: Int64s, out: Bytes, stop: Int64s) -> None:
+    """Write rows that were copied to ``out``, with no texts but those that somebody has. stop: int64[k], written.
+
+    fixed: words of a row before its episode. moved: int64[b], room for each byte of the texts of a row.
+    """
+    words, at, begin = out.view(np.int64), 0, 0
+    for i in range(end.shape[0]):
+        flags = copied[begin] >> 56
+        count = fixed + (3 if flags & _EPISODE else 0)
+        copy_words(copied, begin, count, words, at)
+        at += count
+        if flags & _OPEN:
+            at = store_block(begin + count, signals, copied, moved, at, words, out)
+        begin, stop[i] = end[i], 8 * at
 
 
 store_rows_compiled = compiled(store_rows, allocates=False)
 
 
-def stored(numbers: Int64s, rows: Rows, arena: Int64s, signals: int, form: int) -> StoredRows:
-    """Store some rows, int64[k]."""
+@dataclass(frozen=True, slots=True)
+class CopiedRows:
+    """Copies of k rows with all that is open of them, one behind the other in ``words``: row i ends before end[i].
+
+    fixed: see ``store_rows``. texts: most bytes of texts that one has.
+    """
+
+    words: Int64s
+    end: Int64s
+    signals: int
+    fixed: int
+    texts: int
+
+    def stored(self) -> StoredRows:
+        """The rows as they are stored; in any thread."""
+        stop, out = np.empty(self.end.shape[0], np.int64), np.empty(8 * self.words.shape[0], np.uint8)
+        moved = np.empty(self.texts, np.int64)
+        store_rows_compiled(self.words, self.end, self.fixed, self.signals, moved, out, stop)
+        return StoredRows(out[: int(stop[-1]) if stop.shape[0] else 0].tobytes(), stop)
+
+
+def copied(numbers: Int64s, rows: Rows, arena: Int64s, signals: int, form: int) -> CopiedRows:
+    """Copy some rows, int64[k]."""
     size, texts = store_sizes_compiled(numbers, rows, arena, signals)
-    end, out = np.empty(numbers.shape[0], np.int64), np.empty(size, np.uint8)
-    store_rows_compiled(numbers, rows, arena, signals, form, np.empty(texts, np.int64), out, end)
-    return StoredRows(out[: int(end[-1]) if numbers.shape[0] else 0].tobytes(), end)
+    end, words = np.empty(numbers.shape[0], np.int64), np.empty(size // 8, np.int64)
+    copy_rows_compiled(numbers, rows, arena, signals, form, words, end)
+    fixed = FIXED_BYTES // 8 + len(_ROW_WORDS) + signals + rows.remembered
+    return CopiedRows(words, end, signals, fixed, texts)
 
 
 @step

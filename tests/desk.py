@@ -39,7 +39,7 @@ class Run:
         before = self.core
         numbers = before.rows.take_dirty()
         keys = [before.rows.customers.raw(int(n)) for n in numbers]
-        self._rows |= zip(keys, before.rows.stored(numbers, before.form).values(), strict=True)
+        self._rows |= zip(keys, before.rows.copied(numbers, before.form).stored().values(), strict=True)
         for key, value in before.desk.take_changes():
             if value is None:
                 del self._desk[key]

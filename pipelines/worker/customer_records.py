@@ -90,8 +90,10 @@ class CustomerSnapshot:
     def _state(self, customers: list[bytes]) -> Messages:
         changed = self.changes.rows
         if isinstance(changed, RowColumns):
-            changed = write_rows(changed, self.layout, signals_id(self.form.policy.signal_names))
-        rows = changed.values()
+            stored = write_rows(changed, self.layout, signals_id(self.form.policy.signal_names))
+        else:
+            stored = changed.stored()
+        rows = stored.values()
         state: Messages = [{"key": CUSTOMER + c, "value": None} for c in self.changes.forgotten]
         state += [{"key": CUSTOMER + c, "value": value} for c, value in zip(customers, rows, strict=True)]
         state += [stored_window(w) for w in self.changes.windows]

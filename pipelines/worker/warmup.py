@@ -7,10 +7,11 @@ import numpy as np
 from connectors.kafka.records import RecordColumns, read_batch_compiled
 from connectors.registry.client import SchemaRegistry
 from connectors.registry.connection import RegistryConnection
-from pipelines.layouts import NEWEST, StoredRows, signals_id, write_rows
+from pipelines.layouts import NEWEST, signals_id, write_rows
 from pipelines.partition import CustomerPartition
 from pipelines.policy import Policy
 from pipelines.restoring import RowRestore
+from pipelines.whole_rows import CopiedRows
 from pipelines.worker.decoding import InteractionDecoder
 from pipelines.worker.encoding import Encoder
 from pipelines.worker.policy_file import load_policy
@@ -55,7 +56,8 @@ def warm_up(decoder: InteractionDecoder, policy: Policy) -> None:
     core.advance(occurred_ms + 365 * 86_400_000)
     changes = core.take_changes()
     rows, ours = CustomerPartition(0, 1, policy).rows, signals_id(policy.signal_names)
-    written = changes.rows if isinstance(changes.rows, StoredRows) else write_rows(changes.rows, NEWEST, ours)
+    changed = changes.rows
+    written = changed.stored() if isinstance(changed, CopiedRows) else write_rows(changed, NEWEST, ours)
     again, row = RowRestore(rows, core.form), written.data
     stored = _records(b"c" + row, occurred_ms)
     stored.keys_begin_with(0)

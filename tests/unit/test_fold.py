@@ -53,7 +53,7 @@ class Run:
         before = self.partition
         numbers = before.rows.take_dirty()
         keys = [before.rows.customers.raw(int(n)) for n in numbers]
-        self.rows.update(zip(keys, before.rows.stored(numbers, before.form).values(), strict=True))
+        self.rows.update(zip(keys, before.rows.copied(numbers, before.form).stored().values(), strict=True))
         self.partition = CustomerPartition(0, 1, FULL)
         restore = RowRestore(self.partition.rows, self.partition.form)
         restore.take(*laid_out(list(self.rows.items())))
@@ -80,7 +80,7 @@ class Run:
         rows = self.partition.rows
         numbers = np.flatnonzero(rows.interactions[: rows.numbers])
         names = [rows.customers.text(int(n)) for n in numbers]
-        return dict(zip(names, rows.stored(numbers, self.partition.form).values(), strict=True))
+        return dict(zip(names, rows.copied(numbers, self.partition.form).stored().values(), strict=True))
 
     def heat(self, customer: str) -> dict[str, float]:
         """What decays, as of now, and what open cases hold, of each signal."""

@@ -136,7 +136,7 @@ def test_it_is_the_same_compiled_and_not() -> None:
     with uncompiled():
         plainly = Run().apply(*life())
     assert plainly.alerts == fast.alerts
-    stored = [r.core.rows.stored(np.zeros(1, np.int64), r.core.form).data for r in (fast, plainly)]
+    stored = [r.core.rows.copied(np.zeros(1, np.int64), r.core.form).stored().data for r in (fast, plainly)]
     assert stored[0] == stored[1]
 
 

@@ -115,7 +115,7 @@ def whole_rows(*customers: str) -> CustomerRows:
 
 
 def stored_whole(rows: CustomerRows) -> list[bytes]:
-    return rows.stored(np.arange(rows.numbers), FORM).values()
+    return rows.copied(np.arange(rows.numbers), FORM).stored().values()
 
 
 def test_whole_rows_are_laid_out_as_documented() -> None:

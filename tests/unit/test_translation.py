@@ -39,7 +39,7 @@ NEW = parse_policy(
 
 def carried_over(old: CustomerPartition, policy: Policy, texts: dict[int, str]) -> CustomerPartition:
     """A partition under ``policy`` that has read what another one has stored."""
-    stored = old.rows.stored(np.arange(old.rows.numbers), old.form)
+    stored = old.rows.copied(np.arange(old.rows.numbers), old.form).stored()
     keys = [old.rows.customers.raw(n) for n in range(old.rows.numbers)]
     new = CustomerPartition(0, 1, policy)
     restore = RowRestore(new.rows, new.form)
