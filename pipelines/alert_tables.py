@@ -9,8 +9,9 @@ from typing import Any, overload
 import numpy as np
 
 from pipelines.alerts import Alert, Contribution, Earlier, OpenClock, alert_columns, many
-from schemas.arrays import Int64s
-from schemas.columnar.writer import Column, ColumnarWriter, ListColumn, NullableColumn, TextColumn
+from pipelines.policy import Policy
+from schemas.arrays import Float64s, Int32s, Int64s
+from schemas.columnar.writer import Column, ColumnarWriter, ListColumn, NullableColumn, TextColumn, ValueColumn
 
 _FIELD_OF = {
     "raised_ms": "raised_at", "deadline_ms": "deadline", "handled_ms": "handled_at", "not_before_ms": "not_before",
@@ -49,23 +50,60 @@ class AlertTable:
         return [Alert(*values) for values in zip(*by_field, strict=True)]
 
 
+def unsaid(n: int, digest: str) -> dict[str, Column]:
+    """The columns of n alerts that say nothing but the policy by which they were told."""
+    never, lists, nobody = np.zeros(n, np.int64), np.zeros(n + 1, np.int32), TextColumn.of([])
+    none: ValueColumn = np.zeros(0, np.int64)
+    return {
+        **dict.fromkeys(("touchpoint", "channel", "subject", "case_id", "deadline", "clock", "customers", "share")),
+        **dict.fromkeys(("team", "handling", "handled_at", "handled_reason", "assignee", "not_before", "began_at")),
+        **dict.fromkeys(_FLAGS, never),
+        "open_clocks": ListColumn(lists, {"clock": nobody, "opened_at": none, "deadline": none, "case_id": nobody}),
+        "earlier": ListColumn(lists, {"occurred_at": none, "channel": nobody, "tried": nobody}),
+        "members": ListColumn(lists, {"customer_id": nobody}),
+        "mutes": ListColumn(lists, {"signal": nobody}),
+        "policy": TextColumn.chosen([digest], never),
+    }
+
+
+def contribution_column(begin: Int32s, signal: Int64s, heat: Float64s, policy: Policy) -> ListColumn:
+    """The contributions that ``contributed`` found."""
+    entries: dict[str, ValueColumn] = {
+        "signal": TextColumn.chosen(policy.signal_names, signal),
+        "heat": heat,
+        "half_life_s": policy.half_life_ms[signal] / 1000.0,
+        "cap": policy.cap[signal],
+    }
+    return ListColumn(begin, entries)
+
+
+def team_column(
+    kinds: Sequence[str], segment: Int64s, subjects: Sequence[str | None], policy: Policy
+) -> NullableColumn | None:
+    """Whose alerts they are, by their types, segments (int64[n]) and subjects."""
+    if policy.file.budgets is None:
+        return None
+    teams = [policy.team_of(*told) for told in zip(kinds, segment.tolist(), subjects, strict=True)]
+    there = np.array([team is not None for team in teams], np.bool_)
+    return NullableColumn(TextColumn.of([team or "" for team in teams]), there)
+
+
 @dataclass(slots=True)
 class Part:
-    """Alerts in their order: ``table`` has those at the places ``at``, int64[k]; ``others`` the rest."""
+    """Alerts in their order: those of tables at the places that stand beside each, int64[k]; ``others`` the rest."""
 
-    table: AlertTable | None
-    at: Int64s
+    tables: list[tuple[AlertTable, Int64s]]
     others: list[tuple[int, Alert]]
 
     def __len__(self) -> int:
-        return int(self.at.shape[0]) + len(self.others)
+        return sum(table.n for table, _ in self.tables) + len(self.others)
 
     def alerts(self) -> list[Alert]:
-        own = [] if self.table is None else zip(self.at.tolist(), self.table.alerts(), strict=True)
-        return [alert for _, alert in sorted([*own, *self.others], key=lambda one: one[0])]
-
-
-_NONE = np.zeros(0, np.int64)
+        """All of them as objects."""
+        told = [*self.others]
+        for table, at in self.tables:
+            told += zip(at.tolist(), table.alerts(), strict=True)
+        return [alert for _, alert in sorted(told, key=lambda one: one[0])]
 
 
 @dataclass(eq=False, slots=True)
@@ -85,22 +123,23 @@ class Alerts(Sequence[Alert]):
         """Append some."""
         if isinstance(alerts, Alerts):
             for part in alerts.parts:
-                if part.table is None:
-                    self.add(alert for _, alert in part.others)
-                else:
+                if part.tables:
                     self.parts.append(part)
+                else:
+                    self.add(alert for _, alert in part.others)
             return
-        if not self.parts or self.parts[-1].table is not None:
-            self.parts.append(Part(None, _NONE, []))
+        if not self.parts or self.parts[-1].tables:
+            self.parts.append(Part([], []))
         others = self.parts[-1].others
         others.extend(enumerate(alerts, len(others)))
         if not others:
             self.parts.pop()
 
-    def add_table(self, table: AlertTable, at: Int64s, others: Sequence[tuple[int, Alert]]) -> None:
-        """Append those of a table, whose places are ``at`` (int64[n]), and others between them."""
-        if table.n:
-            self.parts.append(Part(table, at, list(others)))
+    def add_tables(self, tables: Sequence[tuple[AlertTable, Int64s]], others: Sequence[tuple[int, Alert]]) -> None:
+        """Append those of some tables, each with the places of its alerts, int64[n], and others between them."""
+        own = [(table, at) for table, at in tables if table.n]
+        if own:
+            self.parts.append(Part(own, list(others)))
         else:
             self.add(alert for _, alert in others)
 
@@ -128,8 +167,8 @@ class Alerts(Sequence[Alert]):
         counts: Counter[tuple[str, str]] = Counter()
         for part in self.parts:
             counts.update((alert.type, alert.status) for _, alert in part.others)
-            if part.table is not None:
-                counts.update(zip(part.table.texts("type"), part.table.texts("status"), strict=True))
+            for table, _ in part.tables:
+                counts.update(zip(table.texts("type"), table.texts("status"), strict=True))
         return counts
 
     def held_back(self) -> Counter[str]:
@@ -141,10 +180,10 @@ class Alerts(Sequence[Alert]):
         for part in self.parts:
             others = [alert for _, alert in part.others]
             told = list(zip((k for k, _ in part.others), _written(others, writer, emitted_ms), strict=True))
-            if part.table is not None:
-                keys, values = _customers(part.table), encoded(part.table.n, part.table.columns, writer, emitted_ms)
-                told += zip(part.at.tolist(), zip(keys, values, strict=True), strict=True)
-                told.sort(key=lambda one: one[0])
+            for table, at in part.tables:
+                keys, values = _customers(table), encoded(table.n, table.columns, writer, emitted_ms)
+                told += zip(at.tolist(), zip(keys, values, strict=True), strict=True)
+            told.sort(key=lambda one: one[0])
             yield from (one for _, one in told)
 
 

@@ -12,6 +12,7 @@ from schemas.arrays import Bytes
 from schemas.columnar.writer import Column, ListColumn, NullableColumn, TextColumn
 
 Status = Literal["opened", "escalated", "resolved", "retracted"]
+STATUSES: tuple[Status, ...] = ("opened", "escalated", "resolved", "retracted")
 
 NAMESPACE = uuid.UUID("5c0b7a52-4a53-5e0f-9a0c-6f1d2c8e7b11")  # ours, made once; ids depend on it for ever
 
@@ -24,6 +25,13 @@ def alert_id(*about: str | int) -> str:
     made[8] = made[8] & 0x3F | 0x80
     text = made.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def sha1_of(names: Iterable[bytes]) -> Bytes:
+    """SHA-1 digests of names in our namespace, uint8[n, 16]: the first bytes of each."""
+    begin, sha1 = NAMESPACE.bytes, hashlib.sha1
+    digests = b"".join([sha1(begin + name, usedforsecurity=False).digest()[:16] for name in names])
+    return np.frombuffer(digests, np.uint8).reshape(-1, 16)
 
 
 def id_texts(digests: Bytes) -> TextColumn:

@@ -1,18 +1,40 @@
 """From crossings of bands to alerts: an episode opens, escalates, is resolved, and may go on within the cooldown."""
 
-from typing import cast
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from pipelines.alert_memory import AlertMemory
-from pipelines.alerts import Alert, Contribution, Status, alert_id, many
-from pipelines.interactions import InteractionBatch
+from pipelines.alert_tables import AlertTable, contribution_column, team_column, unsaid
+from pipelines.alerts import STATUSES, Contribution, alert_id, id_texts, many, sha1_of
+from pipelines.interactions import InteractionBatch, Texts
 from pipelines.policy import Policy
 from pipelines.scores import contributed
-from pipelines.scoring import CROSSED_EVENT, CROSSED_ROW, Crossings
+from pipelines.scoring import (
+    CROSSED_EVENT,
+    CROSSED_FROM,
+    CROSSED_MS,
+    CROSSED_ROW,
+    CROSSED_SEGMENT,
+    CROSSED_TO,
+    EPISODE_AT,
+    Crossings,
+)
 from pipelines.state import CustomerRows, Episode
-from schemas.arrays import Float64s, Int64s
-from schemas.columnar.writer import TextColumn
+from schemas.arrays import Float64s, Int32s, Int64s
+from schemas.columnar.writer import Column, NullableColumn, TextColumn
+
+TYPE = "band_entered"
+
+
+class Crossed(NamedTuple):
+    """Episodes that have changed: number of the crossing, of STATUSES, and what the episode is then; n of each."""
+
+    crossing: list[int]
+    status: list[int]
+    episode: list[Episode]
 
 
 def band_alerts(
@@ -22,60 +44,64 @@ def band_alerts(
     rows: CustomerRows,
     policy: Policy,
     memory: AlertMemory,
-) -> list[tuple[int, Alert]]:
-    """Alerts of the first ``count`` crossings, each with its number; the episodes in ``rows`` are updated.
+) -> tuple[AlertTable, Int64s]:
+    """Alerts of the first ``count`` crossings, and the number of each, int64[n]; the episodes in ``rows`` are updated.
 
     batch: the interactions that the crossings' events index; None when time alone made them. memory: what was dismissed
     is resolved, and not told otherwise.
     """
     told = _changed_episodes(crossings, count, rows, policy, memory)
-    if not told:
-        return []
-    which = np.array([k for k, _, _ in told], np.int64)
-    customers = TextColumn(*rows.customers.texts(crossings.word[which, CROSSED_ROW])).raw()
-    made_of = contributions(crossings.heat[which], policy)
-    places = _places(crossings.word[which, CROSSED_EVENT], batch)
-    alerts = []
-    for (k, status, episode), customer, made, place in zip(told, customers, made_of, places, strict=True):
-        _, _, at_ms, _, band, segment = crossings.word[k].tolist()
-        alert = band_alert(
-            customer.decode(), episode, status, raised_ms=at_ms, band=band, segment=segment, made_of=made, policy=policy
-        )
-        alerts.append((k, alert._replace(touchpoint=place[0], channel=place[1])))
-    return alerts
-
-
-def band_alert(
-    customer: str,
-    episode: Episode,
-    status: Status,
-    *,
-    raised_ms: int,
-    band: int,
-    segment: int,
-    made_of: tuple[float, tuple[Contribution, ...]],
-    policy: Policy,
-) -> Alert:
-    """The alert of an episode in which the customer is in a band. made_of: as of ``contributions``."""
-    heat, parts = made_of
-    score, name = policy.score_of(heat, segment), policy.band_names[band]
-    level = policy.file.bands.levels[band - 1] if band else None
-    return Alert(
-        alert_id=alert_id("band_entered", customer, episode.opened_ms),
-        revision=episode.revision,
-        type="band_entered",
-        status=status,
-        customer_id=customer,
-        raised_ms=raised_ms,
-        reason=band_reason(status, name, score, parts),
-        policy=policy.digest,
-        band=name,
-        score=score,
-        contributions=parts,
-        priority=policy.priority_of(3 if level is None else level.priority, segment),
-        suggested_action=None if level is None or status == "resolved" else level.action,
-        team=policy.team_of("band_entered", segment, None),
+    which = np.array(told.crossing, np.int64)
+    word = crossings.word[which]
+    table = band_table(
+        TextColumn(*rows.customers.texts(word[:, CROSSED_ROW])),
+        told.episode,
+        np.array(told.status, np.int64),
+        word,
+        crossings.heat[which],
+        policy,
     )
+    if batch is None or not table.n:
+        return table, which
+    event = word[:, CROSSED_EVENT]
+    places = {"touchpoint": batch.touchpoint, "channel": batch.channel}
+    columns = {name: _of_events(texts, event, batch) for name, texts in places.items()}
+    return AlertTable(table.n, {**table.columns, **columns}), which
+
+
+def band_table(
+    customers: TextColumn,
+    episodes: Sequence[Episode],
+    status: Int64s,
+    word: Int64s,
+    heats: Float64s,
+    policy: Policy,
+) -> AlertTable:
+    """Alerts of n episodes in which customers are in bands. status: numbers of STATUSES. word: as of Crossings."""
+    n, band, segment = status.shape[0], word[:, CROSSED_TO], word[:, CROSSED_SEGMENT]
+    begin, signal, heat, total = contributed(heats, policy)
+    score = -100.0 * np.expm1(-total / policy.scale[segment])
+    parts = contribution_column(begin, signal, heat, policy)
+    levels = [None, *policy.file.bands.levels]
+    priority = np.array([3 if level is None else level.priority for level in levels])[band]
+    actions = [None if level is None else level.action for level in levels]
+    advised = np.array([action is not None for action in actions])[band] & (STATUSES.index("resolved") != status)
+    own: dict[str, Column] = {
+        "alert_id": _ids(customers, episodes),
+        "revision": np.array([episode.revision for episode in episodes], np.int64),
+        "type": TextColumn.chosen([TYPE], np.zeros(n, np.int64)),
+        "status": TextColumn.chosen(STATUSES, status),
+        "customer_id": customers,
+        "raised_at": word[:, CROSSED_MS],
+        "band": TextColumn.chosen(policy.band_names, band),
+        "score": score,
+        "reason": _reasons(status, band, score, begin, signal, heat, policy),
+        "contributions": parts,
+        "priority": np.clip(priority + policy.shift[segment], 1, 5),
+        "suggested_action": NullableColumn(TextColumn.chosen([action or "" for action in actions], band), advised),
+        "team": team_column([TYPE] * n, segment, [None] * n, policy),
+    }
+    return AlertTable(n, {**unsaid(n, policy.digest), **own})
 
 
 def lowest_alerting(policy: Policy) -> int | None:
@@ -85,66 +111,78 @@ def lowest_alerting(policy: Policy) -> int | None:
 
 def _changed_episodes(
     crossings: Crossings, count: int, rows: CustomerRows, policy: Policy, memory: AlertMemory
-) -> list[tuple[int, Status, Episode]]:
+) -> Crossed:
     """Which crossings are told, as what, and the episode then, in their order."""
-    lowest = lowest_alerting(policy)
+    lowest, told = lowest_alerting(policy), Crossed([], [], [])
     if lowest is None:
-        return []
-    told: list[tuple[int, Status, Episode]] = []
-    for k, (_, row, at_ms, before, after, _) in enumerate(crossings.word[:count].tolist()):
-        rises = after >= lowest and after > before
-        if not rises and after >= lowest:
-            continue
-        episode = rows.episode(row)
-        # not whether ``before`` alerts: the policy may have been another one when the row came to it
-        if rises and not episode.stands:
+        return told
+    word = crossings.word[:count]
+    rises = (word[:, CROSSED_TO] >= lowest) & (word[:, CROSSED_TO] > word[:, CROSSED_FROM])
+    row = word[:, CROSSED_ROW]
+    known = (rows.kernel.words[row, EPISODE_AT] != 0) | np.isin(row, row[rises])
+    for k in np.flatnonzero(rises | (known & (word[:, CROSSED_TO] < lowest))).tolist():
+        at_ms, of = int(word[k, CROSSED_MS]), int(row[k])
+        episode = rows.episode(of)
+        # not whether the band before alerts: the policy may have been another one when the row came to it
+        if rises[k] and not episode.stands:
             goes_on = episode.opened_ms != 0 and at_ms - episode.closed_ms <= policy.file.bands.cooldown
-            if goes_on and _is_dismissed(row, episode, rows, memory):
+            if goes_on and _is_dismissed(of, episode, rows, memory):
                 continue
             episode, status = episode.reopened() if goes_on else episode.opened(at_ms), "opened"
-        elif rises:
-            if _is_dismissed(row, episode, rows, memory):
+        elif rises[k]:
+            if _is_dismissed(of, episode, rows, memory):
                 continue
             episode, status = episode.revised(), "escalated"
         elif episode.stands:
             episode, status = episode.closed(at_ms), "resolved"
         else:
             continue
-        rows.set_episode(row, episode)
-        told.append((k, cast("Status", status), episode))
+        rows.set_episode(of, episode)
+        told.crossing.append(k)
+        told.status.append(STATUSES.index(status))
+        told.episode.append(episode)
     return told
 
 
 def _is_dismissed(row: int, episode: Episode, rows: CustomerRows, memory: AlertMemory) -> bool:
     if not len(memory):
         return False
-    return memory.is_dismissed(alert_id("band_entered", rows.customers.text(row), episode.opened_ms))
+    return memory.is_dismissed(alert_id(TYPE, rows.customers.text(row), episode.opened_ms))
+
+
+def _ids(customers: TextColumn, episodes: Sequence[Episode]) -> TextColumn:
+    """The ids of the episodes, as ``alert_id`` makes them."""
+    told = zip(customers.raw(), episodes, strict=True)
+    return id_texts(sha1_of(b"%b\x1f%b\x1f%d" % (TYPE.encode(), who, episode.opened_ms) for who, episode in told))
 
 
 def contributions(heats: Float64s, policy: Policy) -> list[tuple[float, tuple[Contribution, ...]]]:
     """By row of float64[k, s] the capped heat, and its signals in descending capped heat, ties by name."""
     begin, signal, value, total = contributed(heats, policy)
-    names = policy.signal_names
-    named = [names[s] for s in signal.tolist()]
+    named = [policy.signal_names[s] for s in signal.tolist()]
     half_life_s, cap = policy.half_life_ms[signal] / 1000.0, policy.cap[signal]
     made = many(Contribution, named, value.tolist(), half_life_s.tolist(), cap.tolist())
-    ends = begin.tolist()
-    return [(heat, tuple(made[a:b])) for heat, a, b in zip(total.tolist(), ends, ends[1:], strict=False)]
+    return [(heat, tuple(made[a:b])) for heat, (a, b) in zip(total.tolist(), pairwise(begin.tolist()), strict=True)]
 
 
-def _places(event: Int64s, batch: InteractionBatch | None) -> list[tuple[str | None, str | None]]:
-    """Touchpoint and channel of each event, None for what time alone made."""
-    if batch is None:
-        return [(None, None)] * event.shape[0]
-    data = batch.data
-    return [
-        (None, None) if e < 0 else (batch.touchpoint.text(data, e), batch.channel.text(data, e)) for e in event.tolist()
-    ]
+def _of_events(texts: Texts, event: Int64s, batch: InteractionBatch) -> NullableColumn:
+    """A text of each event, int64[n], null for what time alone made."""
+    said = [texts.text(batch.data, e) if e >= 0 else "" for e in event.tolist()]
+    return NullableColumn(TextColumn.of(said), event >= 0)
 
 
-def band_reason(status: Status, band: str, score: float, made_of: tuple[Contribution, ...]) -> str:
-    """Why a band alert is told, in one sentence."""
-    if status == "resolved":
-        return f"The friction has cooled down to {score:.0f} of 100 ({band})."
-    because = ", ".join(f"{c.signal} {min(c.heat, c.cap):.0f}" for c in made_of[:3]) or "nothing any more"
-    return f"The friction is {score:.0f} of 100 ({band}), made of {because}."
+def _reasons(
+    status: Int64s, band: Int64s, score: Float64s, begin: Int32s, signal: Int64s, heat: Float64s, policy: Policy
+) -> TextColumn:
+    """Why band alerts are told, a sentence each."""
+    counted = np.minimum(heat, policy.cap[signal]).tolist()
+    named, ends, names = [policy.signal_names[s] for s in signal.tolist()], begin.tolist(), policy.band_names
+    over, reasons = STATUSES.index("resolved"), []
+    for i, (how, to, of) in enumerate(zip(status.tolist(), band.tolist(), score.tolist(), strict=True)):
+        if how == over:
+            reasons.append(f"The friction has cooled down to {of:.0f} of 100 ({names[to]}).")
+            continue
+        listed = range(ends[i], min(ends[i] + 3, ends[i + 1]))
+        because = ", ".join([f"{named[k]} {counted[k]:.0f}" for k in listed]) or "nothing any more"
+        reasons.append(f"The friction is {of:.0f} of 100 ({names[to]}), made of {because}.")
+    return TextColumn.of(reasons)

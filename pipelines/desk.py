@@ -79,31 +79,31 @@ class Desk:
         self.memory.put(mark.alert_id, (known or Remembered()).marked(mark))
         return self.complete(alerts)
 
-    def told(self, bands: Sequence[tuple[int, Alert]], noted: Noted | None, said: Sequence[Said]) -> Alerts:
+    def told(self, bands: tuple[AlertTable, Int64s], noted: Noted | None, said: Sequence[Said]) -> Alerts:
         """The alerts of a call of a kernel with what is known of them here, in their order.
 
-        bands: those of crossings, each with the number of its crossing. said: what customers said meanwhile.
+        bands: those of crossings, with the number of the crossing of each. said: what customers said meanwhile.
         """
-        told = Alerts()
-        if noted is None:
-            told.add(alert for _, alert in self._in_turn(bands, [(one.bands, one) for one in said]))
-            return told
-        place = np.empty(noted.table.n + len(bands), np.int64)
-        place[np.argsort([*(2 * noted.after - 1), *(2 * k for k, _ in bands)], kind="stable")] = np.arange(len(place))
-        at, crossing = place[: noted.table.n], np.array([k for k, _ in bands], np.int64)
-        others = list(zip(place[noted.table.n :].tolist(), (alert for _, alert in bands), strict=True))
-        concerned = self._concerned(noted.table, {one.customer for one in said})
-        table = noted.table
-        if concerned.shape[0]:
-            others += zip(at[concerned].tolist(), table.take(concerned).alerts(), strict=True)
-            others.sort(key=lambda one: one[0])
+        crossed, crossing = bands
+        after = np.zeros(0, np.int64) if noted is None else noted.after
+        place = np.empty(after.shape[0] + crossed.n, np.int64)
+        place[np.argsort(np.concatenate([2 * after - 1, 2 * crossing]), kind="stable")] = np.arange(place.shape[0])
+        tables, others, speaking = [], list[tuple[int, Alert]](), {one.customer for one in said}
+        for table, at in ((noted and noted.table, place[: after.shape[0]]), (crossed, place[after.shape[0] :])):
+            if table is None or not table.n:
+                continue
+            concerned = self._concerned(table, speaking)
             rest = np.delete(np.arange(table.n), concerned)
-            table, at = table.take(rest), at[rest]
+            if concerned.shape[0]:
+                others += zip(at[concerned].tolist(), table.take(concerned).alerts(), strict=True)
+            tables.append((table.take(rest), at[rest]) if concerned.shape[0] else (table, at))
+        others.sort(key=lambda one: one[0])
         spoken = [
-            (None if one.bands is None else int((crossing < one.bands).sum() + (noted.row < one.notes).sum()), one)
+            (None if one.bands is None else int((crossing < one.bands).sum() + _noted_before(noted, one.notes)), one)
             for one in said
         ]
-        told.add_table(table, at, self._in_turn(others, spoken))
+        told = Alerts()
+        told.add_tables(tables, self._in_turn(others, spoken))
         return told
 
     def _in_turn(
@@ -125,12 +125,13 @@ class Desk:
         budgets = self._policy.file.budgets is not None
         if not (budgets or speaking or len(self.preferences) or len(self.memory)):
             return np.zeros(0, np.int64)
-        teams = table.texts("team") if budgets else [""] * table.n
-        told = zip(table.texts("customer_id"), table.texts("alert_id"), teams, strict=True)
-        knows, memory, limits = self.preferences.knows, self.memory, self._budgets.limits
-        return np.flatnonzero(
-            [who in speaking or knows(who) or memory.of(one) is not None or limits(team) for who, one, team in told]
-        )
+        knows, found = self.preferences.knows, np.zeros(table.n, np.bool_)
+        found |= [who in speaking or knows(who) for who in table.texts("customer_id")]
+        if len(self.memory):
+            found |= [self.memory.of(one) is not None for one in table.texts("alert_id")]
+        if budgets:
+            found |= [self._budgets.limits(team) for team in table.texts("team")]
+        return np.flatnonzero(found)
 
     def complete(self, alerts: list[Alert]) -> list[Alert]:
         """The alerts with what is known of them here, in their order."""
@@ -190,3 +191,8 @@ class Desk:
         for key, value in stored.items():
             parts[key[:1]].restore(key, value)
         self.memory.finish()
+
+
+def _noted_before(noted: Noted | None, row: int) -> int:
+    """How many alerts were noted before a row of the notes."""
+    return 0 if noted is None else int((noted.row < row).sum())

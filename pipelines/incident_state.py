@@ -31,8 +31,9 @@ class Chunks:
         told: list[tuple[bytes, bytes | None]] = []
         for start_ms in [s for s in self.of_slot if s < slots.oldest_needed * slots.slot_ms]:
             told += [(chunk_key(start_ms, n), None) for n in range(self.of_slot.pop(start_ms))]
-        for slot in np.unique(seen.slot).tolist():
-            which = np.flatnonzero(seen.slot == slot)
+        order = np.argsort(seen.slot, kind="stable")
+        found, first = np.unique(seen.slot[order], return_index=True)
+        for slot, which in zip(found.tolist(), np.split(order, first[1:]), strict=False):
             for part in _parts(which, customers.texts(seen.customer[which])[2].astype(np.int64)):
                 start_ms = slot * slots.slot_ms
                 number = self.of_slot.get(start_ms, 0)

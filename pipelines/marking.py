@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from pipelines.alerts import Alert, Status, alert_id
-from pipelines.bands import band_alert, contributions, lowest_alerting
+from pipelines.alerts import STATUSES, Alert, alert_id
+from pipelines.bands import band_table, lowest_alerting
 from pipelines.blocks import LIVE, NEED_NOTES, TOLD_LIST, load_block, longest_text
 from pipelines.counting import Work
 from pipelines.items import (
@@ -33,6 +33,7 @@ from pipelines.scoring import BLOCK, Rows
 from pipelines.state import CustomerRows
 from pipelines.telling import has_room, write_note
 from pipelines.whole_rows import block_words
+from schemas.columnar.writer import TextColumn
 from schemas.compiled import compiled
 
 _LENGTH_BITS = 20  # of each of the six texts, three in a word
@@ -116,18 +117,9 @@ def _marked_band(mark: Mark, row: int, rows: CustomerRows, policy: Policy) -> li
         return []
     episode = episode.revised()
     rows.set_episode(row, episode)
-    number, band = np.array([row], np.int64), int(rows.band[row])
-    (made_of,) = contributions(rows.heat[number] + rows.held(number), policy)
-    escalated: Status = "escalated" if band > (lowest_alerting(policy) or 0) else "opened"
-    return [
-        band_alert(
-            customer,
-            episode,
-            escalated if episode.stands else "resolved",
-            raised_ms=episode.closed_ms or episode.opened_ms,
-            band=band,
-            segment=int(rows.segments(number)[0]),
-            made_of=made_of,
-            policy=policy,
-        )
-    ]
+    number, band, segment = np.array([row], np.int64), int(rows.band[row]), int(rows.segments(np.array([row]))[0])
+    escalated = "escalated" if band > (lowest_alerting(policy) or 0) else "opened"
+    status = STATUSES.index(escalated if episode.stands else "resolved")
+    word = np.array([[-1, row, episode.closed_ms or episode.opened_ms, band, band, segment]], np.int64)
+    heats = rows.heat[number] + rows.held(number)
+    return band_table(TextColumn.of([customer]), [episode], np.array([status]), word, heats, policy).alerts()

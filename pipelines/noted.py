@@ -1,14 +1,13 @@
 """From what the fold has noted to alerts, as columns: identities, deadlines, lists, and the reason in words."""
 
-import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from pipelines.alert_tables import AlertTable
-from pipelines.alerts import NAMESPACE, Status, alert_id, id_texts
+from pipelines.alert_tables import AlertTable, contribution_column, team_column, unsaid
+from pipelines.alerts import STATUSES, alert_id, id_texts, sha1_of
 from pipelines.items import CLOCK_BREACHED, CLOCK_WARNING, REPEAT_CONTACT, SOCIAL_RISK, STILL_WAITING
 from pipelines.policy import Policy
 from pipelines.scores import contributed
@@ -53,7 +52,6 @@ TYPES = {
 }
 _TYPE_NAMES = tuple(TYPES[number] for number in range(len(TYPES)))
 _OF_CLOCKS = (CLOCK_WARNING, CLOCK_BREACHED, STILL_WAITING)
-_STATUSES: tuple[Status, ...] = ("opened", "escalated", "resolved", "retracted")
 _OVER = 2  # the first status of alerts that stand no more
 _MINUTE_MS = 60_000
 _EVENT_ID, _CASE_ID, _SUBJECT, _CHANNEL, _TOUCHPOINT = range(5)  # texts of a row
@@ -89,55 +87,35 @@ class NotedAlerts:
         case_id, subject = _text(said, _CASE_ID, data), _text(said, _SUBJECT, data)
         earlier = self._earlier(used, which, data)
         begin, signal, heat, total = contributed(notes.heat[which], policy)
-        never, none = np.zeros(n, np.int64), ListColumn(np.zeros(n + 1, np.int32), {"": TextColumn.of([])})
-        names = [*policy.clock_names, *[""] * len(TYPES)]
-        columns: dict[str, Column] = {
+        subjects, channel = _decoded(subject, data), _text(said, _CHANNEL, data)
+        kinds = [_TYPE_NAMES[k] for k in kind.tolist()]
+        own: dict[str, Column] = {
             "alert_id": self._ids(said, about, customers, data),
             "revision": said[:, NOTE_REVISION],
             "type": TextColumn.chosen(_TYPE_NAMES, kind),
-            "status": TextColumn.chosen(_STATUSES, status),
+            "status": TextColumn.chosen(STATUSES, status),
             "customer_id": customers,
             "touchpoint": _or_null(_text(said, _TOUCHPOINT, data)),
-            "channel": _or_null(_text(said, _CHANNEL, data)),
+            "channel": _or_null(channel),
             "subject": _or_null(subject),
             "case_id": _or_null(case_id),
             "raised_at": said[:, NOTE_RAISED],
             "deadline": NullableColumn(due_ms, due_ms != 0),
             "band": TextColumn.chosen(policy.band_names, said[:, NOTE_BAND]),
             "score": -100.0 * np.expm1(-total / policy.scale[segment]),
-            "reason": self._reasons(said, about, subject, _text(said, _CHANNEL, data), np.diff(earlier.begin)),
-            "contributions": ListColumn(
-                begin,
-                {
-                    "signal": TextColumn.chosen(policy.signal_names, signal),
-                    "heat": heat,
-                    "half_life_s": policy.half_life_ms[signal] / 1000.0,
-                    "cap": policy.cap[signal],
-                },
-            ),
-            "clock": NullableColumn(TextColumn.chosen(names, about), of_clock),
+            "reason": self._reasons(said, about, subjects, _decoded(channel, data), np.diff(earlier.begin)),
+            "contributions": contribution_column(begin, signal, heat, policy),
+            "clock": NullableColumn(TextColumn.chosen([*policy.clock_names, *[""] * len(TYPES)], about), of_clock),
             "open_clocks": self._open_clocks(used, which, data),
             "earlier": earlier,
-            "customers": None,
-            "share": None,
-            "priority": np.clip(self._priority[about] + self._shift[segment], 1, 5),
+            "priority": np.clip(self._priority[about] + policy.shift[segment], 1, 5),
             "suggested_action": NullableColumn(
                 TextColumn.chosen([action or "" for action in self._actions], about),
                 np.array([action is not None for action in self._actions])[about] & (status < _OVER),
             ),
-            "policy": TextColumn.chosen([policy.digest], never),
-            "members": ListColumn(none.begin, {"customer_id": none.entries[""]}),
-            "team": self._teams(kind, segment, subject),
-            "handling": None,
-            "handled_at": None,
-            "handled_reason": None,
-            "assignee": None,
-            "do_not_contact": never,
-            "not_before": None,
-            "held_back": never,
-            "began_at": None,
-            "mutes": ListColumn(none.begin, {"signal": none.entries[""]}),
+            "team": team_column(kinds, segment, [text or None for text in subjects], policy),
         }
+        columns = {**unsaid(n, policy.digest), **own}
         return Noted(AlertTable(n, columns), said[:, NOTE_AFTER], which)
 
     @cached_property
@@ -162,38 +140,29 @@ class NotedAlerts:
         others = [file.contacts if k == REPEAT_CONTACT else file.social if k == SOCIAL_RISK else None for k in TYPES]
         return [(3, None) if one is None else (one.priority, one.action) for one in (*sections, *others)]
 
-    @cached_property
-    def _shift(self) -> Int64s:
-        """int64[g]: what is added to the priority for each segment."""
-        return np.array([0, *(segment.priority for segment in self._policy.file.segments.values())], np.int64)
-
     def _ids(self, said: Int64s, about: Int64s, customers: TextColumn, data: Bytes) -> TextColumn:
         """See ``id_of``."""
-        clocks = len(self._policy.clock_names)
+        clocks, whole = len(self._policy.clock_names), data.tobytes()
         keys = [name.encode() for name in self._policy.clock_names]
         kinds = [_TYPE_NAMES[kind].encode() for kind in said[:, NOTE_TYPE].tolist()]
-        texts = (_text(said, k, data).raw() for k in (_SUBJECT, _CASE_ID, _EVENT_ID))
+        texts = (_slices(_text(said, k, data), whole) for k in (_SUBJECT, _CASE_ID, _EVENT_ID))
         told = zip(kinds, customers.raw(), about.tolist(), *texts, strict=True)
-        begin = NAMESPACE.bytes
-        digests = b"".join(
-            hashlib.sha1(
-                begin + b"\x1f".join((kind, who, keys[key] if key < clocks else subject, case, event)),
-                usedforsecurity=False,
-            ).digest()[:16]
-            for kind, who, key, subject, case, event in told
+        return id_texts(
+            sha1_of(
+                b"\x1f".join((kind, who, keys[key] if key < clocks else subject, case, event))
+                for kind, who, key, subject, case, event in told
+            )
         )
-        return id_texts(np.frombuffer(digests, np.uint8).reshape(-1, 16))
 
     def _reasons(
-        self, said: Int64s, about: Int64s, subject: TextColumn, channel: TextColumn, earlier: Int64s
+        self, said: Int64s, about: Int64s, subject: list[str], channel: list[str], earlier: Int64s
     ) -> TextColumn:
         raised_ms, due_ms = said[:, NOTE_RAISED], said[:, NOTE_DUE]
         waited_ms, left_ms = raised_ms - said[:, NOTE_AT], due_ms - raised_ms
         minutes = {"deadline": due_ms, "left": left_ms, "waited": waited_ms, "paused": said[:, NOTE_PAUSED]}
         spoken = {name: np.maximum(times, 0) // _MINUTE_MS for name, times in minutes.items()}
         spoken |= {"level": said[:, NOTE_LEVEL], "earlier": earlier}
-        texts = {name: [t.decode(errors="replace") for t in column.raw()]
-                 for name, column in (("subject", subject), ("channel", channel))}  # fmt: skip
+        texts = {"subject": subject, "channel": channel}
         reasons = [""] * said.shape[0]
         groups = np.stack([said[:, NOTE_TYPE], said[:, NOTE_STATUS], about], axis=1)
         found, of = np.unique(groups, axis=0, return_inverse=True)
@@ -203,20 +172,10 @@ class NotedAlerts:
             clock = self._policy.clock_names[key] if kind in _OF_CLOCKS else ""
             own: dict[str, Sequence[object]] = {name: values[rows].tolist() for name, values in spoken.items()}
             own |= {name: [values[i] for i in which] for name, values in texts.items()}
-            made = self._sentences.reasons(TYPES[kind], _STATUSES[status], clock, own)
+            made = self._sentences.reasons(TYPES[kind], STATUSES[status], clock, own)
             for i, reason in zip(which, made, strict=True):
                 reasons[i] = reason
         return TextColumn.of(reasons)
-
-    def _teams(self, kind: Int64s, segment: Int64s, subject: TextColumn) -> NullableColumn | None:
-        policy = self._policy
-        if policy.file.budgets is None:
-            return None
-        subjects = [text.decode(errors="replace") or None for text in subject.raw()]
-        told = zip(kind.tolist(), segment.tolist(), subjects, strict=True)
-        teams = [policy.team_of(_TYPE_NAMES[k], s, about) for k, s, about in told]
-        there = np.array([team is not None for team in teams], np.bool_)
-        return NullableColumn(TextColumn.of([team or "" for team in teams]), there)
 
     def _open_clocks(self, used: Int64s, which: Int64s, data: Bytes) -> ListColumn:
         """The open clocks that each note lists; they follow it. used: int64[*, 21]. which: the rows that are notes."""
@@ -265,6 +224,15 @@ def _text(rows: Int64s, k: int, data: Bytes) -> TextColumn:
     """Text k of some rows."""
     start = rows[:, TEXTS_AT] + rows[:, TEXTS_AT + 1 : TEXTS_AT + 1 + k].sum(axis=1)
     return TextColumn(data, start, rows[:, TEXTS_AT + 1 + k].astype(np.int32))
+
+
+def _slices(texts: TextColumn, whole: bytes) -> list[bytes]:
+    """The bytes of each; whole: those in which they lie."""
+    return [whole[at : at + n] for at, n in zip(texts.start.tolist(), texts.length.tolist(), strict=True)]
+
+
+def _decoded(texts: TextColumn, data: Bytes) -> list[str]:
+    return [raw.decode(errors="replace") for raw in _slices(texts, data.tobytes())]
 
 
 def _or_null(texts: TextColumn) -> NullableColumn:

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from pipelines.policy_model import PolicyFile, least_quiet
 from pipelines.rules import Compiled, compile_rules
 from pipelines.signal_model import Signal
-from schemas.arrays import Float64s
+from schemas.arrays import Float64s, Int64s
 from schemas.errors import PolicyError
 
 _QUIET_MS = 90 * 86_400_000
@@ -132,10 +132,10 @@ class Policy:
             return self.file.corrections.remembered
         return 8 if self.needs_details else 0
 
-    def priority_of(self, priority: int, segment: int) -> int:
-        """Return the priority of an alert, 1 (first) to 5, for customers of a segment."""
-        shift = self.file.segments[self.segment_names[segment]].priority if segment else 0
-        return min(5, max(1, priority + shift))
+    @cached_property
+    def shift(self) -> Int64s:
+        """int64[g]: what each segment adds to the priority of an alert, which is 1 (first) to 5."""
+        return np.array([0, *(segment.priority for segment in self.file.segments.values())], np.int64)
 
     def team_of(self, kind: str, segment: int, subject: str | None) -> str | None:
         """Return the team whose alert it is, the first one that has it; None for nobody's."""

@@ -250,8 +250,7 @@ def test_the_scores_of_bands_are_the_same_for_every_segment() -> None:
     for segment, heats in enumerate(policy.enter_heat.tolist()):
         assert [policy.score_of(h, segment) for h in heats] == pytest.approx([0, 30, 60])
     assert policy.enter_heat[2].tolist() == pytest.approx((2 * policy.enter_heat[0]).tolist())
-    assert [policy.priority_of(1, segment) for segment in range(3)] == [1, 1, 1]
-    assert [policy.priority_of(3, segment) for segment in range(3)] == [3, 3, 2]
+    assert policy.shift.tolist() == [0, 0, -1]
 
 
 def test_a_kind_may_feed_several_signals() -> None:
