@@ -23,6 +23,8 @@ from pipelines.telling import (
     NOTE_AFTER,
     NOTE_AT,
     NOTE_BAND,
+    NOTE_CASE,
+    NOTE_CASE_BYTES,
     NOTE_CLOCK,
     NOTE_DUE,
     NOTE_LEVEL,
@@ -84,7 +86,8 @@ class NotedAlerts:
         of_clock = np.isin(kind, _OF_CLOCKS)
         about = np.where(of_clock, said[:, NOTE_CLOCK], len(policy.clock_names) + kind)
         customers = TextColumn(*rows.customers.texts(said[:, NOTE_ROW]))
-        case_id, subject = _text(said, _CASE_ID, data), _text(said, _SUBJECT, data)
+        case_id = TextColumn(data, said[:, NOTE_CASE], said[:, NOTE_CASE_BYTES].astype(np.int32))
+        subject = _text(said, _SUBJECT, data)
         earlier = self._earlier(used, which, data)
         begin, signal, heat, total = contributed(notes.heat[which], policy)
         subjects, channel = _decoded(subject, data), _text(said, _CHANNEL, data)
@@ -178,7 +181,7 @@ class NotedAlerts:
         return TextColumn.of(reasons)
 
     def _open_clocks(self, used: Int64s, which: Int64s, data: Bytes) -> ListColumn:
-        """The open clocks that each note lists; they follow it. used: int64[*, 21]. which: the rows that are notes."""
+        """The open clocks that each note lists; they follow it. used: int64[*, 23]. which: the rows that are notes."""
         rows = np.flatnonzero((used[:, WHAT] != NOTE) & (used[:, LISTED_CLOCK] >= 0))
         listed = used[rows]
         entries: dict[str, ValueColumn] = {

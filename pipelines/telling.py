@@ -12,6 +12,8 @@ from pipelines.clocks import steps_of
 from pipelines.items import (
     AT,
     BREACHED,
+    CASE,
+    CASE_ITEM,
     CLOCK,
     CLOCK_BREACHED,
     CLOCK_WARNING,
@@ -53,6 +55,7 @@ from pipelines.items import (
     WARN,
     WARNED,
     WIDE,
+    find_item,
     is_told_of,
     kind_of,
     mark_full,
@@ -78,21 +81,21 @@ from schemas.compiled import step
 WHAT, NOTE, LISTED = 0, 0, 1
 (
     NOTE_ROW, NOTE_TYPE, NOTE_CLOCK, NOTE_STATUS, NOTE_REVISION, NOTE_RAISED, NOTE_DUE, NOTE_LEVEL,
-    NOTE_AT, NOTE_PAUSED, NOTE_SEGMENT, NOTE_BAND, NOTE_AFTER,
-) = range(1, 14)  # fmt: skip
+    NOTE_AT, NOTE_PAUSED, NOTE_SEGMENT, NOTE_BAND, NOTE_AFTER, NOTE_CASE, NOTE_CASE_BYTES,
+) = range(1, 16)  # fmt: skip
 LISTED_CLOCK, LISTED_AT, LISTED_DUE, LISTED_TRIED, LISTED_TRIED_BYTES, LISTED_KIND = range(1, 7)
-TEXTS_AT, TEXTS = 14, 6
+TEXTS_AT, TEXTS = 16, 6
 _COLUMNS = TEXTS_AT + 1 + TEXTS
 ROWS_USED, TEXT_USED, CROSSED = 0, 1, 2
 MOST_LISTED = 32
 """Open clocks that an alert lists, those that were opened first."""
-_MOST_ROWS = 1 + MOST_LISTED + 16  # of a note: itself, clocks, contacts
+_MOST_ROWS = 1 + MOST_LISTED + 16 + 1  # of a note: itself, clocks, contacts, and room for the text of a case
 
 
 class Notes(NamedTuple):
     """What is to be told: revisions of alerts that are made into words outside of the kernel.
 
-    row: int64[c, 21], notes, each followed by the open clocks and earlier contacts that it lists; from TEXTS_AT on
+    row: int64[c, 23], notes, each followed by the open clocks and earlier contacts that it lists; from TEXTS_AT on
     where its texts begin in ``text`` (uint8[b]), and the length of each. heat: float64[c, s], the heats of a note.
     used: int64[3], rows and bytes, and how many crossings of bands came before.
     """
@@ -219,6 +222,23 @@ def new_row(what: int, item: Int64s, text: Bytes, notes: Notes) -> int:
 
 
 @step
+def write_case(n: int, told: Int64s, items: Int64s, count: int, text: Bytes, notes: Notes) -> None:
+    """Note the id of the case that an alert is about: a mention names none, but the customer has one."""
+    to = notes.used[TEXT_USED]
+    notes.row[n, NOTE_CASE] = notes.row[n, TEXTS_AT] + text_length(told, 0)
+    notes.row[n, NOTE_CASE_BYTES] = text_length(told, 1)
+    if number_of(told) != SOCIAL_RISK:
+        return
+    at = find_item(items, count, tag_of(CASE_ITEM, 0), CASE, told[CASE])
+    if at >= 0:
+        start, length = items[at, TEXT] + text_length(items[at], 0), text_length(items[at], 1)
+        for b in range(length):
+            notes.text[to + b] = text[start + b]
+        notes.row[n, NOTE_CASE], notes.row[n, NOTE_CASE_BYTES] = to, length
+        notes.used[TEXT_USED] = to + length
+
+
+@step
 def write_note(
     row: int, told: Int64s, status: int, raised_ms: int, arena: Int64s, held: int, rows: Rows,
     items: Int64s, count: int, text: Bytes, notes: Notes,
@@ -233,6 +253,7 @@ def write_note(
     out[n, NOTE_SEGMENT], out[n, NOTE_BAND] = rows.words[row, SEGMENT], rows.band[row]
     for s in range(notes.heat.shape[1]):
         notes.heat[n, s] = as_float(rows.words[row, HEAT_AT + s]) + as_float(arena[held + s])
+    write_case(n, told, items, count, text, notes)
     clocks = 0
     last_ms = 0  # of the contacts that a repeated one speaks of
     for at in range(count):
