@@ -263,7 +263,7 @@ def write_note(
     for at in range(count):
         kind, number = kind_of(items[at]), number_of(items[at])
         if kind == CLOCK and items[at, ID] == told[ID] and number == told[KEY]:
-            out[n, NOTE_PAUSED] = items[at, PAUSED]
+            out[n, NOTE_PAUSED], out[n, NOTE_AT] = items[at, PAUSED], items[at, AT]
         about = kind == CONTACT_ITEM and items[at, ID] != told[ID] and items[at, AT] <= raised_ms
         if number_of(told) == REPEAT_CONTACT:
             about = kind == CONTACT_ITEM and items[at, SUBJECT] == told[SUBJECT] and items[at, AT] < last_ms

@@ -303,3 +303,9 @@ def test_an_alert_lists_the_open_clocks_that_were_opened_first_and_not_all_of_ve
     run = Run().run([plain("order.promised", n, case_id=f"c{n}") for n in range(40)], end_ms=BEGIN_MS + 6 * DAY_MS)
     listed = [c.case_id for c in run.alerts[-1].open_clocks]
     assert listed == [f"c{n}" for n in range(MOST_LISTED)]
+
+
+def test_who_still_waits_is_said_to_have_waited_since_the_beginning() -> None:
+    told = Run().run([plain("wait.started", 0, session_id="s")], end_ms=BEGIN_MS + 6 * MINUTE_MS).alerts
+    reasons = [a.reason for a in told if a.type == "still_waiting"]
+    assert reasons == [f"waiting: the customer still waits, for {n} min now." for n in (2, 5)]
