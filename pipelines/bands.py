@@ -52,6 +52,8 @@ def band_alerts(
     """
     told = _changed_episodes(crossings, count, rows, policy, memory)
     which = np.array(told.crossing, np.int64)
+    if not told.crossing:
+        return AlertTable(0, {}), which
     word = crossings.word[which]
     table = band_table(
         TextColumn(*rows.customers.texts(word[:, CROSSED_ROW])),
@@ -61,7 +63,7 @@ def band_alerts(
         crossings.heat[which],
         policy,
     )
-    if batch is None or not table.n:
+    if batch is None:
         return table, which
     event = word[:, CROSSED_EVENT]
     places = {"touchpoint": batch.touchpoint, "channel": batch.channel}

@@ -235,6 +235,8 @@ class CustomerPartition:
 
     def _told(self, work: Work, crossings: int, batch: InteractionBatch | None, said: Sequence[Said] = ()) -> Alerts:
         """The alerts that a call of a kernel has led to."""
+        if not (crossings or work.notes.used[ROWS_USED] or said):
+            return Alerts()
         bands = band_alerts(work.crossed, crossings, batch, self.rows, self.policy, self.desk.memory)
         noted = self._noted.of(work.notes, self.rows) if work.notes.used[ROWS_USED] else None
         return self.desk.told(bands, noted, said)
