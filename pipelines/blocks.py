@@ -19,6 +19,7 @@ from pipelines.items import (
     TEXT_BYTES,
     TRIED_LENGTH,
     TRIED_TEXT,
+    USED,
     WIDE,
     give_block,
     held_at,
@@ -202,6 +203,16 @@ def words_needed(signals: int, scratch: Scratch) -> int:
     )
     items += SPARE
     return HEAD + signals + items * WIDE + (2 * counts[TEXT_USED]) // 8 + 2
+
+
+@step
+def has_words(signals: int, blocks: Blocks, scratch: Scratch) -> bool:
+    """Whether the arena has room for the block that the scratch becomes."""
+    words = 2 * words_needed(signals, scratch) + 128
+    if blocks.free[USED] + words > blocks.arena.shape[0]:
+        scratch.count[NEED_WORDS] = max(scratch.count[NEED_WORDS], words)
+        return False
+    return True
 
 
 @step

@@ -11,22 +11,22 @@ from pipelines.blocks import (
     HEAT_LIST,
     LIVE,
     MOST_RECENT,
-    NEED_WORDS,
     RECENT,
     TOLD_LIST,
     WANTED,
     Blocks,
     Scratch,
+    has_words,
     hold,
     load_block,
     read_base,
-    words_needed,
     write_block,
 )
 from pipelines.facts import EVENT_ID, NO_SEGMENT, SEGMENT_CODE
 from pipelines.folding import fold_customer, insert_event, next_look, set_tallies, settle_base, tallies_of
-from pipelines.items import AT, NEVER, NEXT_MS, POINTS, SEEN, SEEN_MS, TAG, USED, held_at, number_of, work_at
+from pipelines.items import AT, NEVER, NEXT_MS, POINTS, SEEN, SEEN_MS, TAG, held_at, number_of, work_at
 from pipelines.matching import Arrivals, is_folded, look_ahead, make_event, matched, points_of
+from pipelines.notes import CROSSED, ROWS_USED, Notes
 from pipelines.rules import HORIZON_MS, OP, SIGNAL, TARGET, Rules, first_rule, rule_word, section
 from pipelines.scoring import (
     BLOCK,
@@ -48,7 +48,7 @@ from pipelines.scoring import (
     rise,
     signals_of,
 )
-from pipelines.telling import CROSSED, ROWS_USED, Notes, tell
+from pipelines.telling import tell
 from pipelines.timers import may_push, pop_timer, push_timer
 from schemas.arrays import Bytes, Int64s
 from schemas.bits import as_float
@@ -146,16 +146,6 @@ def put_back(
     if block != 0 and next_ms < NEVER and (before_ms != next_ms or before_ms <= now_ms):
         push_timer(work.timers, next_ms, row)
     return k
-
-
-@step
-def has_words(signals: int, blocks: Blocks, scratch: Scratch) -> bool:
-    """Whether the arena has room for the block that the scratch becomes."""
-    words = 2 * words_needed(signals, scratch) + 128
-    if blocks.free[USED] + words > blocks.arena.shape[0]:
-        scratch.count[NEED_WORDS] = max(scratch.count[NEED_WORDS], words)
-        return False
-    return True
 
 
 @step

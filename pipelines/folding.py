@@ -60,8 +60,9 @@ from pipelines.items import (
     kind_of,
     number_of,
 )
+from pipelines.notes import Notes, has_room
 from pipelines.rules import EXPIRES_MS, HORIZON_MS, REOPEN_MS, WITHIN_MS, Rules, section, signal_number
-from pipelines.telling import Notes, find_wanted, has_room, is_alert_of
+from pipelines.telling import find_wanted, is_alert_of
 from schemas.arrays import Int64s
 from schemas.compiled import step
 

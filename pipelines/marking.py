@@ -27,11 +27,11 @@ from pipelines.items import (
 from pipelines.marks import DISMISSED as WAS_DISMISSED
 from pipelines.marks import Mark
 from pipelines.noted import NotedAlerts, id_of
+from pipelines.notes import has_room, write_note
 from pipelines.policy import Policy
 from pipelines.room import Room
 from pipelines.scoring import BLOCK, Rows
 from pipelines.state import CustomerRows
-from pipelines.telling import has_room, write_note
 from pipelines.whole_rows import block_words
 from schemas.columnar.writer import TextColumn
 from schemas.compiled import compiled

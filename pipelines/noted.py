@@ -9,10 +9,7 @@ import numpy as np
 from pipelines.alert_tables import AlertTable, contribution_column, team_column, unsaid
 from pipelines.alerts import STATUSES, alert_id, id_texts, sha1_of
 from pipelines.items import CLOCK_BREACHED, CLOCK_WARNING, REPEAT_CONTACT, SOCIAL_RISK, STILL_WAITING
-from pipelines.policy import Policy
-from pipelines.scores import contributed
-from pipelines.state import CustomerRows
-from pipelines.telling import (
+from pipelines.notes import (
     LISTED_AT,
     LISTED_CLOCK,
     LISTED_DUE,
@@ -41,6 +38,9 @@ from pipelines.telling import (
     WHAT,
     Notes,
 )
+from pipelines.policy import Policy
+from pipelines.scores import contributed
+from pipelines.state import CustomerRows
 from pipelines.wording import Sentences
 from schemas.arrays import Bytes, Int64s
 from schemas.columnar.writer import Column, ListColumn, NullableColumn, TextColumn, ValueColumn

@@ -25,13 +25,13 @@ from pipelines.interactions import InteractionBatch
 from pipelines.layouts import RowColumns
 from pipelines.matching import Arrivals
 from pipelines.noted import NotedAlerts
+from pipelines.notes import ROWS_USED
 from pipelines.open_clocks import Opened, open_clocks, opened
 from pipelines.policy import Policy
 from pipelines.room import Room
 from pipelines.scores import ScoreColumns, decayed_to
 from pipelines.scoring import CROSSED_MS, CROSSED_ROW, cool_rows_compiled, find_quiet_compiled, senses_of
 from pipelines.state import CustomerRows
-from pipelines.telling import ROWS_USED
 from pipelines.text_table import ELSEWHERE
 from pipelines.whole_rows import CopiedRows, form_of
 from pipelines.windows import NO_TIME, WaitWindows, WindowState

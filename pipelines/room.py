@@ -5,9 +5,9 @@ import numpy as np
 from pipelines.blocks import NEED_ITEMS, NEED_NOTES, NEED_TEXT, NEED_WORDS, Blocks, new_scratch
 from pipelines.counting import Work
 from pipelines.items import ASSUMED, FAILED, HEAT_COUNT, ORPHANS, UNDECIDED, USED
+from pipelines.notes import new_notes
 from pipelines.scoring import Crossings
 from pipelines.state import CustomerRows
-from pipelines.telling import new_notes
 from pipelines.timers import with_room
 from schemas.growing import grown
 

@@ -15,11 +15,11 @@ from pipelines import room
 from pipelines.alerts import Alert
 from pipelines.blocks import LISTS, LIVE
 from pipelines.items import AT, CLOCK, DUE, ENDS, HEAD, PAUSED_AT, WIDE, kind_of, number_of
+from pipelines.notes import MOST_LISTED
 from pipelines.partition import CustomerPartition
 from pipelines.policy import parse_policy
 from pipelines.restoring import RowRestore
 from pipelines.scoring import BLOCK
-from pipelines.telling import MOST_LISTED
 from tests.batches import BEGIN_MS, MINUTE_MS, Event, batch_of, event
 from tests.plain import uncompiled
 from tests.stored import laid_out
