@@ -10,7 +10,7 @@ import numpy as np
 
 from pipelines.alerts import Alert, Contribution, Earlier, OpenClock, alert_columns, many
 from pipelines.policy import Policy
-from schemas.arrays import Float64s, Int32s, Int64s
+from schemas.arrays import Bools, Int64s
 from schemas.columnar.writer import Column, ColumnarWriter, ListColumn, NullableColumn, TextColumn, ValueColumn
 
 _FIELD_OF = {
@@ -66,19 +66,14 @@ def unsaid(n: int, digest: str) -> dict[str, Column]:
     }
 
 
-def contribution_column(begin: Int32s, signal: Int64s, heat: Float64s, policy: Policy) -> ListColumn:
-    """The contributions that ``contributed`` found."""
-    entries: dict[str, ValueColumn] = {
-        "signal": TextColumn.chosen(policy.signal_names, signal),
-        "heat": heat,
-        "half_life_s": policy.half_life_ms[signal] / 1000.0,
-        "cap": policy.cap[signal],
-    }
-    return ListColumn(begin, entries)
+def action_column(actions: Sequence[str | None], which: Int64s, stands: Bools) -> NullableColumn:
+    """The suggested action of each number in ``which``, int64[n]; null where there is none, or the alert is over."""
+    there = np.array([action is not None for action in actions], np.bool_)
+    return NullableColumn(TextColumn.chosen([action or "" for action in actions], which), there[which] & stands)
 
 
 def team_column(
-    kinds: Sequence[str], segment: Int64s, subjects: Sequence[str | None], policy: Policy
+    kinds: Iterable[str], segment: Int64s, subjects: Iterable[str | None], policy: Policy
 ) -> NullableColumn | None:
     """Whose alerts they are, by their types, segments (int64[n]) and subjects."""
     if policy.file.budgets is None:

@@ -1,17 +1,17 @@
 """From crossings of bands to alerts: an episode opens, escalates, is resolved, and may go on within the cooldown."""
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, repeat
 from typing import NamedTuple
 
 import numpy as np
 
 from pipelines.alert_memory import AlertMemory
-from pipelines.alert_tables import AlertTable, contribution_column, team_column, unsaid
+from pipelines.alert_tables import AlertTable, action_column, team_column, unsaid
 from pipelines.alerts import STATUSES, Contribution, alert_id, id_texts, many, sha1_of
 from pipelines.interactions import InteractionBatch, Texts
 from pipelines.policy import Policy
-from pipelines.scores import contributed
+from pipelines.scores import contributed, contribution_column
 from pipelines.scoring import (
     CROSSED_EVENT,
     CROSSED_FROM,
@@ -83,11 +83,9 @@ def band_table(
     n, band, segment = status.shape[0], word[:, CROSSED_TO], word[:, CROSSED_SEGMENT]
     begin, signal, heat, total = contributed(heats, policy)
     score = -100.0 * np.expm1(-total / policy.scale[segment])
-    parts = contribution_column(begin, signal, heat, policy)
     levels = [None, *policy.file.bands.levels]
     priority = np.array([3 if level is None else level.priority for level in levels])[band]
     actions = [None if level is None else level.action for level in levels]
-    advised = np.array([action is not None for action in actions])[band] & (STATUSES.index("resolved") != status)
     own: dict[str, Column] = {
         "alert_id": _ids(customers, episodes),
         "revision": np.array([episode.revision for episode in episodes], np.int64),
@@ -98,10 +96,10 @@ def band_table(
         "band": TextColumn.chosen(policy.band_names, band),
         "score": score,
         "reason": _reasons(status, band, score, begin, signal, heat, policy),
-        "contributions": parts,
+        "contributions": contribution_column(begin, signal, heat, policy),
         "priority": np.clip(priority + policy.shift[segment], 1, 5),
-        "suggested_action": NullableColumn(TextColumn.chosen([action or "" for action in actions], band), advised),
-        "team": team_column([TYPE] * n, segment, [None] * n, policy),
+        "suggested_action": action_column(actions, band, status != STATUSES.index("resolved")),
+        "team": team_column(repeat(TYPE, n), segment, repeat(None, n), policy),
     }
     return AlertTable(n, {**unsaid(n, policy.digest), **own})
 

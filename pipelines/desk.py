@@ -93,10 +93,12 @@ class Desk:
             if table is None or not table.n:
                 continue
             concerned = self._concerned(table, speaking)
+            if not concerned.shape[0]:
+                tables.append((table, at))
+                continue
             rest = np.delete(np.arange(table.n), concerned)
-            if concerned.shape[0]:
-                others += zip(at[concerned].tolist(), table.take(concerned).alerts(), strict=True)
-            tables.append((table.take(rest), at[rest]) if concerned.shape[0] else (table, at))
+            others += zip(at[concerned].tolist(), table.take(concerned).alerts(), strict=True)
+            tables.append((table.take(rest), at[rest]))
         others.sort(key=lambda one: one[0])
         spoken = [
             (None if one.bands is None else int((crossing < one.bands).sum() + _noted_before(noted, one.notes)), one)

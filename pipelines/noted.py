@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines.alert_tables import AlertTable, contribution_column, team_column, unsaid
+from pipelines.alert_tables import AlertTable, action_column, team_column, unsaid
 from pipelines.alerts import STATUSES, alert_id, id_texts, sha1_of
 from pipelines.items import CLOCK_BREACHED, CLOCK_WARNING, REPEAT_CONTACT, SOCIAL_RISK, STILL_WAITING
 from pipelines.notes import (
@@ -39,20 +39,13 @@ from pipelines.notes import (
     Notes,
 )
 from pipelines.policy import Policy
-from pipelines.scores import contributed
+from pipelines.scores import contributed, contribution_column
 from pipelines.state import CustomerRows
 from pipelines.wording import Sentences
+from pipelines.wording_terms import TYPES
 from schemas.arrays import Bytes, Int64s
 from schemas.columnar.writer import Column, ListColumn, NullableColumn, TextColumn, ValueColumn
 
-TYPES = {
-    CLOCK_WARNING: "clock_warning",
-    CLOCK_BREACHED: "clock_breached",
-    STILL_WAITING: "still_waiting",
-    REPEAT_CONTACT: "repeat_contact",
-    SOCIAL_RISK: "social_risk",
-}
-_TYPE_NAMES = tuple(TYPES[number] for number in range(len(TYPES)))
 _OF_CLOCKS = (CLOCK_WARNING, CLOCK_BREACHED, STILL_WAITING)
 _OVER = 2  # the first status of alerts that stand no more
 _MINUTE_MS = 60_000
@@ -90,12 +83,12 @@ class NotedAlerts:
         subject = _text(said, _SUBJECT, data)
         earlier = self._earlier(used, which, data)
         begin, signal, heat, total = contributed(notes.heat[which], policy)
-        subjects, channel = _decoded(subject, data), _text(said, _CHANNEL, data)
-        kinds = [_TYPE_NAMES[k] for k in kind.tolist()]
+        whole, channel = data.tobytes(), _text(said, _CHANNEL, data)
+        subjects = _decoded(subject, whole)
         own: dict[str, Column] = {
-            "alert_id": self._ids(said, about, customers, data),
+            "alert_id": self._ids(said, about, customers, data, whole),
             "revision": said[:, NOTE_REVISION],
-            "type": TextColumn.chosen(_TYPE_NAMES, kind),
+            "type": TextColumn.chosen(TYPES, kind),
             "status": TextColumn.chosen(STATUSES, status),
             "customer_id": customers,
             "touchpoint": _or_null(_text(said, _TOUCHPOINT, data)),
@@ -106,17 +99,16 @@ class NotedAlerts:
             "deadline": NullableColumn(due_ms, due_ms != 0),
             "band": TextColumn.chosen(policy.band_names, said[:, NOTE_BAND]),
             "score": -100.0 * np.expm1(-total / policy.scale[segment]),
-            "reason": self._reasons(said, about, subjects, _decoded(channel, data), np.diff(earlier.begin)),
+            "reason": self._reasons(said, about, subjects, _decoded(channel, whole), np.diff(earlier.begin)),
             "contributions": contribution_column(begin, signal, heat, policy),
             "clock": NullableColumn(TextColumn.chosen([*policy.clock_names, *[""] * len(TYPES)], about), of_clock),
             "open_clocks": self._open_clocks(used, which, data),
             "earlier": earlier,
             "priority": np.clip(self._priority[about] + policy.shift[segment], 1, 5),
-            "suggested_action": NullableColumn(
-                TextColumn.chosen([action or "" for action in self._actions], about),
-                np.array([action is not None for action in self._actions])[about] & (status < _OVER),
+            "suggested_action": action_column(self._actions, about, status < _OVER),
+            "team": team_column(
+                (TYPES[k] for k in kind.tolist()), segment, (text or None for text in subjects), policy
             ),
-            "team": team_column(kinds, segment, [text or None for text in subjects], policy),
         }
         columns = {**unsaid(n, policy.digest), **own}
         return Noted(AlertTable(n, columns), said[:, NOTE_AFTER], which)
@@ -140,14 +132,17 @@ class NotedAlerts:
     def _advice(self) -> list[tuple[int, str | None]]:
         file = self._policy.file
         sections = [file.clocks[name] for name in self._policy.clock_names]
-        others = [file.contacts if k == REPEAT_CONTACT else file.social if k == SOCIAL_RISK else None for k in TYPES]
+        others = [
+            file.contacts if k == REPEAT_CONTACT else file.social if k == SOCIAL_RISK else None
+            for k in range(len(TYPES))
+        ]
         return [(3, None) if one is None else (one.priority, one.action) for one in (*sections, *others)]
 
-    def _ids(self, said: Int64s, about: Int64s, customers: TextColumn, data: Bytes) -> TextColumn:
-        """See ``id_of``."""
-        clocks, whole = len(self._policy.clock_names), data.tobytes()
+    def _ids(self, said: Int64s, about: Int64s, customers: TextColumn, data: Bytes, whole: bytes) -> TextColumn:
+        """See ``id_of``; whole: the bytes of data."""
+        clocks = len(self._policy.clock_names)
         keys = [name.encode() for name in self._policy.clock_names]
-        kinds = [_TYPE_NAMES[kind].encode() for kind in said[:, NOTE_TYPE].tolist()]
+        kinds = [TYPES[kind].encode() for kind in said[:, NOTE_TYPE].tolist()]
         texts = (_slices(_text(said, k, data), whole) for k in (_SUBJECT, _CASE_ID, _EVENT_ID))
         told = zip(kinds, customers.raw(), about.tolist(), *texts, strict=True)
         return id_texts(
@@ -234,8 +229,8 @@ def _slices(texts: TextColumn, whole: bytes) -> list[bytes]:
     return [whole[at : at + n] for at, n in zip(texts.start.tolist(), texts.length.tolist(), strict=True)]
 
 
-def _decoded(texts: TextColumn, data: Bytes) -> list[str]:
-    return [raw.decode(errors="replace") for raw in _slices(texts, data.tobytes())]
+def _decoded(texts: TextColumn, whole: bytes) -> list[str]:
+    return [raw.decode(errors="replace") for raw in _slices(texts, whole)]
 
 
 def _or_null(texts: TextColumn) -> NullableColumn:

@@ -222,11 +222,8 @@ class CustomerPartition:
         said = []
         for i in which.tolist():
             if batch.details is not None and arrivals.kind[i] != SENT_TWICE:
-                who, attributes = (
-                    self.rows.customers.text(int(arrivals.row[i])),
-                    batch.details.attributes(batch.data, i),
-                )
-                one = Said(who, attributes, int(batch.occurred_ms[i]))
+                who = self.rows.customers.text(int(arrivals.row[i]))
+                one = Said(who, batch.details.attributes(batch.data, i), int(batch.occurred_ms[i]))
                 if i + 1 < done:
                     before = int(arrivals.time[i + 1, TOLD_BEFORE])
                     one = one._replace(bands=before & ((1 << NOTED_BITS) - 1), notes=before >> NOTED_BITS)

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipelines.policy import Policy
 from schemas.arrays import Bytes, Float64s, Int32s, Int64s
-from schemas.columnar.writer import Column, ListColumn, NullableColumn, TextColumn
+from schemas.columnar.writer import Column, ListColumn, NullableColumn, TextColumn, ValueColumn
 from schemas.compiled import compiled
 
 
@@ -41,15 +41,7 @@ class ScoreColumns:
             "band": TextColumn.chosen(policy.band_names, self.band.astype(np.int64)),
             "heat": total,
             "scale": scale,
-            "contributions": ListColumn(
-                begin,
-                {
-                    "signal": TextColumn.chosen(policy.signal_names, signal),
-                    "heat": heat,
-                    "half_life_s": policy.half_life_ms[signal] / 1000.0,
-                    "cap": policy.cap[signal],
-                },
-            ),
+            "contributions": contribution_column(begin, signal, heat, policy),
             "interactions": self.interactions,
             "segment": NullableColumn(TextColumn.chosen(policy.segment_names, self.segment), self.segment > 0),
             "policy": TextColumn.chosen([policy.digest], same),
@@ -100,6 +92,17 @@ def contributed(heat: Float64s, policy: Policy) -> tuple[Int32s, Int64s, Float64
     signal, value = np.empty(k * signals, np.int64), np.empty(k * signals)
     contribute_compiled(heat, policy.cap, policy.factor, by_name, begin, signal, value, total)
     return begin, signal[: begin[-1]], value[: begin[-1]], total
+
+
+def contribution_column(begin: Int32s, signal: Int64s, heat: Float64s, policy: Policy) -> ListColumn:
+    """The contributions that ``contributed`` found."""
+    entries: dict[str, ValueColumn] = {
+        "signal": TextColumn.chosen(policy.signal_names, signal),
+        "heat": heat,
+        "half_life_s": policy.half_life_ms[signal] / 1000.0,
+        "cap": policy.cap[signal],
+    }
+    return ListColumn(begin, entries)
 
 
 def decayed_to(heat: Float64s, age_ms: Int64s, policy: Policy) -> Float64s:

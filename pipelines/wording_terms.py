@@ -16,6 +16,7 @@ OWN_PLACEHOLDERS = {PAUSED: (PAUSED,), REFUSES: ("action",), NOT_BEFORE: ("actio
 """Those of templates that are no reasons."""
 
 TYPES = ("clock_warning", "clock_breached", "still_waiting", "repeat_contact", "social_risk")
+"""By their numbers (``items.CLOCK_WARNING`` ...)."""
 TEMPLATE_NAMES = (
     *(name for kind in TYPES for name in (kind, f"{kind}.opened", f"{kind}.escalated")),
     *("resolved", "retracted", *OWN_PLACEHOLDERS),
