@@ -19,6 +19,13 @@ _FIELD_OF = {
 }  # fmt: skip
 _FLAGS = ("do_not_contact", "held_back")
 _ENTRIES = {"contributions": Contribution, "open_clocks": OpenClock, "earlier": Earlier}
+_NOBODY, _NEVER = TextColumn.of([]), np.zeros(0, np.int64)
+_NO_ENTRIES: dict[str, dict[str, ValueColumn]] = {
+    "open_clocks": {"clock": _NOBODY, "opened_at": _NEVER, "deadline": _NEVER, "case_id": _NOBODY},
+    "earlier": {"occurred_at": _NEVER, "channel": _NOBODY, "tried": _NOBODY},
+    "members": {"customer_id": _NOBODY},
+    "mutes": {"signal": _NOBODY},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +59,20 @@ class AlertTable:
 
 def unsaid(n: int, digest: str) -> dict[str, Column]:
     """The columns of n alerts that say nothing but the policy by which they were told."""
-    never, lists, nobody = np.zeros(n, np.int64), np.zeros(n + 1, np.int32), TextColumn.of([])
-    none: ValueColumn = np.zeros(0, np.int64)
+    never, lists = np.zeros(n, np.int64), np.zeros(n + 1, np.int32)
     return {
         **dict.fromkeys(("touchpoint", "channel", "subject", "case_id", "deadline", "clock", "customers", "share")),
         **dict.fromkeys(("team", "handling", "handled_at", "handled_reason", "assignee", "not_before", "began_at")),
         **dict.fromkeys(_FLAGS, never),
-        "open_clocks": ListColumn(lists, {"clock": nobody, "opened_at": none, "deadline": none, "case_id": nobody}),
-        "earlier": ListColumn(lists, {"occurred_at": none, "channel": nobody, "tried": nobody}),
-        "members": ListColumn(lists, {"customer_id": nobody}),
-        "mutes": ListColumn(lists, {"signal": nobody}),
-        "policy": TextColumn.chosen([digest], never),
+        **{name: ListColumn(lists, entries) for name, entries in _NO_ENTRIES.items()},
+        "policy": TextColumn.chosen((digest,), never),
     }
 
 
 def action_column(actions: Sequence[str | None], which: Int64s, stands: Bools) -> NullableColumn:
     """The suggested action of each number in ``which``, int64[n]; null where there is none, or the alert is over."""
     there = np.array([action is not None for action in actions], np.bool_)
-    return NullableColumn(TextColumn.chosen([action or "" for action in actions], which), there[which] & stands)
+    return NullableColumn(TextColumn.chosen(tuple([action or "" for action in actions]), which), there[which] & stands)
 
 
 def team_column(
@@ -183,13 +186,15 @@ class Alerts(Sequence[Alert]):
 
 
 def _written(alerts: Sequence[Alert], writer: ColumnarWriter, emitted_ms: int) -> Iterator[tuple[bytes, bytes]]:
+    if not alerts:
+        return iter(())
     keys = ((a.customer_id or a.touchpoint or "").encode() for a in alerts)
     return zip(keys, encoded(len(alerts), alert_columns(alerts), writer, emitted_ms), strict=True)
 
 
 def encoded(n: int, columns: Mapping[str, Column], writer: ColumnarWriter, emitted_ms: int) -> list[bytes]:
     """The records of n alerts. columns: see AlertTable."""
-    return writer.write(n, {**columns, "emitted_at": np.full(n, emitted_ms, np.int64)}) if n else []
+    return writer.write(n, {**columns, "emitted_at": np.full(n, emitted_ms, np.int64)})
 
 
 def _customers(table: AlertTable) -> list[bytes]:

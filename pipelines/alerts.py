@@ -3,7 +3,7 @@
 import hashlib
 import uuid
 from collections.abc import Iterable, Sequence
-from itertools import chain, repeat
+from itertools import chain, pairwise, repeat
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -39,15 +39,15 @@ def id_texts(digests: Bytes) -> TextColumn:
     n, made = digests.shape[0], digests.copy()
     made[:, 6] = made[:, 6] & 0x0F | 0x50
     made[:, 8] = made[:, 8] & 0x3F | 0x80
+    digits = np.frombuffer(made.tobytes().hex().encode(), np.uint8).reshape(n, 32)
     out = np.full((n, _ID_LENGTH), ord("-"), np.uint8)
-    out[:, _HIGH], out[:, _LOW] = _HEX[made >> 4], _HEX[made & 15]
+    for k, (first, end) in enumerate(pairwise(_GROUPS)):
+        out[:, first + k : end + k] = digits[:, first:end]
     return TextColumn(out.reshape(-1), np.arange(n) * _ID_LENGTH, np.full(n, _ID_LENGTH, np.int32))
 
 
-_HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 _ID_LENGTH = 36
-_PLACES = [k for k in range(_ID_LENGTH) if k not in {8, 13, 18, 23}]
-_HIGH, _LOW = _PLACES[::2], _PLACES[1::2]
+_GROUPS = (0, 8, 12, 16, 20, 32)  # hexadecimal digits between which hyphens stand
 
 
 class Contribution(NamedTuple):

@@ -89,7 +89,7 @@ def band_table(
     own: dict[str, Column] = {
         "alert_id": _ids(customers, episodes),
         "revision": np.array([episode.revision for episode in episodes], np.int64),
-        "type": TextColumn.chosen([TYPE], np.zeros(n, np.int64)),
+        "type": TextColumn.chosen((TYPE,), np.zeros(n, np.int64)),
         "status": TextColumn.chosen(STATUSES, status),
         "customer_id": customers,
         "raised_at": word[:, CROSSED_MS],
@@ -118,11 +118,12 @@ def _changed_episodes(
         return told
     word = crossings.word[:count]
     rises = (word[:, CROSSED_TO] >= lowest) & (word[:, CROSSED_TO] > word[:, CROSSED_FROM])
-    row = word[:, CROSSED_ROW]
-    known = (rows.kernel.words[row, EPISODE_AT] != 0) | np.isin(row, row[rises])
-    for k in np.flatnonzero(rises | (known & (word[:, CROSSED_TO] < lowest))).tolist():
-        at_ms, of = int(word[k, CROSSED_MS]), int(row[k])
-        episode = rows.episode(of)
+    words, row = rows.kernel.words, word[:, CROSSED_ROW]
+    for k in np.flatnonzero(rises | (word[:, CROSSED_TO] < lowest)).tolist():
+        of = row.item(k)
+        if not rises[k] and not words[of, EPISODE_AT]:
+            continue
+        at_ms, episode = word.item(k, CROSSED_MS), rows.episode(of)
         # not whether the band before alerts: the policy may have been another one when the row came to it
         if rises[k] and not episode.stands:
             goes_on = episode.opened_ms != 0 and at_ms - episode.closed_ms <= policy.file.bands.cooldown

@@ -101,7 +101,7 @@ class NotedAlerts:
             "score": -100.0 * np.expm1(-total / policy.scale[segment]),
             "reason": self._reasons(said, about, subjects, _decoded(channel, whole), np.diff(earlier.begin)),
             "contributions": contribution_column(begin, signal, heat, policy),
-            "clock": NullableColumn(TextColumn.chosen([*policy.clock_names, *[""] * len(TYPES)], about), of_clock),
+            "clock": NullableColumn(TextColumn.chosen((*policy.clock_names, *[""] * len(TYPES)), about), of_clock),
             "open_clocks": self._open_clocks(used, which, data),
             "earlier": earlier,
             "priority": np.clip(self._priority[about] + policy.shift[segment], 1, 5),

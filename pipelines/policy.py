@@ -42,6 +42,11 @@ class Policy:
         return tuple(self.file.signals)
 
     @cached_property
+    def by_name(self) -> Int64s:
+        """int64[s]: the signals in the order of their names."""
+        return np.argsort(np.array(self.signal_names)).astype(np.int64)
+
+    @cached_property
     def signals(self) -> tuple[Signal, ...]:
         """The signals, in the order of their names."""
         return tuple(self.file.signals.values())

@@ -44,7 +44,7 @@ class ScoreColumns:
             "contributions": contribution_column(begin, signal, heat, policy),
             "interactions": self.interactions,
             "segment": NullableColumn(TextColumn.chosen(policy.segment_names, self.segment), self.segment > 0),
-            "policy": TextColumn.chosen([policy.digest], same),
+            "policy": TextColumn.chosen((policy.digest,), same),
         }
 
 
@@ -87,10 +87,9 @@ contribute_compiled = compiled(contribute, allocates=False)
 def contributed(heat: Float64s, policy: Policy) -> tuple[Int32s, Int64s, Float64s, Float64s]:
     """Begin (int32[k + 1]), signal and heat of the contributions, and capped heat (float64[k]) of float64[k, s]."""
     k, signals = heat.shape
-    by_name = np.argsort(np.array(policy.signal_names)).astype(np.int64)
     begin, total = np.zeros(k + 1, np.int32), np.empty(k)
     signal, value = np.empty(k * signals, np.int64), np.empty(k * signals)
-    contribute_compiled(heat, policy.cap, policy.factor, by_name, begin, signal, value, total)
+    contribute_compiled(heat, policy.cap, policy.factor, policy.by_name, begin, signal, value, total)
     return begin, signal[: begin[-1]], value[: begin[-1]], total
 
 

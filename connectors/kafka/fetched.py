@@ -17,7 +17,7 @@ from aiokafka.structs import TopicPartition
 from connectors.kafka.records import RecordColumns, batch_heads, read_in_pieces, read_record_set
 
 LITTLE = 4  # less than a fourth of the bytes that a fetch may wait for, in the time that it may wait
-PATIENCE = 3  # so many times as long a fetch waits while little comes
+PATIENCE = 3.4  # so many times as long a fetch waits while little comes
 PREFETCH_BACKOFF_S = 0.02  # how long data of one partition may wait before the others are fetched again
 
 
@@ -161,7 +161,7 @@ class _AnswerKeeper:
                     self.record_sets[tp] = record_set
                     self.answers[tp] = Answer(begun_ms, high)
         most = self._little_bytes * self._fetcher._fetch_max_wait_ms // self._wait_ms  # it may have waited so long
-        self._fetcher._fetch_max_wait_ms = self._wait_ms * (PATIENCE if size < most else 1)
+        self._fetcher._fetch_max_wait_ms = int(self._wait_ms * (PATIENCE if size < most else 1))
         return answer
 
 

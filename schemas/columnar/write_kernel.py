@@ -2,8 +2,9 @@
 
     op, null_branch, store, base, valid, width
 
-op, null_branch, base and width mean what they mean there; ``valid`` is the index of the column's first flag, or -1
-for a column without nulls. A LIST is one block of its entries ``begin[base + i]`` ... ``begin[base + i + 1] - 1``.
+op, null_branch, base and width mean what they mean there; ``valid`` is the index of the column's first flag, or ALWAYS
+or NEVER where all values are there, or none is. A LIST is one block of its entries ``begin[base + i]`` ...
+``begin[base + i + 1] - 1``.
 """
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy as np
 from schemas.arrays import Bytes, Float64s, Int32s, Int64s
 from schemas.columnar.kernel import BOOLEAN, BYTES, DOUBLE, INT, LIST, LONG, STRING
 from schemas.compiled import compiled, step
+
+ALWAYS, NEVER = -1, -2
 
 
 @step
@@ -70,7 +73,8 @@ def write_records(
                 break
             op = program[k, 0]
             if program[k, 1] >= 0:
-                there = valid[program[k, 4] + slot] != 0
+                first = program[k, 4]
+                there = valid[first + slot] != 0 if first >= 0 else first == ALWAYS
                 pos = write_varint(out, pos, 1 - program[k, 1] if there else program[k, 1])
                 if not there:
                     k += 1 + (program[k, 5] if op == LIST else 0)

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from schemas.arrays import Bools, Bytes, Float64s, Int32s, Int64s
 from schemas.columnar.kernel import FLOATS, INTS, LIST, TEXTS
 from schemas.columnar.plan import Json, branches, is_record, kind_of, simple_op
-from schemas.columnar.write_kernel import write_records_compiled
+from schemas.columnar.write_kernel import ALWAYS, NEVER, write_records_compiled
 from schemas.wire import frame_header
 
 _STORE = {"boolean": INTS, "int": INTS, "long": INTS, "double": FLOATS, "string": TEXTS, "bytes": TEXTS}
@@ -25,9 +26,9 @@ class TextColumn:
     length: Int32s
 
     @classmethod
-    def chosen(cls, texts: Sequence[str], choice: Int64s) -> "TextColumn":
-        """For each of n values (int64[n]) the text of that number."""
-        every = cls.of(texts)
+    def chosen(cls, texts: tuple[str, ...], choice: Int64s) -> "TextColumn":
+        """For each of n values (int64[n]) the text of that number; the same texts are encoded once."""
+        every = _encoded(texts)
         return cls(every.data, every.start[choice], every.length[choice])
 
     @classmethod
@@ -45,6 +46,11 @@ class TextColumn:
         """The bytes of each text."""
         whole = self.data.tobytes()
         return [whole[at : at + size] for at, size in zip(self.start.tolist(), self.length.tolist(), strict=True)]
+
+
+@lru_cache(maxsize=1024)
+def _encoded(texts: tuple[str, ...]) -> TextColumn:
+    return TextColumn.of(texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +140,12 @@ class _Layout:
         if column is None:
             if field.null_branch < 0:
                 raise TypeError(f"{field.name} cannot be null")
-            self._rows.append((field.op, field.null_branch, 0, 0, self._flags(np.zeros(self._n, np.bool_)), 0))
+            self._rows.append((field.op, field.null_branch, 0, 0, NEVER, 0))
             self._room += self._n
         elif isinstance(column, ListColumn):
             if field.items is None:
                 raise TypeError(f"{field.name} is no array of records")
-            there = self._there(field.null_branch, self._n)
-            self._rows.append((LIST, field.null_branch, TEXTS, self._listed, there, len(field.items)))
+            self._rows.append((LIST, field.null_branch, TEXTS, self._listed, ALWAYS, len(field.items)))
             self._begins.append(column.begin)
             self._listed += len(column.begin)
             self._room += 12 * self._n
@@ -158,7 +163,7 @@ class _Layout:
         count = len(column.start) if isinstance(column, TextColumn) else len(column)
         if store is None or is_text != (store == TEXTS):
             raise TypeError(f"a column of {field.name} cannot be a {field.kind}")
-        there = self._flags(given.there) if isinstance(given, NullableColumn) else self._there(field.null_branch, count)
+        there = self._flags(given.there) if isinstance(given, NullableColumn) else ALWAYS
         self._rows.append((field.op, field.null_branch, store, self._size[store], there, 0))
         self._size[store] += count
         self._room += count * (_MOST_BYTES[store] + 1)
@@ -168,9 +173,6 @@ class _Layout:
             self._room += int(column.length.sum())
         else:
             self._parts[store].append(column)
-
-    def _there(self, null_branch: int, count: int) -> int:
-        return -1 if null_branch < 0 else self._flags(np.ones(count, np.bool_))
 
     def _flags(self, valid: Bools) -> int:
         first = self._flagged

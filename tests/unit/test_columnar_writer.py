@@ -16,8 +16,8 @@ from schemas.topics import avro_schema
 from schemas.wire import frame_header
 
 SCORE = avro_schema("score")
-BANDS = ["calm", "warm", "hot", "çok kötü"]
-SIGNALS = ["wait", "return"]
+BANDS = ("calm", "warm", "hot", "çok kötü")
+SIGNALS = ("wait", "return")
 
 entries = st.tuples(st.integers(0, 1), st.floats(allow_nan=False), st.floats(0, 1e9), st.floats(0, 1e9))
 rows = st.tuples(
@@ -52,7 +52,7 @@ def columns(given_rows: list[Any]) -> dict[str, Any]:
         ),
         "interactions": np.array([r[5] for r in given_rows], np.int64),
         "segment": None,
-        "policy": TextColumn.chosen(["abc"], np.zeros(len(given_rows), np.int64)),
+        "policy": TextColumn.chosen(("abc",), np.zeros(len(given_rows), np.int64)),
     }
 
 
@@ -88,7 +88,7 @@ def test_the_kernel_gives_the_same_uncompiled(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_column_of_the_wrong_kind_is_refused_by_name() -> None:
-    wrong = {**columns([]), "score": TextColumn.chosen(["x"], np.zeros(0, np.int64))}
+    wrong = {**columns([]), "score": TextColumn.chosen(("x",), np.zeros(0, np.int64))}
     with pytest.raises(TypeError, match="score"):
         ColumnarWriter(SCORE, 7).write(0, wrong)
     with pytest.raises(TypeError, match="customer_id cannot be null"):
