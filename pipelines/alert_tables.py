@@ -39,6 +39,22 @@ class AlertTable:
         """A column of texts, empty where it is null."""
         return [text or "" for text in _values(self.columns[name], self.n)]
 
+    def values(self, name: str, rows: Int64s) -> list[Any]:
+        """What a column says of some of them, int64[k]; None for null."""
+        return _values(_taken(self.columns[name], rows), rows.shape[0])
+
+    def with_texts(self, name: str, rows: Int64s, texts: Sequence[str | None]) -> NullableColumn:
+        """A column of texts that says something else of some of them, int64[k]; None for null."""
+        column = self.columns[name]
+        old = column.values if isinstance(column, NullableColumn) else column or TextColumn.of([""] * self.n)
+        if not isinstance(old, TextColumn):
+            raise TypeError(f"{name} is no column of texts")
+        new, start, length = TextColumn.of([text or "" for text in texts]), old.start.copy(), old.length.copy()
+        start[rows], length[rows] = old.data.shape[0] + new.start, new.length
+        there = column.there.copy() if isinstance(column, NullableColumn) else np.full(self.n, column is not None)
+        there[rows] = [text is not None for text in texts]
+        return NullableColumn(TextColumn(np.concatenate([old.data, new.data]), start, length), there)
+
     def take(self, rows: Int64s) -> "AlertTable":
         """Some of them, int64[k]."""
         taken = {name: _taken(column, rows) for name, column in self.columns.items()}

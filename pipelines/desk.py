@@ -92,13 +92,12 @@ class Desk:
         for table, at in ((noted and noted.table, place[: after.shape[0]]), (crossed, place[after.shape[0] :])):
             if table is None or not table.n:
                 continue
-            concerned = self._concerned(table, speaking)
-            if not concerned.shape[0]:
-                tables.append((table, at))
-                continue
-            rest = np.delete(np.arange(table.n), concerned)
-            others += zip(at[concerned].tolist(), table.take(concerned).alerts(), strict=True)
-            tables.append((table.take(rest), at[rest]))
+            concerned, rest, places = self._concerned(table, speaking), table, at
+            if concerned.shape[0]:
+                others += zip(at[concerned].tolist(), table.take(concerned).alerts(), strict=True)
+                left = np.delete(np.arange(table.n), concerned)
+                rest, places = table.take(left), at[left]
+            tables.append((self.preferences.obeyed_table(rest), places))
         others.sort(key=lambda one: one[0])
         spoken = [
             (None if one.bands is None else int((crossing < one.bands).sum() + _noted_before(noted, one.notes)), one)
@@ -123,12 +122,10 @@ class Desk:
         return list(zip([k for k, _ in alerts], self.complete([alert for _, alert in alerts]), strict=True))
 
     def _concerned(self, table: AlertTable, speaking: AbstractSet[str]) -> Int64s:
-        """Which alerts of a table ``complete`` may change, or has to hear of, int64[k]."""
-        budgets = self._policy.file.budgets is not None
-        if not (budgets or speaking or len(self.preferences) or len(self.memory)):
-            return np.zeros(0, np.int64)
-        knows, found = self.preferences.knows, np.zeros(table.n, np.bool_)
-        found |= [who in speaking or knows(who) for who in table.texts("customer_id")]
+        """Which alerts of a table have to be completed one by one, int64[k]: what is known may change meanwhile."""
+        budgets, found = self._policy.file.budgets is not None, np.zeros(table.n, np.bool_)
+        if speaking:
+            found |= [who in speaking for who in table.texts("customer_id")]
         if len(self.memory):
             found |= [self.memory.of(one) is not None for one in table.texts("alert_id")]
         if budgets:

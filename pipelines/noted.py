@@ -162,11 +162,11 @@ class NotedAlerts:
         spoken |= {"level": said[:, NOTE_LEVEL], "earlier": earlier}
         texts = {"subject": subject, "channel": channel}
         reasons = [""] * said.shape[0]
-        groups = np.stack([said[:, NOTE_TYPE], said[:, NOTE_STATUS], about], axis=1)
-        found, of = np.unique(groups, axis=0, return_inverse=True)
-        for number, (kind, status, key) in enumerate(found.tolist()):
-            rows = np.flatnonzero(of.reshape(-1) == number)
-            which = rows.tolist()
+        groups = (about * len(TYPES) + said[:, NOTE_TYPE]) * len(STATUSES) + said[:, NOTE_STATUS]
+        for group in np.unique(groups).tolist():
+            rows = np.flatnonzero(groups == group)
+            (of, status), which = divmod(group, len(STATUSES)), rows.tolist()
+            key, kind = divmod(of, len(TYPES))
             clock = self._policy.clock_names[key] if kind in _OF_CLOCKS else ""
             own: dict[str, Sequence[object]] = {name: values[rows].tolist() for name, values in spoken.items()}
             own |= {name: [values[i] for i in which] for name, values in texts.items()}

@@ -10,9 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
+from pipelines.alert_tables import AlertTable
 from pipelines.alerts import Alert
 from pipelines.policy import Policy
 from pipelines.wording import action_of
+from schemas.columnar.writer import Column, NullableColumn
 
 PREFERENCES = b"q"
 """First byte of the keys in friction.state; the customer_id follows."""
@@ -87,6 +91,15 @@ def quiet_until(quiet: tuple[int, int], at_ms: int, zone: ZoneInfo) -> int | Non
     return int(until.timestamp() * 1000)
 
 
+class _Wish(NamedTuple):
+    """What of an alert is as its customer wants it."""
+
+    channel: str | None
+    do_not_contact: bool
+    not_before_ms: int | None
+    suggested_action: str | None
+
+
 class KnownPreferences:
     """The preferences of the customers of a source partition. bad: attributes that could not be read, added to."""
 
@@ -100,10 +113,6 @@ class KnownPreferences:
 
     def __len__(self) -> int:
         return len(self._of)
-
-    def knows(self, customer: str) -> bool:
-        """Whether the customer has said something."""
-        return customer in self._of
 
     def take(self, customer: str, attributes: Mapping[str, str], at_ms: int) -> None:
         """Take what a customer says."""
@@ -119,18 +128,36 @@ class KnownPreferences:
         known = self._of.get(alert.customer_id or "")
         if known is None:
             return alert
-        stands = alert.status in {"opened", "escalated"}
-        until_ms = quiet_until(known.quiet, alert.raised_ms, self._zone) if known.quiet and stands else None
+        wish = self._wish(known, alert.status, alert.raised_ms, alert.channel, alert.suggested_action)
+        return alert._replace(**wish._asdict())
+
+    def obeyed_table(self, table: AlertTable) -> AlertTable:
+        """The alerts as their customers want to be contacted."""
+        known = [self._of.get(customer) for customer in table.texts("customer_id")] if self._of else []
+        rows = np.array([row for row, one in enumerate(known) if one is not None], np.int64)
+        if not rows.shape[0]:
+            return table
+        spoken = (one for one in known if one is not None)
+        told = (table.values(name, rows) for name in ("status", "raised_at", "channel", "suggested_action"))
+        wishes = [self._wish(*one) for one in zip(spoken, *told, strict=True)]
+        refuses, not_before_ms = np.zeros((2, table.n), np.int64)  # which no table says yet
+        refuses[rows] = [wish.do_not_contact for wish in wishes]
+        not_before_ms[rows] = [wish.not_before_ms or 0 for wish in wishes]
+        wished: dict[str, Column] = {
+            "channel": table.with_texts("channel", rows, [wish.channel for wish in wishes]),
+            "do_not_contact": refuses,
+            "not_before": NullableColumn(not_before_ms, not_before_ms != 0),
+            "suggested_action": table.with_texts("suggested_action", rows, [w.suggested_action for w in wishes]),
+        }
+        return AlertTable(table.n, {**table.columns, **wished})
+
+    def _wish(self, known: Preferences, status: str, raised_ms: int, channel: str | None, action: str | None) -> _Wish:
+        stands = status in {"opened", "escalated"}
+        until_ms = quiet_until(known.quiet, raised_ms, self._zone) if known.quiet and stands else None
         not_before_ms = None if known.refuses else until_ms
-        local = datetime.fromtimestamp((not_before_ms or 0) / 1000, self._zone)
-        return alert._replace(
-            channel=known.channel or alert.channel,
-            do_not_contact=known.refuses,
-            not_before_ms=not_before_ms,
-            suggested_action=action_of(
-                alert.suggested_action, self._policy, refuses=known.refuses, not_before=local if not_before_ms else None
-            ),
-        )
+        local = datetime.fromtimestamp(not_before_ms / 1000, self._zone) if not_before_ms else None
+        done = action_of(action, self._policy, refuses=known.refuses, not_before=local)
+        return _Wish(known.channel or channel, known.refuses, not_before_ms, done)
 
     def take_changes(self) -> Iterator[tuple[bytes, bytes]]:
         """Keys and values that changed since the last call."""

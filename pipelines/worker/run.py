@@ -25,6 +25,7 @@ from pipelines.worker.decoding import InteractionDecoder
 from pipelines.worker.encoding import Encoder
 from pipelines.worker.faults import engine_class
 from pipelines.worker.incidents import IncidentStage
+from pipelines.worker.memory import keep_memory
 from pipelines.worker.policy_file import load_policy
 from pipelines.worker.settings import WorkerOptions
 from pipelines.worker.stage import Stage
@@ -171,6 +172,7 @@ def run_worker(
     Raises:
         FrictionError: the worker cannot start, or had to stop; its class says why (schemas/errors.py).
     """
+    keep_memory()
     policy = load_policy(policy_file)
     parts = _assemble(kafka, registry, names, options, policy)
     warm_up(parts.decoder, policy)

@@ -6,8 +6,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pipelines.alerts import Alert
+from pipelines.alert_tables import AlertTable
+from pipelines.alerts import Alert, alert_columns
 from pipelines.policy import Policy, parse_policy
 from pipelines.preferences import KnownPreferences, Preferences, hours_of, quiet_until
 from tests.batches import BEGIN_MS, MINUTE_MS, batch_of, event
@@ -152,3 +155,30 @@ def test_a_batch_without_details_asks_nothing() -> None:
     run = Run(short)
     run.core.apply(batch_of([plain("customer.preferences", 0, attributes={"do_not_contact": "true"})]))
     assert len(run.core.desk.preferences) == 0
+
+
+WISHES = st.fixed_dictionaries(
+    {},
+    optional={
+        "do_not_contact": st.sampled_from(["true", "false"]),
+        "quiet_hours": st.sampled_from(["22:00-08:00", "00:00-12:00"]),
+        "preferred_channel": st.sampled_from(["telefon", "chat", "e-posta ✉"]),
+    },
+)
+TOLD = st.builds(
+    alert,
+    st.integers(ms("2026-03-02 00:00"), ms("2026-03-03 00:00")),
+    customer_id=st.sampled_from(["ana", "çağla", "bob"]),
+    status=st.sampled_from(["opened", "escalated", "resolved", "retracted"]),
+    channel=st.sampled_from([None, "web", "mağaza"]),
+    suggested_action=st.sampled_from([None, "Call.", "Özür dile."]),
+)
+
+
+@given(st.dictionaries(st.sampled_from(["ana", "çağla"]), WISHES), st.lists(TOLD, max_size=6))
+def test_a_table_obeys_as_each_of_its_alerts_does(wishes: dict[str, dict[str, str]], alerts: list[Alert]) -> None:
+    preferences = KnownPreferences(FULL)
+    for customer, wish in wishes.items():
+        preferences.take(customer, wish, 1)
+    table = AlertTable(len(alerts), alert_columns(alerts))
+    assert preferences.obeyed_table(table).alerts() == [preferences.obeyed(one) for one in alerts]
