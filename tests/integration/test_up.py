@@ -1,5 +1,6 @@
 """`friction up`, as a user runs it: everything in processes of its own, on one directory."""
 
+import contextlib
 import json
 import os
 import re
@@ -57,11 +58,17 @@ def open_files() -> dict[int, set[str]]:
     """Open files of every process that may be looked at."""
     found: dict[int, set[str]] = {}
     for pid in (int(one.name) for one in Path("/proc").iterdir() if one.name.isdigit()):
-        try:
-            found[pid] = {str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()}
-        except OSError:  # it has ended, or is somebody else's
-            continue
+        with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+            found[pid] = {target for link in Path(f"/proc/{pid}/fd").iterdir() if (target := target_of(link))}
     return found
+
+
+def target_of(link: Path) -> str:
+    """What a descriptor leads to, nothing when it was closed while we looked, as a broker's sockets are."""
+    try:
+        return str(link.readlink())
+    except OSError:
+        return ""
 
 
 def holders(directory: Path) -> set[int]:
