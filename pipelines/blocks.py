@@ -1,5 +1,6 @@
 """One customer's block: taken apart into the scratch, and written back."""
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,16 +12,19 @@ from pipelines.items import (
     FIRED_MS,
     HEAD,
     HELD,
+    ITEM_WORDS,
     NEXT_MS,
     POINTS,
     SEEN_MS,
     TAG,
     TEXT,
     TEXT_BYTES,
+    TEXT_KEPT,
     TRIED_LENGTH,
     TRIED_TEXT,
     USED,
     WIDE,
+    copy_words,
     give_block,
     held_at,
     kind_of,
@@ -28,10 +32,13 @@ from pipelines.items import (
     size_class,
     take_block,
     texts_length,
+    work_at,
 )
+from pipelines.packing import begin_items, carried_words, pack_base, pack_list, unpack_base, unpack_list
 from schemas.arrays import Bytes, Int64s
 from schemas.bits import as_float, as_word
-from schemas.compiled import step
+from schemas.compiled import compiled, step
+from schemas.growing import grown
 
 LISTS = 5
 """Lists that a block keeps: BASE ... LIVE."""
@@ -42,11 +49,13 @@ MOST_CLOSED = 16
 MAX_EVENT_TEXT = 16_384
 SPARE = 48
 """More items than an interaction, and the clocks that run out before it, may add to a list."""
+_UNUSED_TEXT = 256
+"""Bytes, and half of those that were kept, of texts that nobody has any more before they are looked for."""
 
 BASE, RECENT, BEFORE, TOLD_LIST, LIVE, HEAT_LIST, WANTED, TEXT_USED, SETTLED = range(9)
 NEED_ITEMS, NEED_WORDS, NEED_NOTES, NEED_TEXT = range(9, 13)
-BASE_READ, DUE_MS = 19, 20  # behind what a fold counts (items.HEAT_COUNT ...)
-COUNTS = 21
+DUE_MS = 19  # behind what a fold counts (items.HEAT_COUNT ...)
+COUNTS = 20
 _PLACE_BITS = 32
 _PLACE = (1 << _PLACE_BITS) - 1
 
@@ -61,31 +70,34 @@ class Blocks(NamedTuple):
 class Scratch(NamedTuple):
     """Copies of one customer's lists and texts.
 
-    lists: int64[7, m, WIDE], by the constants BASE ... WANTED. text: uint8[b]. count: int64[19]: how long each list
+    lists: int64[7, m, WIDE], by the constants BASE ... WANTED. text: uint8[b]. count: int64[20]: how long each list
     is, how many bytes of text, how many heats are settled; what there was no room for (NEED_); what has been counted
-    for good (fold.ORPHANS ...); whether ``base`` has been read, and when something is due next.
+    for good (fold.ORPHANS ...); and when something is due next. packed: int64[5 * m * WIDE], for lists that are
+    written. carried: see pipelines/packing.py.
     """
 
     lists: Int64s
     text: Bytes
     count: Int64s  # type: ignore[assignment]  # tuples have a method of that name, which nobody asks for
+    packed: Int64s
+    carried: Int64s
 
 
 def new_scratch(items: int, text_bytes: int) -> Scratch:
     """Room for so many items in each list."""
-    lists = np.zeros((7, items, WIDE), np.int64)
-    return Scratch(lists, np.zeros(text_bytes, np.uint8), np.zeros(COUNTS, np.int64))
+    lists, packed = np.zeros((7, items, WIDE), np.int64), np.zeros((LISTS * items + 1) * WIDE, np.int64)
+    return Scratch(lists, np.zeros(text_bytes, np.uint8), np.zeros(COUNTS, np.int64), packed, carried_words())
 
 
 @step
 def load_block(block: int, signals: int, arena: Int64s, scratch: Scratch) -> bool:
-    """Copy a block's lists but ``base``, and texts, to the scratch; whether they fit, with what may be added."""
+    """Copy a block's lists and texts to the scratch; whether they fit, with what may be added."""
     counts = scratch.count
     for k in range(SETTLED + 1):
         counts[k] = 0
     for k in range(7):
         scratch.lists[k, scratch.lists.shape[1] - 1, TAG] = 0  # not full
-    counts[FIRED], counts[BASE_READ] = 0, 1
+    counts[FIRED] = 0
     if block == 0:
         return True
     most = SPARE
@@ -96,32 +108,16 @@ def load_block(block: int, signals: int, arena: Int64s, scratch: Scratch) -> boo
         counts[NEED_ITEMS] = max(counts[NEED_ITEMS], 2 * most)
         counts[NEED_TEXT] = max(counts[NEED_TEXT], text_bytes + MAX_EVENT_TEXT)
         return False
-    counts[BASE], counts[BASE_READ] = arena[block + BASE], 0
-    at = block + HEAD + signals + counts[BASE] * WIDE
+    at = block + HEAD + signals
+    begin_items(scratch.carried)
     for k in range(RECENT, LISTS):
-        n = arena[block + k]
-        copy_words(arena, at, n * WIDE, scratch.lists[k].reshape(-1), 0)
-        at += n * WIDE
-        counts[k] = n
+        counts[k] = arena[block + k]
+        at = unpack_list(arena, at, counts[k], scratch.carried, scratch.lists[k])
+    counts[BASE] = arena[block + BASE]
+    at = unpack_base(arena, at, counts[BASE], scratch.lists[LIVE], scratch.carried, scratch.lists[BASE])
     copy_bytes(arena.view(np.uint8), 8 * at, text_bytes, scratch.text, 0)
     counts[TEXT_USED], counts[FIRED] = text_bytes, arena[block + FIRED_MS]
     return True
-
-
-@step
-def read_base(block: int, signals: int, arena: Int64s, scratch: Scratch) -> None:
-    """Copy the first list of a block, unless that is done: few interactions need it."""
-    if scratch.count[BASE_READ] == 0:
-        copy_words(arena, block + HEAD + signals, scratch.count[BASE] * WIDE, scratch.lists[BASE].reshape(-1), 0)
-        scratch.count[BASE_READ] = 1
-
-
-@step
-def copy_words(source: Int64s, at: int, count: int, out: Int64s, to: int) -> None:
-    """Copy so many words."""
-    taken, put = source[at : at + count], out[to : to + count]  # indices that cannot be below 0 make it fast
-    for w in range(count):
-        put[w] = taken[w]
 
 
 @step
@@ -195,6 +191,18 @@ def texts_moved(moved: Int64s, text_bytes: int) -> None:
 
 
 @step
+def pack_lists(scratch: Scratch, settled: int) -> int:
+    """Write the lists to ``packed``, without so many settled heats; return how many words they take."""
+    counts, lists, carried, packed = scratch.count, scratch.lists, scratch.carried, scratch.packed
+    begin_items(carried)
+    at = pack_list(lists[RECENT], 0, counts[RECENT], carried, packed, 0)
+    at = pack_list(lists[HEAT_LIST], settled, counts[HEAT_LIST], carried, packed, at)
+    at = pack_list(lists[TOLD_LIST], 0, counts[TOLD_LIST], carried, packed, at)
+    at = pack_list(lists[LIVE], 0, counts[LIVE], carried, packed, at)
+    return pack_base(lists[BASE], counts[BASE], lists[LIVE], counts[LIVE], carried, packed, at)
+
+
+@step
 def words_needed(signals: int, scratch: Scratch) -> int:
     """Words of the largest block that the scratch may become; a text, and what was tried in it, may lie there twice."""
     counts = scratch.count
@@ -224,42 +232,69 @@ def write_block(
 
     held: where in the arena what open cases hold stands.
     """
-    counts, arena = scratch.count, blocks.arena
+    counts, lists, arena = scratch.count, scratch.lists, blocks.arena
     heats = counts[HEAT_LIST] - counts[SETTLED]
     if counts[BASE] + counts[RECENT] + counts[TOLD_LIST] + counts[LIVE] + heats == 0:
         if block != 0:
             give_block(block, arena, blocks.free)
         return 0
-    items = counts[BASE] + counts[RECENT] + heats + counts[TOLD_LIST] + counts[LIVE]
-    used, text = counts[TEXT_USED], scratch.text
-    words = HEAD + signals + items * WIDE + (used + 7) // 8
-    if block == 0 or arena[block + CLASS] != size_class(words):  # else there is room for texts that nobody has any more
-        read_base(block, signals, arena, scratch)
+    used, text, kept = counts[TEXT_USED], scratch.text, arena[block + TEXT_KEPT]
+    if used > kept + kept // 2 + _UNUSED_TEXT:
         texts_moved(moved, used)
         used, text = 0, out
         for k in (BASE, RECENT, TOLD_LIST, LIVE):
-            used = keep_texts(scratch.lists[k], counts[k], scratch.text, out, used, moved)
-        words = HEAD + signals + items * WIDE + (used + 7) // 8
+            used = keep_texts(lists[k], counts[k], scratch.text, out, used, moved)
+        kept = used
+    at = pack_lists(scratch, counts[SETTLED])
+    words = HEAD + signals + at + (used + 7) // 8
     if block != 0 and arena[block + CLASS] != size_class(words):
         give_block(block, arena, blocks.free)
         block = 0
     if block == 0:
         block = take_block(words, arena, blocks.free)
+    for k in range(LISTS):
+        arena[block + k] = counts[k]
+    arena[block + BEFORE] = heats
     arena[block + SEEN_MS], arena[block + NEXT_MS] = seen_ms, next_ms
     arena[block + TEXT_BYTES], arena[block + FIRED_MS] = used, counts[FIRED]
+    arena[block + ITEM_WORDS], arena[block + TEXT_KEPT] = at, kept
     copy_words(arena, held, signals, arena, held_at(block))
-    arena[block + BASE] = counts[BASE]
-    at = block + HEAD + signals
-    if counts[BASE_READ] != 0:  # else it stands there
-        copy_words(scratch.lists[BASE].reshape(-1), 0, counts[BASE] * WIDE, arena, at)
-    at += counts[BASE] * WIDE
-    for k in range(RECENT, LISTS):
-        source, skipped = (HEAT_LIST, counts[SETTLED]) if k == BEFORE else (k, 0)
-        count = heats if k == BEFORE else counts[k]
-        arena[block + k] = count
-        copy_words(scratch.lists[source].reshape(-1), skipped * WIDE, count * WIDE, arena, at)
-        at += count * WIDE
+    begin = block + HEAD + signals
+    copy_words(scratch.packed, 0, at, arena, begin)
     if used > 0:
-        arena[at + (used - 1) // 8] = 0
-        copy_bytes(text, 0, used, arena.view(np.uint8), 8 * at)
+        arena[begin + at + (used - 1) // 8] = 0
+        copy_bytes(text, 0, used, arena.view(np.uint8), 8 * (begin + at))
     return block
+
+
+write_block_compiled = compiled(write_block, allocates=False)
+load_block_compiled = compiled(load_block, allocates=False)
+
+
+def contents_of(block: int, signals: int, arena: Int64s) -> tuple[list[Int64s], bytes]:
+    """The lists of a block, int64[k, WIDE] each, by BASE ... LIVE, and its texts; nothing of block 0."""
+    most = max(int(arena[block + k]) for k in range(LISTS))
+    scratch = new_scratch(most + SPARE, int(arena[block + TEXT_BYTES]) + MAX_EVENT_TEXT)
+    load_block_compiled(block, signals, arena, scratch)
+    return (
+        [scratch.lists[k, : scratch.count[k]] for k in range(LISTS)],
+        scratch.text[: scratch.count[TEXT_USED]].tobytes(),
+    )
+
+
+def new_block(
+    lists: Mapping[int, Sequence[Int64s]], text: bytes, *, seen_ms: int, next_ms: int, fired_ms: int, signals: int,
+    blocks: Blocks,
+) -> tuple[Blocks, int]:  # fmt: skip
+    """A block with these items, int64[WIDE] each, in the lists BASE ... LIVE; and the side store with room for it."""
+    scratch = new_scratch(max(map(len, lists.values())) + SPARE, len(text))
+    for k, items in lists.items():
+        scratch.count[k] = len(items)
+        scratch.lists[k, : len(items)] = np.reshape(items, (len(items), WIDE))
+    scratch.text[:] = np.frombuffer(text, np.uint8)
+    scratch.count[TEXT_USED], scratch.count[FIRED] = len(text), fired_ms
+    blocks = Blocks(grown(blocks.arena, int(blocks.free[USED]) + 2 * words_needed(signals, scratch) + 128), blocks.free)
+    held = work_at(signals)
+    hold(scratch, signals, blocks.arena, held)
+    out, moved = np.empty(2 * len(text), np.uint8), np.empty(len(text), np.int64)
+    return blocks, write_block_compiled(0, signals, held, seen_ms, next_ms, blocks, scratch, out, moved)

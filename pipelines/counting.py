@@ -19,7 +19,6 @@ from pipelines.blocks import (
     has_words,
     hold,
     load_block,
-    read_base,
     write_block,
 )
 from pipelines.facts import EVENT_ID, NO_SEGMENT, SEGMENT_CODE
@@ -136,7 +135,6 @@ def put_back(
         or counts[RECENT] > MOST_RECENT
         or (counts[RECENT] > 1 and lists[RECENT, counts[RECENT] // 2, AT] < limit_ms)
     ):
-        read_base(block, signals, blocks.arena, scratch)
         settle_base(now_ms, rules, scratch)
     before_ms = blocks.arena[block + NEXT_MS] if block != 0 else NEVER
     next_ms = next_look(rules, scratch)
@@ -216,8 +214,6 @@ def fold_event(
     known = scratch.count[RECENT]
     last = insert_event(scratch, event)
     next_ms = arena[block + NEXT_MS] if block != 0 else NEVER
-    if not last:
-        read_base(block, signals, arena, scratch)
     tallies = tallies_of(scratch.count)
     ready = fold_customer(known if last else -1, next_ms, now_ms, rules, scratch, work.notes)
     ready = ready and has_words(signals, work.blocks, scratch)

@@ -97,7 +97,7 @@ def fold_customer(known: int, next_ms: int, now_ms: int, rules: Rules, scratch: 
     """Bring ``live`` up to ``now_ms``, included; whether there was room for what follows.
 
     known: how many of the recent interactions ``live`` knows; below 0 when one came late: then it is made again from
-    ``base``, which has been read. next_ms: nothing of ``live`` is due before.
+    ``base``. next_ms: nothing of ``live`` is due before.
     ``heats`` becomes what the recent ones have added, ``wanted`` the alerts that should stand: those that are new or
     changed, or all of them when ``live`` is made again.
     """

@@ -2,14 +2,14 @@
 
 An item is WIDE words of int64: clocks, cases, contacts, what was told of them, and the interactions of the last
 minutes, from which all of it can be made again when a late one comes. A block is a head of HEAD words, the heat that
-open cases hold (a word for each signal), the items, and the bytes of their texts.
+open cases hold (a word for each signal), the items, packed (pipelines/packing.py), and the bytes of their texts.
 
 The items of a block stand in five lists, one behind the other:
-  base      what was open before the interactions that may still be put right
-  recent    these interactions (EVENT), by event time and event id
+  recent    the interactions (EVENT) that may still be put right, by event time and event id
   heats     the heat that they, and the clocks that ran out since then, have added (HEAT)
   told      the alerts that have been told (TOLD)
   live      what is open now: base, and what recent has done to it
+  base      what was open before these interactions
 """
 
 import numpy as np
@@ -48,8 +48,9 @@ CLOCK_WARNING, CLOCK_BREACHED, STILL_WAITING, REPEAT_CONTACT, SOCIAL_RISK = 0, 1
 HEAT_COUNT, ORPHANS, FAILED, UNDECIDED, ASSUMED, FIRED = range(13, 19)
 
 # the head of a block, behind how long each of its five lists is
-SEEN_MS, NEXT_MS, TEXT_BYTES, CLASS, FIRED_MS = range(5, 10)
-HEAD = 10
+SEEN_MS, NEXT_MS, TEXT_BYTES, CLASS, FIRED_MS, ITEM_WORDS, TEXT_KEPT = range(5, 12)
+"""ITEM_WORDS: how many words the items take. TEXT_KEPT: bytes of text that somebody had when they were looked at."""
+HEAD = 12
 USED = 64
 
 NEVER = 2**62
@@ -123,6 +124,14 @@ def new_item(items: Int64s, count: int, tag: int, event: Int64s) -> int:
         items[count, w] = event[w] if w < MASK else 0
     items[count, TAG] = tag
     return count + 1
+
+
+@step
+def copy_words(source: Int64s, at: int, count: int, out: Int64s, to: int) -> None:
+    """Copy so many words."""
+    taken, put = source[at : at + count], out[to : to + count]  # indices that cannot be below 0 make it fast
+    for w in range(count):
+        put[w] = taken[w]
 
 
 @step

@@ -16,7 +16,7 @@ from schemas.compiled import compiled
 from schemas.words import word_at
 
 NEWEST = 2
-LAYOUTS = (1, 2, 3)  # 3 is that of pipelines/whole_rows.py
+LAYOUTS = (1, 2, 3, 4)  # 4 is that of pipelines/whole_rows.py, 3 that of pipelines/unpacked_rows.py
 
 PREFIX = np.dtype([("layout", "<u2"), ("signals", "<u4")])
 EPISODE = np.dtype([("opened_ms", "<i8"), ("closed_ms", "<i8"), ("revision", "<i4")])

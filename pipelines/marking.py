@@ -4,25 +4,38 @@ import numpy as np
 
 from pipelines.alerts import STATUSES, Alert, alert_id
 from pipelines.bands import band_table, lowest_alerting
-from pipelines.blocks import LIVE, NEED_NOTES, TOLD_LIST, load_block, longest_text
+from pipelines.blocks import (
+    BEFORE,
+    HEAT_LIST,
+    LIVE,
+    NEED_NOTES,
+    TOLD_LIST,
+    contents_of,
+    has_words,
+    load_block,
+    longest_text,
+    write_block,
+)
 from pipelines.counting import Work
+from pipelines.folding import copy_items
 from pipelines.items import (
     DISMISSED,
-    FLAGS,
     HANDLING,
-    HEAD,
     KEY,
     LENGTHS,
     LENGTHS2,
+    NEXT_MS,
     RAISED,
     REVISION,
+    SEEN_MS,
     STATUS,
     TEXT,
-    TOUCHED,
-    WIDE,
+    copy_words,
     held_at,
     is_told_of,
     number_of,
+    touch,
+    work_at,
 )
 from pipelines.marks import DISMISSED as WAS_DISMISSED
 from pipelines.marks import Mark
@@ -32,7 +45,6 @@ from pipelines.policy import Policy
 from pipelines.room import Room
 from pipelines.scoring import BLOCK, Rows
 from pipelines.state import CustomerRows
-from pipelines.whole_rows import block_words
 from schemas.columnar.writer import TextColumn
 from schemas.compiled import compiled
 
@@ -42,30 +54,34 @@ _LENGTH_BITS = 20  # of each of the six texts, three in a word
 def note_again(row: int, at: int, dismissed: bool, signals: int, rows: Rows, work: Work) -> bool:
     """Note the next revision of the told alert number ``at`` of a row; whether there was room for it.
 
-    dismissed: it is not escalated any more; else it is again. The block is changed in place, in these two words.
+    dismissed: it is not escalated any more; else it is again.
     """
     arena, scratch = work.blocks.arena, work.scratch
     block = rows.words[row, BLOCK]
     if not load_block(block, signals, arena, scratch):
         return False
     counts, told, items = scratch.count, scratch.lists[TOLD_LIST, at], scratch.lists[LIVE]
+    if not has_words(signals, work.blocks, scratch):
+        return False
     if not has_room(work.notes, 1, longest_text(scratch)):
         counts[NEED_NOTES] = 1
         return False
-    place = block + HEAD + signals + at * WIDE
-    for k in range(TOLD_LIST):
-        place += arena[block + k] * WIDE
     told[REVISION] += 1
-    arena[place + REVISION] = told[REVISION]
-    arena[place + HANDLING] = DISMISSED if dismissed else 0
-    place += (arena[block + TOLD_LIST] - at) * WIDE
+    told[HANDLING] = DISMISSED if dismissed else 0
     for k in range(0 if dismissed else counts[LIVE]):
         if is_told_of(items[k]):
-            arena[place + k * WIDE + FLAGS] |= TOUCHED  # what was not told meanwhile is told now
+            touch(items[k])  # what was not told meanwhile is told now
     write_note(
         row, told, told[STATUS], told[RAISED], arena, held_at(block), rows, items, counts[LIVE], scratch.text,
         work.notes,
     )  # fmt: skip
+    copy_items(scratch.lists[BEFORE], counts[BEFORE], scratch.lists[HEAT_LIST])
+    counts[HEAT_LIST] = counts[BEFORE]
+    held = work_at(signals)
+    copy_words(arena, held_at(block), signals, arena, held)
+    rows.words[row, BLOCK] = write_block(
+        block, signals, held, arena[block + SEEN_MS], arena[block + NEXT_MS], work.blocks, scratch, work.out, work.moved
+    )
     rows.dirty[row] = 1
     return True
 
@@ -88,18 +104,10 @@ def marked_alerts(mark: Mark, row: int, rows: CustomerRows, policy: Policy, room
 
 def _told_ids(row: int, rows: CustomerRows, policy: Policy) -> list[str]:
     """Ids of the alerts that have been told of what is open of a row, in their order."""
-    words, arena, signals = rows.kernel.words, rows.blocks.arena, len(policy.signals)
-    block = int(words[row, BLOCK])
-    if not block:
-        return []
-    first = block + HEAD + signals + WIDE * sum(int(arena[block + k]) for k in range(TOLD_LIST))
-    count = int(arena[block + TOLD_LIST])
-    items = arena[first : first + count * WIDE].reshape(count, WIDE)
-    end = first + WIDE * (count + int(arena[block + LIVE]))
-    text = arena[end : block + block_words(arena, block, signals)].tobytes()
+    lists, text = contents_of(int(rows.kernel.words[row, BLOCK]), len(policy.signals), rows.blocks.arena)
     customer = rows.customers.text(row)
     ids = []
-    for item in items:
+    for item in lists[TOLD_LIST]:
         at, texts = int(item[TEXT]), []
         for word in (int(item[LENGTHS]), int(item[LENGTHS2])):
             for k in range(3):

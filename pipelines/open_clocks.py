@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pipelines.alerts import OpenClock
-from pipelines.blocks import BASE, LIVE
+from pipelines.blocks import LIVE, contents_of
 from pipelines.items import (
     AT,
     BREACHED,
@@ -13,7 +13,6 @@ from pipelines.items import (
     DUE,
     ENDS,
     FLAGS,
-    HEAD,
     ID,
     LENGTHS,
     NEVER,
@@ -21,12 +20,10 @@ from pipelines.items import (
     PAUSED_AT,
     TAG,
     TEXT,
-    WIDE,
 )
 from pipelines.policy import Policy
 from pipelines.scoring import BLOCK
 from pipelines.state import CustomerRows
-from pipelines.whole_rows import block_words
 
 _LENGTH_BITS = 20  # of each of the six texts, three in a word: event_id, case_id ...
 
@@ -98,13 +95,8 @@ def opened(row: int, rows: CustomerRows, policy: Policy) -> Opened:
 
 def _open_items(row: int, rows: CustomerRows, signals: int) -> Iterator[tuple[list[int], str]]:
     """The clocks and cases of a row that have not ended, with their case_id."""
-    block, arena = int(rows.kernel.words[row, BLOCK]), rows.blocks.arena
-    if not block:
-        return
-    before = sum(int(arena[block + k]) for k in range(BASE, LIVE))
-    count, first = int(arena[block + LIVE]), block + HEAD + signals + before * WIDE
-    items = arena[first : first + count * WIDE].reshape(count, WIDE)
-    text = arena[first + count * WIDE : block + block_words(arena, block, signals)].tobytes()
+    lists, text = contents_of(int(rows.kernel.words[row, BLOCK]), signals, rows.blocks.arena)
+    items = lists[LIVE]
     kind = items[:, TAG] & 255
     for item in items[((kind == CLOCK) | (kind == CASE_ITEM)) & (items[:, ENDS] == 0)].tolist():
         lengths = [item[LENGTHS] >> (_LENGTH_BITS * k) & ((1 << _LENGTH_BITS) - 1) for k in range(2)]

@@ -7,6 +7,7 @@ import numpy as np
 
 from pipelines.layouts import copied, forms, read_rows, signals_id
 from pipelines.state import CustomerRows
+from pipelines.unpacked_rows import UNPACKED
 from pipelines.whole_rows import LAYOUT as WHOLE
 from schemas.arrays import Bytes, Int32s, Int64s
 from schemas.growing import grown
@@ -80,9 +81,10 @@ class RowRestore:
         kind = form["layout"].astype(np.int64) << 32 | form["signals"]
         for one in np.unique(kind).tolist():
             which, layout, signals = np.flatnonzero(kind == one), one >> 32, one & 0xFFFFFFFF
-            if layout == WHOLE and signals == self._form:
+            whole = layout in (UNPACKED, WHOLE)
+            if whole and signals == self._form:
                 self._rows.put_whole(number[which], data, start[which], length[which])
-            elif signals == self._ours and layout != WHOLE:
+            elif signals == self._ours and not whole:
                 columns = read_rows(data, start[which], length[which], layout, len(self._rows.signal_names))
                 self._rows.put(number[which], columns, self._rows.signal_names)
             else:
@@ -100,7 +102,7 @@ class RowRestore:
             ValueError: a row has signals or a length that we do not know.
         """
         for waiting in self._still_last():
-            if waiting.layout == WHOLE:
+            if waiting.layout in (UNPACKED, WHOLE):
                 if translate is None:
                     raise ValueError("a stored row was written under a policy that is not known any more")
                 translate(waiting.signals, waiting.number, waiting.data, waiting.start, waiting.length)

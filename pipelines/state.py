@@ -20,7 +20,16 @@ from pipelines.layouts import (
 from pipelines.pool import NONE, Pool
 from pipelines.scoring import BLOCK, EPISODE_AT, HEAT, INTERACTIONS, NEWEST_MS, SEGMENT, UPDATED, Rows
 from pipelines.timers import no_timers, with_room
-from pipelines.whole_rows import CopiedRows, arena_used, copied, take_whole_rows_compiled, words_for
+from pipelines.unpacked_rows import UNPACKED, packed
+from pipelines.whole_rows import (
+    LAYOUT,
+    CopiedRows,
+    arena_used,
+    copied,
+    fixed_words,
+    take_whole_rows_compiled,
+    words_for,
+)
 from schemas.arrays import Bytes, Float64s, Int32s, Int64s
 from schemas.growing import grown
 
@@ -200,12 +209,14 @@ class CustomerRows:
         return copied(numbers, self.kernel, self.blocks.arena, len(self.signal_names), form)
 
     def put_whole(self, numbers: Int64s, data: Bytes, start: Int64s, length: Int32s) -> None:
-        """Take rows that were stored under the same policy, int64[k], each number once.
+        """Take rows that were stored under the same policy in one layout, int64[k], each number once.
 
         Raises:
             ValueError: one is broken.
         """
         self.forget_parts(numbers)
+        if length.shape[0] and data[start[0]] == UNPACKED:
+            data, start, length = packed(data, start, length, fixed_words(self.kernel), len(self.signal_names), LAYOUT)
         self.blocks = Blocks(
             grown(self.blocks.arena, arena_used(self.blocks.free) + words_for(length)), self.blocks.free
         )
@@ -216,7 +227,7 @@ class CustomerRows:
             self.blocks.free, self.timers,
         )  # fmt: skip
         if broken >= 0:
-            raise ValueError(f"a stored row of layout 3 is broken: it has {length[broken]} bytes")
+            raise ValueError(f"a stored row of layout {LAYOUT} is broken: it has {length[broken]} bytes")
         self.episodes.give_back(places[self._words[numbers, EPISODE_AT] == NONE])
 
     def forget_parts(self, numbers: Int64s) -> None:

@@ -8,28 +8,22 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pipelines.blocks import BASE, BEFORE, LIVE, RECENT, TOLD_LIST, Blocks
+from pipelines.blocks import BASE, LIVE, TOLD_LIST, contents_of, new_block
 from pipelines.fold import next_due
 from pipelines.items import (
-    CLASS,
     CLOCK,
-    HEAD,
+    FIRED_MS,
     HELD,
     KEY,
     NEVER,
     NEXT_MS,
-    POINTS,
     REPEAT_CONTACT,
+    SEEN_MS,
     SHOWN,
     SOCIAL_RISK,
     STREAK,
     TAG,
-    TEXT_BYTES,
-    USED,
-    WIDE,
     is_told_of,
-    size_class,
-    take_block,
     touch,
 )
 from pipelines.partition import CustomerPartition
@@ -38,10 +32,6 @@ from pipelines.scoring import BLOCK, EPISODE_AT, HEAT, SEGMENT
 from pipelines.state import CustomerRows
 from pipelines.timers import push_timer, with_room
 from schemas.arrays import Bytes, Int32s, Int64s
-from schemas.bits import as_float
-from schemas.growing import grown
-
-_LISTS = (BASE, RECENT, BEFORE, TOLD_LIST, LIVE)
 
 
 class Translation:
@@ -97,44 +87,27 @@ class Translation:
         """Take over what is open: live is base now."""
         rows, policy = self._core.rows, self._core.policy
         clock = _moved(tuple(before.file.clocks), tuple(policy.file.clocks))
-        at = block + HEAD + len(before.signals)
-        lists = []
-        for k in _LISTS:
-            count = int(arena[block + k])
-            lists.append(arena[at : at + count * WIDE].reshape(count, WIDE).copy())
-            at += count * WIDE
-        text = arena[at : at + (int(arena[block + TEXT_BYTES]) + 7) // 8]
+        lists, text = contents_of(block, len(before.signals), arena)
         live = [item for item in (_translated(i, clock, signal) for i in lists[LIVE]) if item is not None]
         told = [item for item in lists[TOLD_LIST] if _renamed(item, clock)]
         for item in live:
             if is_told_of(item):
                 touch(item)  # by the new policy other alerts may stand
-        words = HEAD + len(policy.signals) + (2 * len(live) + len(told)) * WIDE + text.shape[0]
-        blocks = rows.blocks
-        rows.blocks = Blocks(grown(blocks.arena, int(blocks.free[USED]) + (1 << size_class(words))), blocks.free)
-        rows.timers = with_room(rows.timers, 1)
-        new = take_block(words, *rows.blocks)
-        out = rows.blocks.arena
-        out[new : new + HEAD - 1] = arena[block : block + HEAD - 1]
-        for k, count in zip(_LISTS, (len(live), 0, 0, len(told), len(live)), strict=True):
-            out[new + k] = count
-        out[new + CLASS] = size_class(words)
         due_ms, _ = next_due(np.array(live, np.int64), len(live), policy.compiled.rules.words)
-        out[new + NEXT_MS] = min(out[new + NEXT_MS], due_ms)  # a fold relies on it
-        held = out[new + HEAD : new + HEAD + len(policy.signals)].view(np.float64)
-        held[:] = 0.0
-        for item in live:
-            if item[TAG] & 255 == HELD:
-                held[item[TAG] >> 8] += as_float(item[POINTS])
-        body = [*live, *told, *live]
-        at = new + HEAD + len(policy.signals)
-        for item in body:
-            out[at : at + WIDE] = item
-            at += WIDE
-        out[at : at + text.shape[0]] = text
+        next_ms = min(int(arena[block + NEXT_MS]), due_ms)  # a fold relies on it
+        rows.timers = with_room(rows.timers, 1)
+        rows.blocks, new = new_block(
+            {BASE: live, TOLD_LIST: told, LIVE: live},
+            text,
+            seen_ms=int(arena[block + SEEN_MS]),
+            next_ms=next_ms,
+            fired_ms=int(arena[block + FIRED_MS]),
+            signals=len(policy.signals),
+            blocks=rows.blocks,
+        )
         rows.kernel.words[number, BLOCK] = new
-        if out[new + NEXT_MS] < NEVER:
-            push_timer(rows.timers, int(out[new + NEXT_MS]), number)
+        if next_ms < NEVER:
+            push_timer(rows.timers, next_ms, number)
 
 
 class TextNames:

@@ -1,4 +1,4 @@
-"""Layout 3: a customer's row with everything that is open, for policies with more than signals (docs/state.md).
+"""Layout 4: a customer's row with everything that is open, for policies with more than signals (docs/state.md).
 
 A value is ``layout (u16), form (u32), band (u8), flags (u8)`` and words of int64, little-endian: five of the row, the
 heats, the ids; an episode if flag 1 is set; the block if flag 2 is. The form identifies the policy: numbers in a block
@@ -10,16 +10,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.blocks import LISTS, copy_words, keep_texts, texts_moved
-from pipelines.items import CLASS, HEAD, NEVER, NEXT_MS, TEXT_BYTES, USED, WIDE, size_class, take_block
+from pipelines.blocks import BASE, LISTS, LIVE, RECENT
+from pipelines.items import (
+    CLASS,
+    HEAD,
+    ITEM_WORDS,
+    NEVER,
+    NEXT_MS,
+    TEXT_BYTES,
+    USED,
+    copy_words,
+    take_block,
+)
 from pipelines.layouts import StoredRows
+from pipelines.packing import are_items
 from pipelines.scoring import BLOCK, EPISODE_AT, HEAT, INTERACTIONS, NEWEST_MS, SEGMENT, SEGMENT_MS, UPDATED, Rows
 from pipelines.timers import push_timer
 from schemas.arrays import Bytes, Int32s, Int64s
 from schemas.compiled import compiled, step
 from schemas.words import word_at
 
-LAYOUT = 3
+LAYOUT = 4
 FIXED_BYTES = 8
 _EPISODE, _OPEN = 1, 2
 _ROW_WORDS = (UPDATED, NEWEST_MS, INTERACTIONS, SEGMENT, SEGMENT_MS)
@@ -30,51 +41,34 @@ def form_of(digest: str) -> int:
     return zlib.crc32(digest.encode())
 
 
+def fixed_words(rows: Rows) -> int:
+    """Words of a stored row before its episode."""
+    return FIXED_BYTES // 8 + len(_ROW_WORDS) + rows.words.shape[1] - HEAT
+
+
 @step
 def block_words(arena: Int64s, block: int, signals: int) -> int:
     """How many words of a block are used."""
-    items = 0
-    for k in range(LISTS):
-        items += arena[block + k]
-    return HEAD + signals + items * WIDE + (arena[block + TEXT_BYTES] + 7) // 8
+    return HEAD + signals + arena[block + ITEM_WORDS] + (arena[block + TEXT_BYTES] + 7) // 8
 
 
-def store_sizes(numbers: Int64s, rows: Rows, arena: Int64s, signals: int) -> tuple[int, int]:
-    """Bytes that some rows take when they are stored, at most, and most bytes that the texts of one have. int64[k]."""
-    words, texts = 0, 0
+def store_size(numbers: Int64s, rows: Rows, arena: Int64s, signals: int) -> int:
+    """Words that some rows take when they are stored, at most. int64[k]."""
+    words = 0
     for i in range(numbers.shape[0]):
         r = numbers[i]
         words += FIXED_BYTES // 8 + len(_ROW_WORDS) + signals + rows.remembered + 3
         block = rows.words[r, BLOCK]
         if block != 0:
-            words += block_words(arena, block, signals) + (arena[block + TEXT_BYTES] + 7) // 8
-            texts = max(texts, arena[block + TEXT_BYTES])
-    return 8 * words, texts
+            words += block_words(arena, block, signals)
+    return words
 
 
-store_sizes_compiled = compiled(store_sizes, allocates=False)
-
-
-@step
-def store_block(block: int, signals: int, arena: Int64s, moved: Int64s, at: int, words: Int64s, out: Bytes) -> int:
-    """Write a block from word ``at`` on, its texts without those that nobody has any more; return where it ends."""
-    head, items = HEAD + signals, 0
-    for k in range(LISTS):
-        items += arena[block + k]
-    first = at + head
-    copy_words(arena, block, head + items * WIDE, words, at)
-    text, stop = arena.view(np.uint8)[8 * (block + head + items * WIDE) :], first + items * WIDE
-    texts_moved(moved, arena[block + TEXT_BYTES])
-    lists = words[first:stop].reshape(-1, WIDE)
-    used = keep_texts(lists, items, text, out[8 * stop :], 0, moved)
-    words[at + TEXT_BYTES], words[at + CLASS] = used, size_class(head + items * WIDE + (used + 7) // 8)
-    for b in range(used, (used + 7) // 8 * 8):
-        out[8 * stop + b] = 0
-    return stop + (used + 7) // 8
+store_size_compiled = compiled(store_size, allocates=False)
 
 
 def copy_rows(numbers: Int64s, rows: Rows, arena: Int64s, signals: int, form: int, words: Int64s, end: Int64s) -> None:
-    """Copy rows, int64[k], to ``words`` (room for store_sizes) one behind the other; end: int64[k], words, written."""
+    """Copy rows, int64[k], to ``words`` (room for store_size) one behind the other; end: int64[k], words, written."""
     at = 0
     for i in range(numbers.shape[0]):
         r = numbers[i]
@@ -103,53 +97,24 @@ def copy_rows(numbers: Int64s, rows: Rows, arena: Int64s, signals: int, form: in
 copy_rows_compiled = compiled(copy_rows, allocates=False)
 
 
-def store_rows(copied: Int64s, end: Int64s, fixed: int, signals: int, moved: Int64s, out: Bytes, stop: Int64s) -> None:
-    """Write rows that were copied to ``out``, with no texts but those that somebody has. stop: int64[k], written.
-
-    fixed: words of a row before its episode. moved: int64[b], room for each byte of the texts of a row.
-    """
-    words, at, begin = out.view(np.int64), 0, 0
-    for i in range(end.shape[0]):
-        flags = copied[begin] >> 56
-        count = fixed + (3 if flags & _EPISODE else 0)
-        copy_words(copied, begin, count, words, at)
-        at += count
-        if flags & _OPEN:
-            at = store_block(begin + count, signals, copied, moved, at, words, out)
-        begin, stop[i] = end[i], 8 * at
-
-
-store_rows_compiled = compiled(store_rows, allocates=False)
-
-
 @dataclass(frozen=True, slots=True)
 class CopiedRows:
-    """Copies of k rows with all that is open of them, one behind the other in ``words``: row i ends before end[i].
-
-    fixed: see ``store_rows``. texts: most bytes of texts that one has.
-    """
+    """k rows as they are stored, one behind the other in ``words``: row i ends before end[i]."""
 
     words: Int64s
     end: Int64s
-    signals: int
-    fixed: int
-    texts: int
 
     def stored(self) -> StoredRows:
-        """The rows as they are stored; in any thread."""
-        stop, out = np.empty(self.end.shape[0], np.int64), np.empty(8 * self.words.shape[0], np.uint8)
-        moved = np.empty(self.texts, np.int64)
-        store_rows_compiled(self.words, self.end, self.fixed, self.signals, moved, out, stop)
-        return StoredRows(out[: int(stop[-1]) if stop.shape[0] else 0].tobytes(), stop)
+        """Their bytes; in any thread."""
+        return StoredRows(self.words[: int(self.end[-1]) if self.end.shape[0] else 0].tobytes(), 8 * self.end)
 
 
 def copied(numbers: Int64s, rows: Rows, arena: Int64s, signals: int, form: int) -> CopiedRows:
     """Copy some rows, int64[k]."""
-    size, texts = store_sizes_compiled(numbers, rows, arena, signals)
-    end, words = np.empty(numbers.shape[0], np.int64), np.empty(size // 8, np.int64)
+    words = np.empty(store_size_compiled(numbers, rows, arena, signals), np.int64)
+    end = np.empty(numbers.shape[0], np.int64)
     copy_rows_compiled(numbers, rows, arena, signals, form, words, end)
-    fixed = FIXED_BYTES // 8 + len(_ROW_WORDS) + signals + rows.remembered
-    return CopiedRows(words, end, signals, fixed, texts)
+    return CopiedRows(words, end)
 
 
 @step
@@ -157,6 +122,18 @@ def long_at(data: Bytes, at: int) -> int:
     """The word at a place, as int64."""
     word: int = np.int64(word_at(data, at))  # type: ignore[assignment]  # compiled, it is one
     return word
+
+
+@step
+def is_sound(arena: Int64s, block: int, signals: int) -> bool:
+    """Whether a block that was stored has the items that its head says."""
+    at = block + HEAD + signals
+    stop = at + arena[block + ITEM_WORDS]
+    for k in range(RECENT, LISTS):
+        at = are_items(arena, at, stop, arena[block + k], -1)
+        if at < 0:
+            return False
+    return are_items(arena, at, stop, arena[block + BASE], arena[block + LIVE]) == stop
 
 
 def take_whole_rows(
@@ -199,7 +176,7 @@ def take_whole_rows(
                 if k != CLASS:
                     arena[block + k] = long_at(data, at)
                 at += 8
-            if block_words(arena, block, signals) != count or arena[block + CLASS] != size_class(count):
+            if block_words(arena, block, signals) != count or not is_sound(arena, block, signals):
                 return i
             rows.words[r, BLOCK] = block
             if arena[block + NEXT_MS] < NEVER:

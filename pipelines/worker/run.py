@@ -83,7 +83,7 @@ def _assemble(
     if policy.needs_details and options.state_layout is not None:
         raise SettingsError(
             f"worker.state_layout is {options.state_layout}, but the policy asks for more than signals, and what is "
-            "open of a customer is kept in layout 3: leave worker.state_layout out."
+            "open of a customer is kept in layout 4: leave worker.state_layout out."
         )
     decoder = InteractionDecoder(client, Bounds(acceptance.max_age, acceptance.max_ahead), details=policy.needs_details)
     decoder.know(ids[INTERACTIONS], "interaction")

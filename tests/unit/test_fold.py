@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from pipelines import room
 from pipelines.alerts import Alert
-from pipelines.blocks import LISTS, LIVE
-from pipelines.items import AT, CLOCK, DUE, ENDS, HEAD, PAUSED_AT, WIDE, kind_of, number_of
+from pipelines.blocks import LIVE, contents_of
+from pipelines.items import AT, CLOCK, DUE, ENDS, PAUSED_AT, kind_of, number_of
 from pipelines.notes import MOST_LISTED
 from pipelines.partition import CustomerPartition
 from pipelines.policy import parse_policy
@@ -95,13 +95,10 @@ class Run:
         rows = self.partition.rows
         found: list[Clock] = []
         for n in range(rows.numbers):
-            block = int(rows.kernel.words[n, BLOCK])
-            if rows.customers.text(n) != customer or block == 0:
+            if rows.customers.text(n) != customer:
                 continue
-            arena = rows.blocks.arena
-            counts = arena[block : block + LISTS].tolist()
-            at = block + HEAD + len(FULL.signals) + sum(counts[:LIVE]) * WIDE
-            for item in arena[at : at + counts[LIVE] * WIDE].reshape(counts[LIVE], WIDE):
+            lists, _ = contents_of(int(rows.kernel.words[n, BLOCK]), len(FULL.signals), rows.blocks.arena)
+            for item in lists[LIVE]:
                 if kind_of(item) == CLOCK and item[ENDS] == 0:
                     name = tuple(FULL.file.clocks)[number_of(item)]
                     found.append((name, int(item[AT]), int(item[DUE]), bool(item[PAUSED_AT])))

@@ -1,4 +1,4 @@
-"""A stored row of layout 3, of a version before: what it holds goes on, also under a policy that has changed."""
+"""A stored row of layout 3 or 4, of a version before: what it holds goes on, also under a policy that has changed."""
 
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,15 @@ CUSTOMER, HOLDS = GOLDEN["customer"].encode(), GOLDEN["holds"]
 ROW = np.zeros(1, np.int64)
 
 
+@pytest.mark.parametrize("layout", ["stored", "packed"])
 @pytest.mark.parametrize(
     ("now", "then"), [("weight: 10", "weight: 10"), ("weight: 10", "weight: 11")], ids=["same policy", "another"]
 )
-def test_a_stored_row_goes_on_where_it_was(now: str, then: str) -> None:
+def test_a_stored_row_goes_on_where_it_was(now: str, then: str, layout: str) -> None:
     policy = parse_policy(GOLDEN["policy"].replace(now, then), "policy.yaml")
     core = CustomerPartition(0, 1, policy)
     restore = RowRestore(core.rows, core.form)
-    restore.take(*laid_out([(CUSTOMER, bytes.fromhex(GOLDEN["stored"]))]))
+    restore.take(*laid_out([(CUSTOMER, bytes.fromhex(GOLDEN[layout]))]))
     restore.finish({}, Translation(core, {GOLDEN["form"]: GOLDEN["policy"]}).take)
     core.restore_times(watermark_ms=NO_TIME, advanced_ms=GOLDEN["advanced_ms"])
 

@@ -106,7 +106,7 @@ def test_nothing_is_restored_from_nothing() -> None:
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        (b"\x63\x00" + OURS[2:], "has layout 99, this version reads 1 to 3: it was written by a newer one"),
+        (b"\x63\x00" + OURS[2:], "has layout 99, this version reads 1 to 4: it was written by a newer one"),
         (OURS[:2] + b"\1\2\3\4" + OURS[6:], "has the signals 0x4030201, which its header does not name"),
         (OURS[:-1], "of layout 2 and 3 signals has 69 bytes"),
         (OURS + b"\0", "of layout 2 and 3 signals has 71 bytes"),

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pipelines.layouts import EPISODE, LAYOUTS, PREFIX, head_dtype, signals_id
 from pipelines.scoring import EPISODE_AT, HEAT
 from pipelines.state import CustomerRows, Episode
+from pipelines.unpacked_rows import UNPACKED
 from pipelines.whole_rows import LAYOUT as WHOLE
 from pipelines.whole_rows import form_of
 from pipelines.windows import WaitCounts, WindowState
@@ -24,7 +25,7 @@ from tests.batches import CUSTOMERS
 from tests.stored import restored, stored
 
 NAMES = ["wait", "form_failure", "return"]
-PLAIN = [layout for layout in LAYOUTS if layout != WHOLE]
+PLAIN = [layout for layout in LAYOUTS if layout < UNPACKED]
 FORM = form_of("0123456789ab")
 SETS = {signals_id(NAMES): NAMES}
 LONGS = st.integers(-(2**63), 2**63 - 1)
@@ -124,10 +125,10 @@ def test_whole_rows_are_laid_out_as_documented() -> None:
     rows.heat[0], rows.band[0] = [0.1, 0.0, 1e-300], 3
     rows.set_episode(0, Episode(5, 6, 7))
     alerted, empty = stored_whole(rows)
-    head = struct.pack("<HI BB qqq qq 3d 2q", 3, FORM, 3, 1, 1_790_000_000_000, 1_790_000_000_001, 10, 2, 5,
+    head = struct.pack("<HI BB qqq qq 3d 2q", WHOLE, FORM, 3, 1, 1_790_000_000_000, 1_790_000_000_001, 10, 2, 5,
                        0.1, 0.0, 1e-300, 77, 78)  # fmt: skip
     assert alerted == head + struct.pack("<qqq", 5, 6, 7)
-    assert empty == struct.pack("<HI BB", 3, FORM, 0, 0) + bytes(8 * (5 + 3 + 2))
+    assert empty == struct.pack("<HI BB", WHOLE, FORM, 0, 0) + bytes(8 * (5 + 3 + 2))
 
 
 @given(st.lists(LONGS, min_size=10, max_size=10), st.integers(0, 3), LONGS.filter(bool), LONGS, st.booleans())
@@ -151,7 +152,7 @@ def test_any_values_of_whole_rows_come_back(
 )
 def test_a_whole_row_that_is_not_as_we_store_it_is_refused(change: Callable[[bytes], bytes]) -> None:
     (value,) = stored_whole(whole_rows("ana"))
-    with pytest.raises(ValueError, match="a stored row of layout 3 is broken"):
+    with pytest.raises(ValueError, match="a stored row of layout 4 is broken"):
         restored(whole_rows(), {}, [(b"ana", change(value))], form=FORM)
 
 

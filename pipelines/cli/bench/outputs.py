@@ -18,7 +18,7 @@ from pipelines.cli.bench.stand import BenchFailed
 from schemas.topics import ALERTS, DEAD_LETTERS, REKEYED, SCORES, STATE, WAITS, TopicNames, avro_schema
 from schemas.wire import HEADER_BYTES
 
-_INTERACTIONS_AT = {1: 14, 2: 14, 3: 24}
+_INTERACTIONS_AT = {1: 14, 2: 14, 3: 24, 4: 24}
 """Where a row of each layout says how many it has counted (docs/state.md)."""
 _COUNT, _LAYOUT = struct.Struct("<q"), struct.Struct("<H")
 _PATIENCE = 300  # looks of 0.1 s

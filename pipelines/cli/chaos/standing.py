@@ -1,6 +1,6 @@
 """What a run under the whole meaning has left: what is stored of customers, and how the last word on each alert is.
 
-Rows of layout 3 are read by the code of the workers: what is compared is what they hold, not how they are written.
+Rows of layout 4 are read by the code of the workers: what is compared is what they hold, not how they are written.
 """
 
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ import numpy as np
 
 from connectors.kafka.connection import KafkaConnection
 from connectors.kafka.restore import LogReader
-from pipelines.blocks import LIVE
+from pipelines.blocks import LIVE, contents_of
 from pipelines.cli.chaos.outcome import Outcome, avro, public_outcome
 from pipelines.cli.chaos.reading import read_topic
-from pipelines.items import AT, CONTACT_ITEM, HEAD, TAG, WIDE
+from pipelines.items import AT, CONTACT_ITEM, TAG
 from pipelines.partition import CustomerPartition
 from pipelines.policy import Policy
 from pipelines.scores import decayed_to
@@ -115,10 +115,7 @@ def stored_customers(core: CustomerPartition) -> Iterator[tuple[str, Stored]]:
 
 def _contacts_ms(core: CustomerPartition, number: int) -> list[int]:
     """When the contacts were that are remembered."""
-    block, arena = int(core.rows.kernel.words[number, BLOCK]), core.rows.blocks.arena
-    if not block:
-        return []
-    before, count = int(arena[block : block + LIVE].sum()), int(arena[block + LIVE])
-    first = block + HEAD + len(core.policy.signals) + before * WIDE
-    items = arena[first : first + count * WIDE].reshape(count, WIDE)
+    rows = core.rows
+    lists, _ = contents_of(int(rows.kernel.words[number, BLOCK]), len(core.policy.signals), rows.blocks.arena)
+    items = lists[LIVE]
     return sorted(items[items[:, TAG] & 255 == CONTACT_ITEM, AT].tolist())
