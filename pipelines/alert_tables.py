@@ -1,7 +1,8 @@
 """Alerts in their order: as columns where many are made at once, as objects where few are."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, overload
@@ -28,24 +29,40 @@ _NO_ENTRIES: dict[str, dict[str, ValueColumn]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class AlertTable:
-    """n revisions of alerts as columns of schemas/avro/alert.avsc, all but ``emitted_at``."""
+    """n revisions of alerts as columns of schemas/avro/alert.avsc, all but ``emitted_at``.
+
+    known: columns that are there. later: makes the others when one is asked for, in whatever thread that is: the event
+    loop does not wait for what only those who write them need. It may not look at what changes.
+    """
 
     n: int
-    columns: Mapping[str, Column]
+    known: Mapping[str, Column]
+    later: Callable[[], Mapping[str, Column]] | None = None
+
+    @property
+    def columns(self) -> Mapping[str, Column]:
+        """All of them."""
+        if self.later is not None:
+            self.known, self.later = {**self.later(), **self.known}, None
+        return self.known
+
+    def column(self, name: str) -> Column:
+        """One of them."""
+        return self.known[name] if name in self.known else self.columns[name]
 
     def texts(self, name: str) -> list[str]:
         """A column of texts, empty where it is null."""
-        return [text or "" for text in _values(self.columns[name], self.n)]
+        return [text or "" for text in _values(self.column(name), self.n)]
 
     def values(self, name: str, rows: Int64s) -> list[Any]:
         """What a column says of some of them, int64[k]; None for null."""
-        return _values(_taken(self.columns[name], rows), rows.shape[0])
+        return _values(_taken(self.column(name), rows), rows.shape[0])
 
     def with_texts(self, name: str, rows: Int64s, texts: Sequence[str | None]) -> NullableColumn:
         """A column of texts that says something else of some of them, int64[k]; None for null."""
-        column = self.columns[name]
+        column = self.column(name)
         old = column.values if isinstance(column, NullableColumn) else column or TextColumn.of([""] * self.n)
         if not isinstance(old, TextColumn):
             raise TypeError(f"{name} is no column of texts")
@@ -57,8 +74,17 @@ class AlertTable:
 
     def take(self, rows: Int64s) -> "AlertTable":
         """Some of them, int64[k]."""
-        taken = {name: _taken(column, rows) for name, column in self.columns.items()}
-        return AlertTable(int(rows.shape[0]), taken)
+        known = {name: _taken(column, rows) for name, column in self.known.items()}
+
+        def others() -> dict[str, Column]:
+            return {name: _taken(column, rows) for name, column in self.columns.items() if name not in known}
+
+        return AlertTable(int(rows.shape[0]), known, None if self.later is None else others)
+
+    def with_columns(self, names: AbstractSet[str], later: Callable[[], Mapping[str, Column]]) -> "AlertTable":
+        """The same with other columns of these names, which ``later`` makes."""
+        known = {name: column for name, column in self.known.items() if name not in names}
+        return AlertTable(self.n, known, lambda: {**self.columns, **later()})
 
     def alerts(self) -> list[Alert]:
         """All of them as objects."""
@@ -214,7 +240,7 @@ def encoded(n: int, columns: Mapping[str, Column], writer: ColumnarWriter, emitt
 
 
 def _customers(table: AlertTable) -> list[bytes]:
-    column = table.columns["customer_id"]
+    column = table.column("customer_id")
     if not isinstance(column, TextColumn):
         raise TypeError("customer_id of a table is null")
     return column.raw()

@@ -1,6 +1,7 @@
 """From crossings of bands to alerts: an episode opens, escalates, is resolved, and may go on within the cooldown."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise, repeat
 from typing import NamedTuple
 
@@ -68,7 +69,7 @@ def band_alerts(
     event = word[:, CROSSED_EVENT]
     places = {"touchpoint": batch.touchpoint, "channel": batch.channel}
     columns = {name: _of_events(texts, event, batch) for name, texts in places.items()}
-    return AlertTable(table.n, {**table.columns, **columns}), which
+    return AlertTable(table.n, {**table.known, **columns}, table.later), which
 
 
 def band_table(
@@ -80,6 +81,23 @@ def band_table(
     policy: Policy,
 ) -> AlertTable:
     """Alerts of n episodes in which customers are in bands. status: numbers of STATUSES. word: as of Crossings."""
+    known: dict[str, Column] = {
+        "type": TextColumn.chosen((TYPE,), np.zeros(status.shape[0], np.int64)),
+        "status": TextColumn.chosen(STATUSES, status),
+        "customer_id": customers,
+    }
+    return AlertTable(status.shape[0], known, partial(_columns, customers, episodes, status, word, heats, policy))
+
+
+def _columns(
+    customers: TextColumn,
+    episodes: Sequence[Episode],
+    status: Int64s,
+    word: Int64s,
+    heats: Float64s,
+    policy: Policy,
+) -> dict[str, Column]:
+    """The other columns of a ``band_table``."""
     n, band, segment = status.shape[0], word[:, CROSSED_TO], word[:, CROSSED_SEGMENT]
     begin, signal, heat, total = contributed(heats, policy)
     score = -100.0 * np.expm1(-total / policy.scale[segment])
@@ -89,9 +107,6 @@ def band_table(
     own: dict[str, Column] = {
         "alert_id": _ids(customers, episodes),
         "revision": np.array([episode.revision for episode in episodes], np.int64),
-        "type": TextColumn.chosen((TYPE,), np.zeros(n, np.int64)),
-        "status": TextColumn.chosen(STATUSES, status),
-        "customer_id": customers,
         "raised_at": word[:, CROSSED_MS],
         "band": TextColumn.chosen(policy.band_names, band),
         "score": score,
@@ -101,7 +116,7 @@ def band_table(
         "suggested_action": action_column(actions, band, status != STATUSES.index("resolved")),
         "team": team_column(repeat(TYPE, n), segment, repeat(None, n), policy),
     }
-    return AlertTable(n, {**unsaid(n, policy.digest), **own})
+    return {**unsaid(n, policy.digest), **own}
 
 
 def lowest_alerting(policy: Policy) -> int | None:

@@ -1,8 +1,7 @@
 """The desk of a source partition: what teams have done and may do, put on the alerts that the rules lead to."""
 
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +16,7 @@ from pipelines.marking import marked_alerts
 from pipelines.marks import MARK_KINDS, mark_of
 from pipelines.noted import Noted
 from pipelines.policy import Policy
-from pipelines.preferences import PREFERENCES, KnownPreferences
+from pipelines.preferences import PREFERENCES, Heard, KnownPreferences
 from pipelines.room import Room
 from pipelines.rules import HORIZON_MS, section
 from pipelines.state import CustomerRows
@@ -88,57 +87,37 @@ class Desk:
         after = np.zeros(0, np.int64) if noted is None else noted.after
         place = np.empty(after.shape[0] + crossed.n, np.int64)
         place[np.argsort(np.concatenate([2 * after - 1, 2 * crossing]), kind="stable")] = np.arange(place.shape[0])
-        tables, others, speaking = [], list[tuple[int, Alert]](), {one.customer for one in said}
+        heard: dict[str, list[Heard]] = {}
+        for one in said:  # it counts for what comes behind it
+            before = inf if one.bands is None else int((crossing < one.bands).sum() + _noted_before(noted, one.notes))
+            self.preferences.hear(one.customer, one.attributes, one.at_ms, before, heard)
+        tables, others = [], list[tuple[int, Alert]]()
         for table, at in ((noted and noted.table, place[: after.shape[0]]), (crossed, place[after.shape[0] :])):
             if table is None or not table.n:
                 continue
-            concerned, rest, places = self._concerned(table, speaking), table, at
+            concerned, rest, places = self._concerned(table), table, at
             if concerned.shape[0]:
                 others += zip(at[concerned].tolist(), table.take(concerned).alerts(), strict=True)
                 left = np.delete(np.arange(table.n), concerned)
                 rest, places = table.take(left), at[left]
-            tables.append((self.preferences.obeyed_table(rest), places))
+            tables.append((self.preferences.obeyed_table(rest, places, heard), places))
         others.sort(key=lambda one: one[0])
-        spoken = [
-            (None if one.bands is None else int((crossing < one.bands).sum() + _noted_before(noted, one.notes)), one)
-            for one in said
-        ]
         told = Alerts()
-        told.add_tables(tables, self._in_turn(others, spoken))
+        told.add_tables(tables, [(k, self._completed(self.preferences.obeyed(one, k, heard))) for k, one in others])
         return told
 
-    def _in_turn(
-        self, alerts: Sequence[tuple[int, Alert]], said: Sequence[tuple[int | None, Said]]
-    ) -> list[tuple[int, Alert]]:
-        """Complete alerts in their order, and take what was said before the place of one (None: behind all)."""
-        done: list[tuple[int, Alert]] = []
-        for place, one in said:
-            until = len(alerts) if place is None else bisect_left(alerts, place, key=lambda told: told[0])
-            done += self._completed_at(alerts[len(done) : until])
-            self.preferences.take(one.customer, one.attributes, one.at_ms)
-        return done + self._completed_at(alerts[len(done) :])
-
-    def _completed_at(self, alerts: Sequence[tuple[int, Alert]]) -> list[tuple[int, Alert]]:
-        return list(zip([k for k, _ in alerts], self.complete([alert for _, alert in alerts]), strict=True))
-
-    def _concerned(self, table: AlertTable, speaking: AbstractSet[str]) -> Int64s:
-        """Which alerts of a table have to be completed one by one, int64[k]: what is known may change meanwhile."""
-        budgets, found = self._policy.file.budgets is not None, np.zeros(table.n, np.bool_)
-        if speaking:
-            found |= [who in speaking for who in table.texts("customer_id")]
+    def _concerned(self, table: AlertTable) -> Int64s:
+        """Which alerts of a table have to be completed one by one, int64[k]: what one does counts for the next."""
+        found = np.zeros(table.n, np.bool_)
         if len(self.memory):
             found |= [self.memory.of(one) is not None for one in table.texts("alert_id")]
-        if budgets:
+        if self._policy.file.budgets is not None:
             found |= [self._budgets.limits(team) for team in table.texts("team")]
         return np.flatnonzero(found)
 
     def complete(self, alerts: list[Alert]) -> list[Alert]:
         """The alerts with what is known of them here, in their order."""
-        if len(self.preferences):
-            alerts = [self.preferences.obeyed(alert) for alert in alerts]
-        if len(self.memory) or self._policy.file.budgets is not None:
-            alerts = [self._completed(alert) for alert in alerts]
-        return alerts
+        return [self._completed(self.preferences.obeyed(alert)) for alert in alerts]
 
     def _completed(self, alert: Alert) -> Alert:
         known = self.memory.of(alert.alert_id)

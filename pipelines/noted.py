@@ -1,7 +1,7 @@
 """From what the fold has noted to alerts, as columns: identities, deadlines, lists, and the reason in words."""
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -43,7 +43,7 @@ from pipelines.scores import contributed, contribution_column
 from pipelines.state import CustomerRows
 from pipelines.wording import Sentences
 from pipelines.wording_terms import TYPES
-from schemas.arrays import Bytes, Int64s
+from schemas.arrays import Bytes, Float64s, Int64s
 from schemas.columnar.writer import Column, ListColumn, NullableColumn, TextColumn, ValueColumn
 
 _OF_CLOCKS = (CLOCK_WARNING, CLOCK_BREACHED, STILL_WAITING)
@@ -69,28 +69,37 @@ class NotedAlerts:
 
     def of(self, notes: Notes, rows: CustomerRows) -> Noted:
         """The alerts of what has been noted."""
-        policy = self._policy
         used = notes.row[: notes.used[ROWS_USED]].copy()
         data = np.concatenate([notes.text[: notes.used[TEXT_USED]], self._kinds.data])
         which = np.flatnonzero(used[:, WHAT] == NOTE)
-        said = used[which]
+        said, heats = used[which], notes.heat[which]
+        customers = TextColumn(*rows.customers.texts(said[:, NOTE_ROW]))
+        known: dict[str, Column] = {
+            "type": TextColumn.chosen(TYPES, said[:, NOTE_TYPE]),
+            "status": TextColumn.chosen(STATUSES, said[:, NOTE_STATUS]),
+            "customer_id": customers,
+        }
+        later = partial(self._columns, used, data, which, heats, customers)
+        return Noted(AlertTable(which.shape[0], known, later), said[:, NOTE_AFTER], which)
+
+    def _columns(
+        self, used: Int64s, data: Bytes, which: Int64s, heats: Float64s, customers: TextColumn
+    ) -> dict[str, Column]:
+        """The other columns. used: int64[*, 23], all that was noted. which: the rows that are notes. heats: theirs."""
+        policy, said = self._policy, used[which]
         n, kind, status = which.shape[0], said[:, NOTE_TYPE], said[:, NOTE_STATUS]
         segment, due_ms = said[:, NOTE_SEGMENT], said[:, NOTE_DUE]
         of_clock = np.isin(kind, _OF_CLOCKS)
         about = np.where(of_clock, said[:, NOTE_CLOCK], len(policy.clock_names) + kind)
-        customers = TextColumn(*rows.customers.texts(said[:, NOTE_ROW]))
         case_id = TextColumn(data, said[:, NOTE_CASE], said[:, NOTE_CASE_BYTES].astype(np.int32))
         subject = _text(said, _SUBJECT, data)
         earlier = self._earlier(used, which, data)
-        begin, signal, heat, total = contributed(notes.heat[which], policy)
+        begin, signal, heat, total = contributed(heats, policy)
         whole, channel = data.tobytes(), _text(said, _CHANNEL, data)
         subjects = _decoded(subject, whole)
         own: dict[str, Column] = {
             "alert_id": self._ids(said, about, customers, data, whole),
             "revision": said[:, NOTE_REVISION],
-            "type": TextColumn.chosen(TYPES, kind),
-            "status": TextColumn.chosen(STATUSES, status),
-            "customer_id": customers,
             "touchpoint": _or_null(_text(said, _TOUCHPOINT, data)),
             "channel": _or_null(channel),
             "subject": _or_null(subject),
@@ -110,8 +119,7 @@ class NotedAlerts:
                 (TYPES[k] for k in kind.tolist()), segment, (text or None for text in subjects), policy
             ),
         }
-        columns = {**unsaid(n, policy.digest), **own}
-        return Noted(AlertTable(n, columns), said[:, NOTE_AFTER], which)
+        return {**unsaid(n, policy.digest), **own}
 
     @cached_property
     def _kinds(self) -> TextColumn:

@@ -5,8 +5,10 @@ A customer's preferences are kept when the customer is forgotten: somebody who d
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from math import inf
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -16,6 +18,7 @@ from pipelines.alert_tables import AlertTable
 from pipelines.alerts import Alert
 from pipelines.policy import Policy
 from pipelines.wording import action_of
+from schemas.arrays import Int64s
 from schemas.columnar.writer import Column, NullableColumn
 
 PREFERENCES = b"q"
@@ -67,6 +70,12 @@ class Preferences(NamedTuple):
         return known, bad
 
 
+Heard = tuple[float, Preferences | None]
+"""From the alert at this place on that was known of a customer."""
+
+NOTHING_HEARD: Mapping[str, Sequence[Heard]] = {}
+
+
 def hours_of(text: str) -> tuple[int, int] | None:
     """Minutes since midnight of hours such as 22:00-08:00; None for others, and for hours without an end."""
     found = _HOURS.fullmatch(text)
@@ -100,6 +109,9 @@ class _Wish(NamedTuple):
     suggested_action: str | None
 
 
+_WISHED = frozenset(_Wish._fields) - {"not_before_ms"} | {"not_before"}
+
+
 class KnownPreferences:
     """The preferences of the customers of a source partition. bad: attributes that could not be read, added to."""
 
@@ -123,33 +135,57 @@ class KnownPreferences:
             self._of[customer] = known
             self._changed.add(customer)
 
-    def obeyed(self, alert: Alert) -> Alert:
+    def hear(
+        self, customer: str, attributes: Mapping[str, str], at_ms: int, place: float, heard: dict[str, list[Heard]]
+    ) -> None:
+        """Take what a customer says while alerts are told, before that at ``place``; ``heard`` has what was known."""
+        known = heard.setdefault(customer, [(-1, self._of.get(customer))])
+        self.take(customer, attributes, at_ms)
+        known.append((place, self._of.get(customer)))
+
+    def known_at(self, customer: str, place: float, heard: Mapping[str, Sequence[Heard]]) -> Preferences | None:
+        """What was known of a customer when the alert at ``place`` was told."""
+        if customer not in heard:
+            return self._of.get(customer)
+        return next(known for since, known in reversed(heard[customer]) if since <= place)
+
+    def obeyed(self, alert: Alert, place: float = inf, heard: Mapping[str, Sequence[Heard]] = NOTHING_HEARD) -> Alert:
         """The alert as its customer wants to be contacted."""
-        known = self._of.get(alert.customer_id or "")
+        known = self.known_at(alert.customer_id or "", place, heard)
         if known is None:
             return alert
         wish = self._wish(known, alert.status, alert.raised_ms, alert.channel, alert.suggested_action)
         return alert._replace(**wish._asdict())
 
-    def obeyed_table(self, table: AlertTable) -> AlertTable:
-        """The alerts as their customers want to be contacted."""
-        known = [self._of.get(customer) for customer in table.texts("customer_id")] if self._of else []
+    def obeyed_table(
+        self, table: AlertTable, places: Int64s, heard: Mapping[str, Sequence[Heard]] = NOTHING_HEARD
+    ) -> AlertTable:
+        """The alerts of a table, at these places, int64[n], as their customers want to be contacted."""
+        if not self._of:
+            return table
+        customers = table.texts("customer_id")
+        known = [self._of.get(customer) for customer in customers]
+        for row in [row for row, customer in enumerate(customers) if customer in heard] if heard else ():
+            known[row] = self.known_at(customers[row], places.item(row), heard)
         rows = np.array([row for row, one in enumerate(known) if one is not None], np.int64)
         if not rows.shape[0]:
             return table
-        spoken = (one for one in known if one is not None)
+        spoken = [one for one in known if one is not None]
+        return table.with_columns(_WISHED, partial(self._wished, table, rows, spoken))
+
+    def _wished(self, table: AlertTable, rows: Int64s, known: Sequence[Preferences]) -> dict[str, Column]:
+        """The columns in which a table is other than it was. rows: int64[k], of customers of whom that is known."""
         told = (table.values(name, rows) for name in ("status", "raised_at", "channel", "suggested_action"))
-        wishes = [self._wish(*one) for one in zip(spoken, *told, strict=True)]
+        wishes = [self._wish(*one) for one in zip(known, *told, strict=True)]
         refuses, not_before_ms = np.zeros((2, table.n), np.int64)  # which no table says yet
         refuses[rows] = [wish.do_not_contact for wish in wishes]
         not_before_ms[rows] = [wish.not_before_ms or 0 for wish in wishes]
-        wished: dict[str, Column] = {
+        return {
             "channel": table.with_texts("channel", rows, [wish.channel for wish in wishes]),
             "do_not_contact": refuses,
             "not_before": NullableColumn(not_before_ms, not_before_ms != 0),
             "suggested_action": table.with_texts("suggested_action", rows, [w.suggested_action for w in wishes]),
         }
-        return AlertTable(table.n, {**table.columns, **wished})
 
     def _wish(self, known: Preferences, status: str, raised_ms: int, channel: str | None, action: str | None) -> _Wish:
         stands = status in {"opened", "escalated"}

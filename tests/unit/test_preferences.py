@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -181,4 +182,5 @@ def test_a_table_obeys_as_each_of_its_alerts_does(wishes: dict[str, dict[str, st
     for customer, wish in wishes.items():
         preferences.take(customer, wish, 1)
     table = AlertTable(len(alerts), alert_columns(alerts))
-    assert preferences.obeyed_table(table).alerts() == [preferences.obeyed(one) for one in alerts]
+    places = np.arange(len(alerts))
+    assert preferences.obeyed_table(table, places).alerts() == [preferences.obeyed(one) for one in alerts]
