@@ -51,12 +51,13 @@ _GROUPS = (0, 8, 12, 16, 20, 32)  # hexadecimal digits between which hyphens sta
 
 
 class Contribution(NamedTuple):
-    """What one signal adds: its heat before the cap."""
+    """What one signal adds: its heat before the cap, and of it what open cases hold, which does not decay."""
 
     signal: str
     heat: float
     half_life_s: float
     cap: float
+    held: float = 0.0
 
 
 class OpenClock(NamedTuple):
@@ -128,7 +129,7 @@ def alert_columns(alerts: Sequence[Alert]) -> dict[str, Column]:
     """Columns of schemas/avro/alert.avsc, all but ``emitted_at``; what we never tell is null or empty."""
     n = len(alerts)
     every = dict(zip(Alert._fields, zip(*alerts, strict=True), strict=True)) if n else dict.fromkeys(Alert._fields, ())
-    parts, signal, heat, half_life_s, cap = _listed(every["contributions"], 4)
+    parts, signal, heat, half_life_s, cap, held = _listed(every["contributions"], 5)
     clocks, clock, opened_ms, clock_due_ms, clock_case = _listed(every["open_clocks"], 4)
     contacts, occurred_ms, contact_channel, tried = _listed(every["earlier"], 3)
     return {
@@ -156,6 +157,7 @@ def alert_columns(alerts: Sequence[Alert]) -> dict[str, Column]:
                 "heat": np.array(heat, np.float64),
                 "half_life_s": np.array(half_life_s, np.float64),
                 "cap": np.array(cap, np.float64),
+                "held": np.array(held, np.float64),
             },
         ),
         "clock": _texts(every["clock"]),

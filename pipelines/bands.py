@@ -12,7 +12,7 @@ from pipelines.alert_tables import AlertTable, action_column, team_column, unsai
 from pipelines.alerts import STATUSES, Contribution, alert_id, id_texts, many, sha1_of
 from pipelines.interactions import InteractionBatch, Texts
 from pipelines.policy import Policy
-from pipelines.scores import contributed, contribution_column
+from pipelines.scores import Contributed, contributed, contribution_column
 from pipelines.scoring import (
     CROSSED_EVENT,
     CROSSED_FROM,
@@ -24,7 +24,7 @@ from pipelines.scoring import (
     Crossings,
 )
 from pipelines.state import CustomerRows, Episode
-from schemas.arrays import Float64s, Int32s, Int64s
+from schemas.arrays import Float64s, Int64s
 from schemas.columnar.writer import Column, NullableColumn, TextColumn
 
 TYPE = "band_entered"
@@ -99,8 +99,8 @@ def _columns(
 ) -> dict[str, Column]:
     """The other columns of a ``band_table``."""
     n, band, segment = status.shape[0], word[:, CROSSED_TO], word[:, CROSSED_SEGMENT]
-    begin, signal, heat, total = contributed(heats, policy)
-    score = -100.0 * np.expm1(-total / policy.scale[segment])
+    made = contributed(heats, policy)
+    score = -100.0 * np.expm1(-made.total / policy.scale[segment])
     levels = [None, *policy.file.bands.levels]
     priority = np.array([3 if level is None else level.priority for level in levels])[band]
     actions = [None if level is None else level.action for level in levels]
@@ -110,8 +110,8 @@ def _columns(
         "raised_at": word[:, CROSSED_MS],
         "band": TextColumn.chosen(policy.band_names, band),
         "score": score,
-        "reason": _reasons(status, band, score, begin, signal, heat, policy),
-        "contributions": contribution_column(begin, signal, heat, policy),
+        "reason": _reasons(status, band, score, made, policy),
+        "contributions": contribution_column(made, policy),
         "priority": np.clip(priority + policy.shift[segment], 1, 5),
         "suggested_action": action_column(actions, band, status != STATUSES.index("resolved")),
         "team": team_column(repeat(TYPE, n), segment, repeat(None, n), policy),
@@ -173,12 +173,13 @@ def _ids(customers: TextColumn, episodes: Sequence[Episode]) -> TextColumn:
 
 
 def contributions(heats: Float64s, policy: Policy) -> list[tuple[float, tuple[Contribution, ...]]]:
-    """By row of float64[k, s] the capped heat, and its signals in descending capped heat, ties by name."""
-    begin, signal, value, total = contributed(heats, policy)
-    named = [policy.signal_names[s] for s in signal.tolist()]
-    half_life_s, cap = policy.half_life_ms[signal] / 1000.0, policy.cap[signal]
-    made = many(Contribution, named, value.tolist(), half_life_s.tolist(), cap.tolist())
-    return [(heat, tuple(made[a:b])) for heat, (a, b) in zip(total.tolist(), pairwise(begin.tolist()), strict=True)]
+    """By row of float64[k, 2, s] the capped heat, and its signals in descending capped heat, ties by name."""
+    made = contributed(heats, policy)
+    named = [policy.signal_names[s] for s in made.signal.tolist()]
+    half_life_s, cap = policy.half_life_ms[made.signal] / 1000.0, policy.cap[made.signal]
+    parts = many(Contribution, named, made.heat.tolist(), half_life_s.tolist(), cap.tolist(), made.held.tolist())
+    ends = pairwise(made.begin.tolist())
+    return [(heat, tuple(parts[a:b])) for heat, (a, b) in zip(made.total.tolist(), ends, strict=True)]
 
 
 def _of_events(texts: Texts, event: Int64s, batch: InteractionBatch) -> NullableColumn:
@@ -187,12 +188,11 @@ def _of_events(texts: Texts, event: Int64s, batch: InteractionBatch) -> Nullable
     return NullableColumn(TextColumn.of(said), event >= 0)
 
 
-def _reasons(
-    status: Int64s, band: Int64s, score: Float64s, begin: Int32s, signal: Int64s, heat: Float64s, policy: Policy
-) -> TextColumn:
+def _reasons(status: Int64s, band: Int64s, score: Float64s, made: Contributed, policy: Policy) -> TextColumn:
     """Why band alerts are told, a sentence each."""
-    counted = np.minimum(heat, policy.cap[signal]).tolist()
-    named, ends, names = [policy.signal_names[s] for s in signal.tolist()], begin.tolist(), policy.band_names
+    counted = np.minimum(made.heat, policy.cap[made.signal]).tolist()
+    named, ends = [policy.signal_names[s] for s in made.signal.tolist()], made.begin.tolist()
+    names = policy.band_names
     over, reasons = STATUSES.index("resolved"), []
     for i, (how, to, of) in enumerate(zip(status.tolist(), band.tolist(), score.tolist(), strict=True)):
         if how == over:

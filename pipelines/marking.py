@@ -43,6 +43,7 @@ from pipelines.noted import NotedAlerts, id_of
 from pipelines.notes import has_room, write_note
 from pipelines.policy import Policy
 from pipelines.room import Room
+from pipelines.scores import with_held
 from pipelines.scoring import BLOCK, Rows
 from pipelines.state import CustomerRows
 from schemas.columnar.writer import TextColumn
@@ -129,5 +130,5 @@ def _marked_band(mark: Mark, row: int, rows: CustomerRows, policy: Policy) -> li
     escalated = "escalated" if band > (lowest_alerting(policy) or 0) else "opened"
     status = STATUSES.index(escalated if episode.stands else "resolved")
     word = np.array([[-1, row, episode.closed_ms or episode.opened_ms, band, band, segment]], np.int64)
-    heats = rows.heat[number] + rows.held(number)
+    heats = with_held(rows.heat[number], rows.held(number))
     return band_table(TextColumn.of([customer]), [episode], np.array([status]), word, heats, policy).alerts()

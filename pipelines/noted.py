@@ -94,7 +94,7 @@ class NotedAlerts:
         case_id = TextColumn(data, said[:, NOTE_CASE], said[:, NOTE_CASE_BYTES].astype(np.int32))
         subject = _text(said, _SUBJECT, data)
         earlier = self._earlier(used, which, data)
-        begin, signal, heat, total = contributed(heats, policy)
+        made = contributed(heats, policy)
         whole, channel = data.tobytes(), _text(said, _CHANNEL, data)
         subjects = _decoded(subject, whole)
         own: dict[str, Column] = {
@@ -107,9 +107,9 @@ class NotedAlerts:
             "raised_at": said[:, NOTE_RAISED],
             "deadline": NullableColumn(due_ms, due_ms != 0),
             "band": TextColumn.chosen(policy.band_names, said[:, NOTE_BAND]),
-            "score": -100.0 * np.expm1(-total / policy.scale[segment]),
+            "score": -100.0 * np.expm1(-made.total / policy.scale[segment]),
             "reason": self._reasons(said, about, subjects, _decoded(channel, whole), np.diff(earlier.begin)),
-            "contributions": contribution_column(begin, signal, heat, policy),
+            "contributions": contribution_column(made, policy),
             "clock": NullableColumn(TextColumn.chosen((*policy.clock_names, *[""] * len(TYPES)), about), of_clock),
             "open_clocks": self._open_clocks(used, which, data),
             "earlier": earlier,

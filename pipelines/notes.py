@@ -57,7 +57,8 @@ class Notes(NamedTuple):
     """What is to be told: revisions of alerts that are made into words outside of the kernel.
 
     row: int64[c, 23], notes, each followed by the open clocks and earlier contacts that it lists; from TEXTS_AT on
-    where its texts begin in ``text`` (uint8[b]), and the length of each. heat: float64[c, s], the heats of a note.
+    where its texts begin in ``text`` (uint8[b]), and the length of each. heat: float64[c, 2, s], the heats of a
+    note, and of them what open cases hold.
     used: int64[3], rows and bytes, and how many crossings of bands came before.
     """
 
@@ -70,7 +71,7 @@ class Notes(NamedTuple):
 def new_notes(size: int, signals: int) -> Notes:
     """Room for ``size`` rows."""
     row, text = np.zeros((size, _COLUMNS), np.int64), np.zeros(size * 128, np.uint8)
-    return Notes(row, np.zeros((size, signals)), text, np.zeros(3, np.int64))
+    return Notes(row, np.zeros((size, 2, signals)), text, np.zeros(3, np.int64))
 
 
 @step
@@ -121,8 +122,9 @@ def write_note(
     out[n, NOTE_RAISED], out[n, NOTE_DUE], out[n, NOTE_LEVEL] = raised_ms, told[TOLD_DUE], told[TOLD_LEVEL]
     out[n, NOTE_AT], out[n, NOTE_AFTER] = told[AT], notes.used[CROSSED]
     out[n, NOTE_SEGMENT], out[n, NOTE_BAND] = rows.words[row, SEGMENT], rows.band[row]
-    for s in range(notes.heat.shape[1]):
-        notes.heat[n, s] = as_float(rows.words[row, HEAT_AT + s]) + as_float(arena[held + s])
+    for s in range(notes.heat.shape[2]):
+        kept = as_float(arena[held + s])
+        notes.heat[n, 0, s], notes.heat[n, 1, s] = as_float(rows.words[row, HEAT_AT + s]) + kept, kept
     write_case(n, told, items, count, text, notes)
     clocks = 0
     last_ms = 0  # of the contacts that a repeated one speaks of

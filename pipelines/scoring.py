@@ -64,7 +64,7 @@ class Crossings(NamedTuple):
     """Rows that changed their band, in order, room for c.
 
     word: int64[c, 6], interaction (-1: time alone), row, time, band before and after, segment.
-    heat: float64[c, s], the heats then, with what open cases hold.
+    heat: float64[c, 2, s], the heats then, and of them what open cases hold.
     """
 
     word: Int64s
@@ -73,7 +73,7 @@ class Crossings(NamedTuple):
     @classmethod
     def room(cls, size: int, signals: int) -> "Crossings":
         """Room for ``size`` crossings."""
-        return cls(np.empty((size, 6), np.int64), np.empty((size, signals), np.float64))
+        return cls(np.empty((size, 6), np.int64), np.empty((size, 2, signals), np.float64))
 
 
 @step
@@ -133,7 +133,8 @@ def note_crossing(
     crossed.word[k, CROSSED_SEGMENT] = rows.words[row, SEGMENT]
     for s in range(signals_of(senses)):
         own = decayed(as_float(rows.words[row, HEAT + s]), age_ms, senses.signal[s, HALF_LIFE])
-        crossed.heat[k, s] = own + as_float(arena[held + s])
+        kept = as_float(arena[held + s])
+        crossed.heat[k, 0, s], crossed.heat[k, 1, s] = own + kept, kept
     rows.band[row] = to
 
 

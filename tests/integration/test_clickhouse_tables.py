@@ -56,7 +56,9 @@ def test_an_applied_migration_that_has_changed_is_an_error_that_names_it(
         migrate(database)
 
 
-def score(client: Client, offset: int, *, seconds_ago: float, heats: list[tuple[str, float, float, float]]) -> None:
+def score(
+    client: Client, offset: int, *, seconds_ago: float, heats: list[tuple[str, float, float, float, float]]
+) -> None:
     scored_at = NOW - timedelta(seconds=seconds_ago)
     client.insert(
         "friction_scores",
@@ -70,27 +72,27 @@ def score(client: Client, offset: int, *, seconds_ago: float, heats: list[tuple[
 
 def test_the_last_published_score_stands_however_often_and_in_whatever_order_it_arrives(client: Client) -> None:
     for offset in (7, 9, 8, 9, 7):
-        score(client, offset, seconds_ago=0, heats=[("wait", float(offset), 60.0, 100.0)])
+        score(client, offset, seconds_ago=0, heats=[("wait", float(offset), 60.0, 100.0, 0.0)])
     assert client.query("SELECT customer_id, _offset FROM customer_friction FINAL").result_rows == [("ada", 9)]
     assert client.query("SELECT _offset FROM friction_scores FINAL ORDER BY _offset").result_rows == [(7,), (8,), (9,)]
 
 
-def test_scores_as_of_now_decay_each_heat_with_its_own_half_life_and_cap(client: Client) -> None:
-    heats = [("wait", 40.0, 3600.0, 15.0), ("form", 8.0, 1800.0, 100.0), ("relief", -2.0, 3600.0, 100.0)]
+def test_scores_as_of_now_decay_each_heat_that_no_case_holds_with_its_own_half_life_and_cap(client: Client) -> None:
+    heats = [("wait", 40.0, 3600.0, 15.0, 0.0), ("form", 8.0, 1800.0, 100.0, 3.0), ("relief", -2.0, 3600.0, 100.0, 0.0)]
     run_s = (datetime.now(UTC) - NOW).total_seconds()  # the tests before this one take minutes
     score(client, 1, seconds_ago=3600 - run_s, heats=heats)
     [(now, heat, contributions, age_s)] = client.query(
         "SELECT score_now, heat_now, heats_now, age_s FROM customer_friction_now"
     ).result_rows
     assert 3600 <= age_s < 3600 + 300
-    expected = {"wait": 15.0, "form": 8 * 2 ** (-age_s / 1800), "relief": -2 * 2 ** (-age_s / 3600)}
+    expected = {"wait": 15.0, "form": 3 + 5 * 2 ** (-age_s / 1800), "relief": -2 * 2 ** (-age_s / 3600)}
     assert {each["signal"]: each["heat"] for each in contributions} == pytest.approx(expected)
     assert heat == pytest.approx(sum(expected.values()))
     assert now == pytest.approx(100 * (1 - exp(-heat / 20)))
 
 
 def test_relief_alone_is_no_negative_score(client: Client) -> None:
-    score(client, 1, seconds_ago=10, heats=[("relief", -5.0, 3600.0, 100.0)])
+    score(client, 1, seconds_ago=10, heats=[("relief", -5.0, 3600.0, 100.0, 0.0)])
     assert client.query("SELECT score_now FROM customer_friction_now").result_rows == [(0.0,)]
 
 

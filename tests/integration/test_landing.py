@@ -34,7 +34,7 @@ from schemas.wire import frame_header
 from tests.polling import wait_until
 
 NOW = datetime.now(UTC).replace(microsecond=0)
-CONTRIBUTION = {"signal": "wait", "heat": 12.5, "half_life_s": 3600.0, "cap": 40.0}
+CONTRIBUTION = {"signal": "wait", "heat": 12.5, "half_life_s": 3600.0, "cap": 40.0, "held": 2.5}
 SCORE = {
     "customer_id": "ada", "scored_at": NOW, "score": 33.0, "band": "warm", "heat": 12.5, "scale": 30.0,
     "contributions": [CONTRIBUTION], "interactions": 4, "segment": None, "policy": "abc",

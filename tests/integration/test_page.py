@@ -85,7 +85,7 @@ def insert_score(clickhouse: ClickHouseConnection, customer_id: str, **more: Any
         "band": "breaking",
         "heat": 100.0,
         "scale": 40.0,
-        "contributions": [("form_failure", 75.0, 86_400.0, 200.0), ("wait", 25.0, 86_400.0, 200.0)],
+        "contributions": [("form_failure", 75.0, 86_400.0, 200.0, 0.0), ("wait", 25.0, 86_400.0, 200.0, 0.0)],
         "segment": "loyal",
         "_offset": 0,
         "_appended_at": datetime.now(UTC),

@@ -58,7 +58,7 @@ def filled(clickhouse: ClickHouseConnection, now: datetime) -> Iterator[Any]:
                 "band": "hot",
                 "heat": 50.0,
                 "scale": 40.0,
-                "contributions": [("form_failure", 90.0, 3600.0, 30.0), ("wait", 20.0, 3600.0, 60.0)],
+                "contributions": [("form_failure", 90.0, 3600.0, 30.0, 0.0), ("wait", 20.0, 3600.0, 60.0, 0.0)],
                 **score,
             },
             {  # relief takes away more than there is: no friction
@@ -68,7 +68,7 @@ def filled(clickhouse: ClickHouseConnection, now: datetime) -> Iterator[Any]:
                 "band": "calm",
                 "heat": 0.0,
                 "scale": 40.0,
-                "contributions": [("wait", 5.0, 1e9, 60.0), ("resolved", -9.0, 1e9, 60.0)],
+                "contributions": [("wait", 5.0, 1e9, 60.0, 0.0), ("resolved", -9.0, 1e9, 60.0, 0.0)],
                 **score,
             },
             {  # cooled down since: 10,000 half-lives
@@ -78,7 +78,7 @@ def filled(clickhouse: ClickHouseConnection, now: datetime) -> Iterator[Any]:
                 "band": "calm",
                 "heat": 120.0,
                 "scale": 40.0,
-                "contributions": [("wait", 120.0, 0.36, 200.0)],
+                "contributions": [("wait", 120.0, 0.36, 200.0, 0.0)],
                 **score,
             },
             {  # told again: the last one stands
@@ -88,7 +88,7 @@ def filled(clickhouse: ClickHouseConnection, now: datetime) -> Iterator[Any]:
                 "band": "breaking",
                 "heat": 200.0,
                 "scale": 40.0,
-                "contributions": [("wait", 200.0, 1e9, 200.0)],
+                "contributions": [("wait", 200.0, 1e9, 200.0, 0.0)],
                 **score,
             },
             {
@@ -98,7 +98,7 @@ def filled(clickhouse: ClickHouseConnection, now: datetime) -> Iterator[Any]:
                 "band": "warm",
                 "heat": 10.0,
                 "scale": 40.0,
-                "contributions": [("return", 10.0, 1e9, 200.0)],
+                "contributions": [("return", 10.0, 1e9, 200.0, 0.0)],
                 **score,
             },
         ],

@@ -13,7 +13,7 @@ from pipelines.incident_replay import IncidentReplay
 from pipelines.index import TextIndex
 from pipelines.partition import CustomerPartition
 from pipelines.policy import Policy
-from pipelines.scores import decayed_to
+from pipelines.scores import decayed_to, with_held
 from pipelines.windows import WindowState
 from tests.batches import Event, batch_of
 from tests.scenarios.scenario_files import OF_ALERT, Case, ScenarioFile
@@ -67,7 +67,7 @@ def standing_of(core: CustomerPartition, policy: Policy, at_ms: int, clocks: dic
     rows = core.rows
     numbers = np.flatnonzero(rows.interactions[: rows.numbers] > 0)
     age_ms = np.maximum(at_ms - rows.updated_ms[numbers], 0)
-    heats = decayed_to(rows.heat[numbers], age_ms, policy) + rows.held(numbers)
+    heats = with_held(decayed_to(rows.heat[numbers], age_ms, policy), rows.held(numbers))
     segments = rows.segments(numbers).tolist()
     for number, segment, (heat, parts) in zip(numbers.tolist(), segments, contributions(heats, policy), strict=True):
         name = rows.customers.raw(number)

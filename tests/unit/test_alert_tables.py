@@ -17,7 +17,7 @@ from tests.desk import Run, mark, plain
 T = TypeVar("T")
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 TIMES = st.integers(BEGIN_MS, BEGIN_MS + 10**9)
-CONTRIBUTIONS = st.builds(Contribution, TEXTS, st.floats(0, 100), st.floats(1, 9), st.floats(1, 99))
+CONTRIBUTIONS = st.builds(Contribution, TEXTS, st.floats(0, 100), st.floats(1, 9), st.floats(1, 99), st.floats(0, 9))
 CLOCKS = st.builds(OpenClock, TEXTS, TIMES, st.none() | TIMES, st.none() | TEXTS)
 CONTACTS = st.builds(Earlier, TIMES, TEXTS, TEXTS)
 

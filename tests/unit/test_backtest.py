@@ -239,7 +239,7 @@ def test_an_alert_has_every_field_of_its_schema() -> None:
     names = [f["name"] for f in json.loads(avro_schema("alert"))["fields"]]
     assert list(made) == [name for name in names if name != "emitted_at"]
     assert made["raised_at"] == "2026-09-21T14:13:20.000Z"
-    assert made["contributions"] == [{"signal": "w", "heat": 1.0, "half_life_s": 2.0, "cap": 3.0}]
+    assert made["contributions"] == [{"signal": "w", "heat": 1.0, "half_life_s": 2.0, "cap": 3.0, "held": 0.0}]
     assert (made["deadline"], made["open_clocks"], made["customers"]) == (None, [], None)
 
 

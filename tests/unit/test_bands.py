@@ -18,6 +18,9 @@ from schemas.columnar.writer import ColumnarWriter
 from schemas.topics import avro_schema
 from schemas.wire import frame_header
 from tests.batches import BEGIN_MS, MINUTE_MS, POLICY, POLICY_TEXT, Step, Tick, batch_of, event, journeys
+from tests.desk import FULL, Run, plain
+
+SCORE = fastavro.parse_schema(json.loads(avro_schema("score")))
 
 
 def alerts_of(*steps: Step, policy_text: str = POLICY_TEXT) -> list[Alert]:
@@ -94,6 +97,20 @@ def test_contributions_are_in_descending_capped_heat_and_ties_by_name() -> None:
     steps = [event(kind, BEGIN_MS) for kind in ("return.requested", "return.requested", "form.failed")]
     (alert,) = alerts_of(*steps, policy_text=text.replace("cap: 30}", "cap: 9}"))
     assert [(c.signal, c.heat, c.cap) for c in alert.contributions] == [("form_failure", 9, 20), ("return", 18, 9)]
+
+
+def test_contributions_say_what_of_the_heat_open_cases_hold() -> None:
+    run = Run().apply(
+        plain("contact.opened", 0, case_id="ç1"), plain("order.wrong", 1, case_id="ç1"), plain("order.wrong", 2),
+        plain("order.wrong", 3),
+    )  # fmt: skip
+    (told,) = [part for alert in run.alerts if alert.type == "band_entered" for part in alert.contributions]
+    assert told.signal == "wrong_order"
+    assert (told.heat, told.held) == (pytest.approx(50), 25)
+    scores = run.core.take_changes().scores
+    record = ColumnarWriter(avro_schema("score"), 7).write(1, scores.columns(FULL))[0]
+    (part,) = fastavro.schemaless_reader(io.BytesIO(record[len(frame_header(7)) :]), SCORE, None)["contributions"]
+    assert (part["heat"], part["held"]) == (pytest.approx(75), 25)
 
 
 def test_without_an_action_there_are_no_alerts() -> None:

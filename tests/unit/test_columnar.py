@@ -35,7 +35,9 @@ interactions = st.fixed_dictionaries(
      "sentiment": optional(doubles), "reach": optional(longs), "segment": optional(text), "source": optional(text),
      "attributes": st.dictionaries(text, text, max_size=4)}
 )  # fmt: skip
-contributions = st.fixed_dictionaries({"signal": text, "heat": doubles, "half_life_s": doubles, "cap": doubles})
+contributions = st.fixed_dictionaries(
+    {"signal": text, "heat": doubles, "half_life_s": doubles, "cap": doubles, "held": doubles}
+)
 scores = st.fixed_dictionaries(
     {"customer_id": text, "scored_at": times, "score": doubles, "band": text, "heat": doubles, "scale": doubles,
      "contributions": st.lists(contributions, max_size=4), "interactions": longs, "segment": optional(text),

@@ -48,6 +48,7 @@ def columns(given_rows: list[Any]) -> dict[str, Any]:
                 "heat": np.array([e[1] for e in flat], np.float64),
                 "half_life_s": np.array([e[2] for e in flat], np.float64),
                 "cap": np.array([e[3] for e in flat], np.float64),
+                "held": np.array([e[1] for e in flat], np.float64),
             },
         ),
         "interactions": np.array([r[5] for r in given_rows], np.int64),
@@ -60,7 +61,7 @@ def records(given_rows: list[Any]) -> list[dict[str, Any]]:
     return [
         {"customer_id": r[0], "scored_at": r[1], "score": r[2], "band": BANDS[r[3]], "heat": r[2], "scale": r[2],
          "contributions": [
-             {"signal": SIGNALS[e[0]], "heat": e[1], "half_life_s": e[2], "cap": e[3]} for e in r[4]
+             {"signal": SIGNALS[e[0]], "heat": e[1], "half_life_s": e[2], "cap": e[3], "held": e[1]} for e in r[4]
          ], "interactions": r[5], "segment": None, "policy": "abc"}
         for r in given_rows
     ]  # fmt: skip

@@ -17,7 +17,7 @@ from pipelines.alerts import Alert, OpenClock
 from pipelines.cli.backtest.standing import Standing
 from pipelines.muting import Muting
 from pipelines.policy import Policy
-from pipelines.scores import contributed, decayed_to
+from pipelines.scores import contributed, decayed_to, with_held
 from schemas.arrays import Int64s
 from schemas.columnar.arrow import arrow_type, text_array
 from schemas.topics import avro_schema
@@ -169,26 +169,27 @@ def _score_batch(
 ) -> pa.RecordBatch:
     age_ms = np.maximum(until_ms - standing.scored_ms[rows], 0)
     held = standing.held[rows]
-    begin, signal, heat, total = contributed(decayed_to(standing.heat[rows], age_ms, policy) + held, policy)
-    last_total = contributed(standing.last_heat[rows], policy)[3]
+    made = contributed(with_held(decayed_to(standing.heat[rows], age_ms, policy), held), policy)
+    last_total = contributed(with_held(standing.last_heat[rows], 0.0 * held), policy).total
     scale = policy.scale[standing.segment[rows]]
     made_of = {
-        "signal": pa.array(policy.signal_names, pa.utf8()).take(pa.array(signal)),
-        "heat": pa.array(heat),
-        "half_life_s": pa.array(policy.half_life_ms[signal] / 1000.0),
-        "cap": pa.array(policy.cap[signal]),
+        "signal": pa.array(policy.signal_names, pa.utf8()).take(pa.array(made.signal)),
+        "heat": pa.array(made.heat),
+        "half_life_s": pa.array(policy.half_life_ms[made.signal] / 1000.0),
+        "cap": pa.array(policy.cap[made.signal]),
+        "held": pa.array(made.held),
     }
     told = list(schema.field("contributions").type.value_type)
     entries = pa.StructArray.from_arrays([made_of[f.name] for f in told], fields=told)
     contributions = pa.Array.from_buffers(
-        schema.field("contributions").type, len(rows), [None, pa.py_buffer(begin)], children=[entries]
+        schema.field("contributions").type, len(rows), [None, pa.py_buffer(made.begin)], children=[entries]
     )
     columns = {
         "customer_id": text_array(*standing.customers.texts(rows), None, pa.utf8()),
-        "score": pa.array(-100.0 * np.expm1(-total / scale)),
+        "score": pa.array(-100.0 * np.expm1(-made.total / scale)),
         "score_at_last_event": pa.array(-100.0 * np.expm1(-last_total / scale)),
         "band": pa.array(policy.band_names, pa.utf8()).take(pa.array(standing.band[rows].astype(np.int64))),
-        "heat": pa.array(total),
+        "heat": pa.array(made.total),
         "contributions": contributions,
         "interactions": pa.array(standing.interactions[rows]),
         "last_event_at": pa.array(standing.updated_ms[rows]).cast(_TIMES),

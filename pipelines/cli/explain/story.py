@@ -16,7 +16,7 @@ from pipelines.cli.explain.happenings import Happening, happening
 from pipelines.interactions import InteractionBatch
 from pipelines.open_clocks import Opened
 from pipelines.policy import Policy
-from pipelines.scores import contributed, decayed_to
+from pipelines.scores import contributed, decayed_to, with_held
 from schemas.arrays import Float64s, Int64s
 
 _LEAST_HEAT = 1e-6  # less is rounding
@@ -46,14 +46,15 @@ class State:
         return cls(policy, 0, none, none)
 
     def heats(self, at_ms: Int64s) -> Float64s:
-        """float64[k, s]: heat of each signal, before its cap, at some times (int64[k]), not before at_ms."""
+        """float64[k, 2, s], see with_held: before the cap, at some times (int64[k]), not before at_ms."""
         age_ms = np.maximum(at_ms - self.at_ms, 0)
         heat = np.repeat(self.heat[None, :], at_ms.shape[0], axis=0)
-        return decayed_to(heat, age_ms, self.policy) + self.held
+        held = np.repeat(self.held[None, :], at_ms.shape[0], axis=0)
+        return with_held(decayed_to(heat, age_ms, self.policy), held)
 
     def capped(self, at_ms: Int64s) -> Float64s:
         """float64[k]: the capped heat at some times (int64[k])."""
-        return contributed(self.heats(at_ms), self.policy)[3]
+        return contributed(self.heats(at_ms), self.policy).total
 
     def scores(self, at_ms: Int64s) -> Float64s:
         """float64[k]: the score at some times (int64[k])."""
@@ -207,7 +208,7 @@ class _Narrator:
         before, after = self.state, self._state()
         self.state = after
         at = np.array([at_ms])
-        gained = (after.heats(at) - before.heats(at))[0]
+        gained = (after.heats(at) - before.heats(at))[0, 0]
         alerts = sorted((a for a in self._alerts if a.customer_id == self.customer), key=lambda a: a.raised_ms)
         self._alerts.clear()
         return Moment(
