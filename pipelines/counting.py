@@ -104,11 +104,15 @@ def change_heat(row: int, event: int, k: int, senses: Senses, rows: Rows, arena:
         add_heat(row, number_of(old[n]), -as_float(old[n, POINTS]), from_ms, senses, rows)
     for n in range(first, after):
         if new[n, AT] > rows.words[row, UPDATED]:
-            k = cool(row, new[n, AT], k, senses, rows, arena, held, crossed)
+            k = cool(row, 0, new[n, AT], k, senses, rows, arena, held, crossed)
             bring_to(row, new[n, AT], senses, rows)
         add_heat(row, number_of(new[n]), as_float(new[n, POINTS]), new[n, AT], senses, rows)
-    k = rise(row, event, k, senses, rows, arena, held, crossed)
-    return cool(row, rows.words[row, UPDATED], k, senses, rows, arena, held, crossed)
+    changed = event >= 0 or first < max(before, after)
+    for n in range(signals_of(senses)):
+        changed = changed or arena[held + n] != arena[held_at(rows.words[row, BLOCK]) + n]
+    if changed:  # else relief has decayed, and that is all
+        k = rise(row, event, k, senses, rows, arena, held, crossed)
+    return cool(row, 0, rows.words[row, UPDATED], k, senses, rows, arena, held, crossed)
 
 
 @step
@@ -165,7 +169,7 @@ def pass_time(row: int, to_ms: int, k: int, senses: Senses, rules: Rules, rows: 
             set_tallies(scratch.count, tallies)
             return False, k
         seen_ms = max(arena[block + SEEN_MS], due_ms)
-        k = cool(row, due_ms, k, senses, rows, arena, held_at(block), work.crossed)
+        k = cool(row, 0, due_ms, k, senses, rows, arena, held_at(block), work.crossed)
         if due_ms > rows.words[row, UPDATED]:
             bring_to(row, due_ms, senses, rows)  # bands are judged as of now, also when no heat is added
         k = put_back(row, -1, due_ms, seen_ms, False, k, senses, rules, rows, work)
@@ -259,7 +263,7 @@ def count_interactions(
             if not ready or k + 4 * bands_of(senses) > crossed.word.shape[0]:
                 return i, k
         if at_ms - words[r, NEWEST_MS] > senses.quiet_ms and words[r, BLOCK] == 0:
-            k = cool(r, at_ms, k, senses, rows, arena, held_at(0), crossed)
+            k = cool(r, 0, at_ms, k, senses, rows, arena, held_at(0), crossed)
             if k > 0:
                 return i, k  # what has been crossed may be this row's alert: it has to be known first
             if is_forgotten(r, at_ms, senses, rows):
@@ -272,7 +276,7 @@ def count_interactions(
                 return i, k
         held = held_at(words[r, BLOCK])
         if at_ms > words[r, UPDATED]:
-            k = cool(r, at_ms, k, senses, rows, arena, held, crossed)
+            k = cool(r, 0, at_ms, k, senses, rows, arena, held, crossed)
             bring_to(r, at_ms, senses, rows)
         words[r, NEWEST_MS] = max(words[r, NEWEST_MS], at_ms)
         if rows.remembered > 0:
@@ -299,7 +303,7 @@ def count_interactions(
             begin += 1
         if changed:
             k = rise(r, i, k, senses, rows, arena, held, crossed)
-            k = cool(r, words[r, UPDATED], k, senses, rows, arena, held, crossed)
+            k = cool(r, 0, words[r, UPDATED], k, senses, rows, arena, held, crossed)
     return arrivals.row.shape[0], k
 
 

@@ -172,7 +172,7 @@ class CustomerPartition:
         """
         if to_ms <= self.advanced_ms:
             return Alerts()
-        self.advanced_ms = to_ms
+        from_ms, self.advanced_ms = self.advanced_ms, to_ms
         self.windows.advance(to_ms - self.windows.lateness_ms)
         self.desk.advance(to_ms)
         if self.incidents is not None:
@@ -188,7 +188,7 @@ class CustomerPartition:
         while done < banded.shape[0]:
             work = room.give(rows)
             done, count = cool_rows_compiled(
-                done, banded, to_ms, self._senses, rows.kernel, rows.blocks.arena, work.crossed
+                done, banded, from_ms, to_ms, self._senses, rows.kernel, rows.blocks.arena, work.crossed
             )
             for crossing in work.crossed.word[:count].tolist():
                 self._cooled[crossing[CROSSED_ROW]] = crossing[CROSSED_MS]

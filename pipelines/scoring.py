@@ -76,6 +76,9 @@ class Crossings(NamedTuple):
         return cls(np.empty((size, 6), np.int64), np.empty((size, 2, signals), np.float64))
 
 
+_OVERLOOKED_MS = 1000  # for how long heat may be below a bound unseen, on its way up again
+
+
 @step
 def signals_of(senses: Senses) -> int:
     """How many signals there are."""
@@ -95,30 +98,64 @@ def decayed(heat: float, age_ms: float, half_life_ms: float) -> float:
 
 
 @step
-def heat_after(row: int, age_ms: float, senses: Senses, rows: Rows, arena: Int64s, held: int) -> float:
-    """Capped heat of a row, ``age_ms`` after the time of its heats. held: place in ``arena`` of what cases hold."""
-    total = 0.0
+def parts_after(row: int, age_ms: float, senses: Senses, rows: Rows, arena: Int64s, held: int) -> tuple[float, float]:
+    """Capped friction and capped relief of a row, ``age_ms`` after the time of its heats; neither ever rises.
+
+    held: place in ``arena`` of what cases hold.
+    """
+    friction, relief = 0.0, 0.0
     for s in range(signals_of(senses)):
         heat = as_float(arena[held + s])
         own = as_float(rows.words[row, HEAT + s])
         if own > 0.0:
             heat += decayed(own, age_ms, senses.signal[s, HALF_LIFE])
         if heat > 0.0:
-            total += senses.signal[s, FACTOR] * min(heat, senses.signal[s, CAP])
-    return max(total, 0.0)
+            factor = senses.signal[s, FACTOR]
+            if factor > 0.0:
+                friction += factor * min(heat, senses.signal[s, CAP])
+            else:
+                relief -= factor * min(heat, senses.signal[s, CAP])
+    return friction, relief
 
 
 @step
-def left_after(row: int, age_ms: int, bound: float, senses: Senses, rows: Rows, arena: Int64s, held: int) -> int:
-    """Age in ms at which the capped heat first is below ``bound``; at ``age_ms`` it is. By bisection: it only falls."""
-    low, high = -1, age_ms
-    while high - low > 1:
-        middle = (low + high) // 2
-        if heat_after(row, middle, senses, rows, arena, held) < bound:
-            high = middle
+def heat_after(row: int, age_ms: float, senses: Senses, rows: Rows, arena: Int64s, held: int) -> float:
+    """Capped heat of a row, ``age_ms`` after the time of its heats; see parts_after."""
+    friction, relief = parts_after(row, age_ms, senses, rows, arena, held)
+    return max(friction - relief, 0.0)
+
+
+@step
+def left_after(
+    row: int, from_ms: int, age_ms: int, bound: float, senses: Senses, rows: Rows, arena: Int64s, held: int
+) -> int:
+    """First age in ms, from ``from_ms`` to ``age_ms``, at which the capped heat is below ``bound``; below 0 for none.
+
+    Relief may decay later than what it relieves, so heat may fall and rise again. Between two ages it is never below
+    the friction at the later less the relief at the earlier: where that does not decide, the time between is halved.
+    """
+    friction, relief = parts_after(row, from_ms, senses, rows, arena, held)
+    low, high, step_ms, found = from_ms, age_ms, age_ms - from_ms, False
+    if max(friction - relief, 0.0) < bound:
+        if from_ms == 0:
+            return 0
+        friction, relief = parts_after(row, 0, senses, rows, arena, held)  # late ones may have changed what was
+        low, high, found = -1 if max(friction - relief, 0.0) < bound else 0, from_ms, True
+        step_ms = max(1, (high - low) // 2)
+    while low < high:
+        to = min(low + step_ms, high)
+        friction, less = parts_after(row, to, senses, rows, arena, held)
+        if max(friction - less, 0.0) < bound:
+            if to - low <= 1:
+                return to
+            high, found = to, True
+            step_ms = max(1, (to - low) // 2)
+        elif friction - relief >= bound or to - low <= _OVERLOOKED_MS:
+            low, relief = to, less
+            step_ms = max(1, (high - low) // 2) if found else 2 * step_ms
         else:
-            low = middle
-    return high
+            step_ms = (to - low) // 2
+    return high if found else -1
 
 
 @step
@@ -139,14 +176,21 @@ def note_crossing(
 
 
 @step
-def cool(row: int, to_ms: int, k: int, senses: Senses, rows: Rows, arena: Int64s, held: int, crossed: Crossings) -> int:
-    """Leave the bands that decay has taken the row out of by ``to_ms``; return the number of crossings."""
+def cool(
+    row: int, from_ms: int, to_ms: int, k: int, senses: Senses, rows: Rows, arena: Int64s, held: int, crossed: Crossings
+) -> int:
+    """Leave the bands that decay has taken the row out of by ``to_ms``; return the number of crossings.
+
+    from_ms: up to when that has been looked at; what is before the time of the heats does not count.
+    """
     age_ms = to_ms - rows.words[row, UPDATED]
     if rows.band[row] > 0 and age_ms >= 0:
-        segment = rows.words[row, SEGMENT]
-        now = heat_after(row, age_ms, senses, rows, arena, held)
-        while rows.band[row] > 0 and now < senses.bound[1, segment, rows.band[row]]:
-            left_ms = left_after(row, age_ms, senses.bound[1, segment, rows.band[row]], senses, rows, arena, held)
+        segment, known_ms = rows.words[row, SEGMENT], min(max(from_ms - rows.words[row, UPDATED], 0), age_ms)
+        while rows.band[row] > 0:
+            bound = senses.bound[1, segment, rows.band[row]]
+            left_ms = left_after(row, known_ms, age_ms, bound, senses, rows, arena, held)
+            if left_ms < 0:
+                break
             note_crossing(k, -1, row, int(rows.band[row]) - 1, left_ms, senses, rows, arena, held, crossed)
             k += 1
     return k
@@ -196,9 +240,9 @@ def is_forgotten(row: int, at_ms: int, senses: Senses, rows: Rows) -> bool:
 
 
 def cool_rows(
-    first: int, which: Int64s, to_ms: int, senses: Senses, rows: Rows, arena: Int64s, crossed: Crossings
+    first: int, which: Int64s, from_ms: int, to_ms: int, senses: Senses, rows: Rows, arena: Int64s, crossed: Crossings
 ) -> tuple[int, int]:
-    """Leave the bands that decay alone has ended by ``to_ms``, of the rows which[first:] (int64[n]).
+    """Leave the bands that decay alone has ended from ``from_ms`` to ``to_ms``, of the rows which[first:] (int64[n]).
 
     Returns how many are done, fewer than all when the crossings have to be taken first, and how many crossings.
     """
@@ -207,7 +251,7 @@ def cool_rows(
         if k + bands_of(senses) > crossed.word.shape[0]:
             return i, k
         before = k
-        k = cool(which[i], to_ms, k, senses, rows, arena, held_at(rows.words[which[i], BLOCK]), crossed)
+        k = cool(which[i], from_ms, to_ms, k, senses, rows, arena, held_at(rows.words[which[i], BLOCK]), crossed)
         if k > before:
             rows.dirty[which[i]] = 1
     return which.shape[0], k

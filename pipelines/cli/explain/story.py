@@ -21,6 +21,7 @@ from schemas.arrays import Float64s, Int64s
 
 _LEAST_HEAT = 1e-6  # less is rounding
 _NOTHING = Opened()
+_LOOKS = 1025  # at times at which decay may have ended a band: relief may let it go on soon after
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +191,15 @@ class _Narrator:
             self.state = below
 
     def _left_ms(self, to_ms: int) -> int | None:
-        """When decay ends the band, if it does by ``to_ms``; as scoring.left_after, by bisection."""
+        """When decay first ends the band, if it does by ``to_ms``; as scoring.left_after."""
         state = self.state
         bound = self.policy.leave_heat[state.segment, state.band]
-        low, high = state.at_ms - 1, to_ms
-        if state.capped(np.array([high]))[0] >= bound:
+        looks = np.linspace(state.at_ms, to_ms, _LOOKS).astype(np.int64)
+        below = np.flatnonzero(state.capped(looks) < bound)
+        if not below.shape[0]:
             return None
+        high = int(looks[below[0]])
+        low = int(looks[below[0] - 1]) if below[0] else high - 1
         while high - low > 1:
             middle = (low + high) // 2
             if state.capped(np.array([middle]))[0] < bound:
