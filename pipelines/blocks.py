@@ -54,8 +54,8 @@ _UNUSED_TEXT = 256
 
 BASE, RECENT, BEFORE, TOLD_LIST, LIVE, HEAT_LIST, WANTED, TEXT_USED, SETTLED = range(9)
 NEED_ITEMS, NEED_WORDS, NEED_NOTES, NEED_TEXT = range(9, 13)
-DUE_MS = 19  # behind what a fold counts (items.HEAT_COUNT ...)
-COUNTS = 20
+DUE_MS = 20  # behind what a fold counts (items.HEAT_COUNT ...)
+COUNTS = 21
 _PLACE_BITS = 32
 _PLACE = (1 << _PLACE_BITS) - 1
 
@@ -70,7 +70,7 @@ class Blocks(NamedTuple):
 class Scratch(NamedTuple):
     """Copies of one customer's lists and texts.
 
-    lists: int64[7, m, WIDE], by the constants BASE ... WANTED. text: uint8[b]. count: int64[20]: how long each list
+    lists: int64[7, m, WIDE], by the constants BASE ... WANTED. text: uint8[b]. count: int64[21]: how long each list
     is, how many bytes of text, how many heats are settled; what there was no room for (NEED_); what has been counted
     for good (fold.ORPHANS ...); and when something is due next. packed: int64[5 * m * WIDE], for lists that are
     written. carried: see pipelines/packing.py.

@@ -23,7 +23,7 @@ from pipelines.blocks import (
 )
 from pipelines.facts import EVENT_ID, NO_SEGMENT, SEGMENT_CODE
 from pipelines.folding import fold_customer, insert_event, next_look, set_tallies, settle_base, tallies_of
-from pipelines.items import AT, NEVER, NEXT_MS, POINTS, SEEN, SEEN_MS, TAG, held_at, number_of, work_at
+from pipelines.items import AT, FIRED, FIRED_MS, NEVER, NEXT_MS, POINTS, SEEN, SEEN_MS, TAG, held_at, number_of, work_at
 from pipelines.matching import Arrivals, is_folded, look_ahead, make_event, matched, points_of
 from pipelines.notes import CROSSED, ROWS_USED, Notes
 from pipelines.rules import HORIZON_MS, OP, SIGNAL, TARGET, Rules, first_rule, rule_word, section
@@ -107,10 +107,7 @@ def change_heat(row: int, event: int, k: int, senses: Senses, rows: Rows, arena:
             k = cool(row, 0, new[n, AT], k, senses, rows, arena, held, crossed)
             bring_to(row, new[n, AT], senses, rows)
         add_heat(row, number_of(new[n]), as_float(new[n, POINTS]), new[n, AT], senses, rows)
-    changed = event >= 0 or first < max(before, after)
-    for n in range(signals_of(senses)):
-        changed = changed or arena[held + n] != arena[held_at(rows.words[row, BLOCK]) + n]
-    if changed:  # else relief has decayed, and that is all
+    if event >= 0 or counts[FIRED] != arena[rows.words[row, BLOCK] + FIRED_MS]:  # else nothing has happened
         k = rise(row, event, k, senses, rows, arena, held, crossed)
     return cool(row, 0, rows.words[row, UPDATED], k, senses, rows, arena, held, crossed)
 

@@ -6,7 +6,7 @@ order of arrival does not count (pipelines/folding.py does).
 """
 
 from pipelines.cases import add_points, close_case, do_case, note_channel
-from pipelines.clocks import clock_due, do_clock, steps_of
+from pipelines.clocks import clock_due, do_clock, end_clock, steps_of
 from pipelines.contacts import make_contact, note_tried
 from pipelines.items import (
     ASSUMED,
@@ -21,6 +21,7 @@ from pipelines.items import (
     FAILED,
     FIRED,
     FLAGS,
+    GIVEN_UP,
     HELD,
     LAST,
     LEVEL,
@@ -84,6 +85,10 @@ from pipelines.signals import do_signal, find_streak
 from schemas.arrays import Int64s
 from schemas.bits import as_float, as_word
 from schemas.compiled import step
+
+MOST_OPEN = 256
+"""Cases of a customer that are open, and clocks and mentions: with one more the oldest ends. Nobody has so many; who
+has is a customer_id that many share, and would slow down everybody else of the partition."""
 
 
 @step
@@ -217,6 +222,34 @@ def do_other(
 
 
 @step
+def give_up(items: Int64s, count: int, at_ms: int, heats: Int64s, tally: Int64s) -> int:
+    """End what has been open for longest, of more than MOST_OPEN cases, or clocks and mentions; return the count."""
+    cases, others, k = 0, 0, 0
+    for at in range(count):
+        cases += kind_of(items[at]) == CASE_ITEM and items[at, ENDS] == 0
+    while cases > MOST_OPEN:
+        if kind_of(items[k]) == CASE_ITEM and items[k, ENDS] == 0:
+            count = close_case(items, count, k, at_ms, heats, tally)  # what it held is behind it
+            cases -= 1
+            tally[GIVEN_UP] += 1
+        k += 1
+    for at in range(count):
+        others += kind_of(items[at]) in (CLOCK, MENTION_ITEM) and items[at, ENDS] == 0
+    k = 0
+    while others > MOST_OPEN:
+        kind = kind_of(items[k])
+        if kind in (CLOCK, MENTION_ITEM) and items[k, ENDS] == 0:
+            if kind == CLOCK:
+                end_clock(items[k], at_ms)
+            items[k, ENDS] = at_ms
+            touch(items[k])
+            others -= 1
+            tally[GIVEN_UP] += 1
+        k += 1
+    return count
+
+
+@step
 def apply_event(items: Int64s, count: int, event: Int64s, rules: Rules, heats: Int64s, tally: Int64s) -> int:
     """Carry out the rules that an interaction fulfils, in their order; return the count of items."""
     first, end = first_rule(rules, number_of(event)), first_rule(rules, number_of(event) + 1)
@@ -250,4 +283,4 @@ def apply_event(items: Int64s, count: int, event: Int64s, rules: Rules, heats: I
             count = do_other(items, count, op, rule_word(rules, r, TARGET), event, rules, heats, tally)
     if closes and ran_ms < 0:
         tally[ORPHANS] += 1
-    return count
+    return give_up(items, count, event[AT], heats, tally) if count > MOST_OPEN else count

@@ -35,6 +35,7 @@ from pipelines.items import (
     FAILED,
     FIRED,
     FLAGS,
+    GIVEN_UP,
     HEAT_COUNT,
     HELD,
     ID,
@@ -131,15 +132,15 @@ def fold_customer(known: int, next_ms: int, now_ms: int, rules: Rules, scratch: 
 
 
 @step
-def tallies_of(counts: Int64s) -> tuple[int, int, int, int]:
+def tallies_of(counts: Int64s) -> tuple[int, int, int, int, int]:
     """What has been counted for good."""
-    return counts[ORPHANS], counts[FAILED], counts[UNDECIDED], counts[ASSUMED]
+    return counts[ORPHANS], counts[FAILED], counts[UNDECIDED], counts[ASSUMED], counts[GIVEN_UP]
 
 
 @step
-def set_tallies(counts: Int64s, tallies: tuple[int, int, int, int]) -> None:
+def set_tallies(counts: Int64s, tallies: tuple[int, int, int, int, int]) -> None:
     """Let it be as it was: the same is folded again."""
-    counts[ORPHANS], counts[FAILED], counts[UNDECIDED], counts[ASSUMED] = tallies
+    counts[ORPHANS], counts[FAILED], counts[UNDECIDED], counts[ASSUMED], counts[GIVEN_UP] = tallies
 
 
 @step

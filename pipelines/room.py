@@ -4,7 +4,7 @@ import numpy as np
 
 from pipelines.blocks import NEED_ITEMS, NEED_NOTES, NEED_TEXT, NEED_WORDS, Blocks, new_scratch
 from pipelines.counting import Work
-from pipelines.items import ASSUMED, FAILED, HEAT_COUNT, ORPHANS, UNDECIDED, USED
+from pipelines.items import ASSUMED, FAILED, GIVEN_UP, HEAT_COUNT, ORPHANS, UNDECIDED, USED
 from pipelines.notes import new_notes
 from pipelines.scoring import Crossings
 from pipelines.state import CustomerRows
@@ -55,5 +55,7 @@ class Room:
     @property
     def tally(self) -> dict[str, int]:
         """What has been counted for good."""
-        names = {"orphans": ORPHANS, "failed": FAILED, "undecided": UNDECIDED, "assumed": ASSUMED}
+        names = {
+            "orphans": ORPHANS, "failed": FAILED, "undecided": UNDECIDED, "assumed": ASSUMED, "given_up": GIVEN_UP,
+        }  # fmt: skip
         return {name: int(self._scratch.count[at]) for name, at in names.items()}

@@ -219,6 +219,17 @@ def test_a_band_is_not_entered_because_something_is_not_put_right_any_more() -> 
     assert compared(events, BEGIN_MS + 30 * MINUTE_MS, BRIEF_TEXT).problems == []
 
 
+def test_a_band_is_entered_when_time_alone_does_something_and_relief_has_decayed_meanwhile() -> None:
+    """What open cases hold is felt more and more; whether it is enough is looked at when something happens."""
+    good: dict[str, Any] = {"rating": 1.0, "attributes": {"question": "effort"}}
+    events = [
+        event("case.reopened", BEGIN_MS, event_id="e1", segment="loyal", case_id="c3"),
+        event("feedback.given", BEGIN_MS + 290, event_id="e2", segment="loyal", **good),
+        event("search.no_result", BEGIN_MS + 3_570, event_id="e3", segment="new"),
+    ]
+    assert compared(events, BEGIN_MS + 70_000, CHAOS_TEXT).problems == []
+
+
 def test_a_difference_is_told() -> None:
     events = told(short_lives(seed=9, start_ms=BEGIN_MS, rate=100.0, total=500))
     core, model = CustomerPartition(0, 1, POLICIES[CHAOS_TEXT]), LivesModel(CHAOS_TEXT)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pipelines import room
 from pipelines.alerts import Alert
 from pipelines.blocks import LIVE, contents_of
+from pipelines.fold import MOST_OPEN
 from pipelines.items import AT, CLOCK, DUE, ENDS, PAUSED_AT, kind_of, number_of
 from pipelines.notes import MOST_LISTED
 from pipelines.partition import CustomerPartition
@@ -306,3 +307,31 @@ def test_who_still_waits_is_said_to_have_waited_since_the_beginning() -> None:
     told = Run().run([plain("wait.started", 0, session_id="s")], end_ms=BEGIN_MS + 6 * MINUTE_MS).alerts
     reasons = [a.reason for a in told if a.type == "still_waiting"]
     assert reasons == [f"waiting: the customer still waits, for {n} min now." for n in (2, 5)]
+
+
+def test_an_id_that_many_share_has_no_more_open_than_it_may_and_what_ended_for_that_is_resolved() -> None:
+    run, many = Run(), MOST_OPEN + 40
+    told: list[Event] = []
+    for n in range(3 * many):
+        kind = "contact.opened" if n % 3 else "wait.started"
+        about: dict[str, Any] = {"case_id" if n % 3 else "session_id": f"ş{n}"}
+        told.append(event(kind, BEGIN_MS + 1000 * n, event_id=f"e{n}", customer_id="guest", **about))
+    run.apply(told)
+    opened = run.partition.opened(b"guest")
+    assert len(opened.cases) == len(opened.clocks) == MOST_OPEN
+    assert [case.case_id for case in opened.cases][-1] == f"ş{3 * many - 1}"
+    assert run.partition.tally["given_up"] >= 2 * many - MOST_OPEN
+    run.advance(BEGIN_MS + 3 * many * 1000 + 40 * MINUTE_MS)
+    waiting = {clock.opened_by for clock in run.partition.opened(b"guest").clocks}
+    assert len(waiting) <= MOST_OPEN
+    stands = [said for said in run.standing().values() if said.startswith("still_waiting") and " resolved " not in said]
+    assert 0 < len(stands) <= MOST_OPEN
+    size = len(run.stored()["guest"])
+    later = told[-1].append_ms + MINUTE_MS
+    run.apply(
+        [
+            event("contact.opened", later + n, event_id=f"l{n}", customer_id="guest", case_id=f"l{n}")
+            for n in range(2000)
+        ]
+    )
+    assert len(run.stored()["guest"]) < 2 * size

@@ -72,6 +72,7 @@ def run(asked: Asked) -> dict[str, Any]:
         "muted": alerts.muted(),
         "deflections": {name: replay.tally[name] for name in ("failed", "undecided", "assumed")},
         "closings_without_opening": replay.tally["orphans"],
+        "given_up": replay.tally["given_up"],
         "until": None if end_ms is None else time_text(end_ms),
         "policy": policy.digest,
         "order": given.order,
