@@ -1,7 +1,6 @@
 """From crossings of bands to alerts: an episode opens, escalates, is resolved, and may go on within the cooldown."""
 
 from collections.abc import Sequence
-from functools import partial
 from itertools import pairwise, repeat
 from typing import NamedTuple
 
@@ -81,42 +80,35 @@ def band_table(
     policy: Policy,
 ) -> AlertTable:
     """Alerts of n episodes in which customers are in bands. status: numbers of STATUSES. word: as of Crossings."""
+    n = status.shape[0]
+
+    def others() -> dict[str, Column]:
+        band, segment = word[:, CROSSED_TO], word[:, CROSSED_SEGMENT]
+        made = contributed(heats, policy)
+        score = -100.0 * np.expm1(-made.total / policy.scale[segment])
+        levels = [None, *policy.file.bands.levels]
+        priority = np.array([3 if level is None else level.priority for level in levels])[band]
+        actions = [None if level is None else level.action for level in levels]
+        own: dict[str, Column] = {
+            "alert_id": _ids(customers, episodes),
+            "revision": np.array([episode.revision for episode in episodes], np.int64),
+            "raised_at": word[:, CROSSED_MS],
+            "band": TextColumn.chosen(policy.band_names, band),
+            "score": score,
+            "reason": _reasons(status, band, score, made, policy),
+            "contributions": contribution_column(made, policy),
+            "priority": np.clip(priority + policy.shift[segment], 1, 5),
+            "suggested_action": action_column(actions, band, status != STATUSES.index("resolved")),
+            "team": team_column(repeat(TYPE, n), segment, repeat(None, n), policy),
+        }
+        return {**unsaid(n, policy.digest), **own}
+
     known: dict[str, Column] = {
-        "type": TextColumn.chosen((TYPE,), np.zeros(status.shape[0], np.int64)),
+        "type": TextColumn.chosen((TYPE,), np.zeros(n, np.int64)),
         "status": TextColumn.chosen(STATUSES, status),
         "customer_id": customers,
     }
-    return AlertTable(status.shape[0], known, partial(_columns, customers, episodes, status, word, heats, policy))
-
-
-def _columns(
-    customers: TextColumn,
-    episodes: Sequence[Episode],
-    status: Int64s,
-    word: Int64s,
-    heats: Float64s,
-    policy: Policy,
-) -> dict[str, Column]:
-    """The other columns of a ``band_table``."""
-    n, band, segment = status.shape[0], word[:, CROSSED_TO], word[:, CROSSED_SEGMENT]
-    made = contributed(heats, policy)
-    score = -100.0 * np.expm1(-made.total / policy.scale[segment])
-    levels = [None, *policy.file.bands.levels]
-    priority = np.array([3 if level is None else level.priority for level in levels])[band]
-    actions = [None if level is None else level.action for level in levels]
-    own: dict[str, Column] = {
-        "alert_id": _ids(customers, episodes),
-        "revision": np.array([episode.revision for episode in episodes], np.int64),
-        "raised_at": word[:, CROSSED_MS],
-        "band": TextColumn.chosen(policy.band_names, band),
-        "score": score,
-        "reason": _reasons(status, band, score, made, policy),
-        "contributions": contribution_column(made, policy),
-        "priority": np.clip(priority + policy.shift[segment], 1, 5),
-        "suggested_action": action_column(actions, band, status != STATUSES.index("resolved")),
-        "team": team_column(repeat(TYPE, n), segment, repeat(None, n), policy),
-    }
-    return {**unsaid(n, policy.digest), **own}
+    return AlertTable(n, known, others)
 
 
 def lowest_alerting(policy: Policy) -> int | None:

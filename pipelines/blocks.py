@@ -1,6 +1,7 @@
 """One customer's block: taken apart into the scratch, and written back."""
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,7 @@ from pipelines.items import (
     number_of,
     size_class,
     take_block,
+    text_length,
     texts_length,
     work_at,
 )
@@ -280,6 +282,12 @@ def contents_of(block: int, signals: int, arena: Int64s) -> tuple[list[Int64s], 
         [scratch.lists[k, : scratch.count[k]] for k in range(LISTS)],
         scratch.text[: scratch.count[TEXT_USED]].tobytes(),
     )
+
+
+def texts_of(item: Int64s, text: bytes) -> list[str]:
+    """The six texts of an item: event_id, case_id, subject, channel, touchpoint, tried. text: those of its block."""
+    ends = accumulate((text_length(item, k) for k in range(6)), initial=int(item[TEXT]))
+    return [text[a:b].decode(errors="replace") for a, b in pairwise(ends)]
 
 
 def new_block(

@@ -241,8 +241,9 @@ def give_up(items: Int64s, count: int, at_ms: int, heats: Int64s, tally: Int64s)
         if kind in (CLOCK, MENTION_ITEM) and items[k, ENDS] == 0:
             if kind == CLOCK:
                 end_clock(items[k], at_ms)
-            items[k, ENDS] = at_ms
-            touch(items[k])
+            else:
+                items[k, ENDS] = at_ms
+                touch(items[k])
             others -= 1
             tally[GIVEN_UP] += 1
         k += 1

@@ -10,10 +10,10 @@ from pipelines.blocks import (
     LIVE,
     NEED_NOTES,
     TOLD_LIST,
-    contents_of,
     has_words,
     load_block,
     longest_text,
+    texts_of,
     write_block,
 )
 from pipelines.counting import Work
@@ -22,20 +22,15 @@ from pipelines.items import (
     DISMISSED,
     HANDLING,
     KEY,
-    LENGTHS,
-    LENGTHS2,
     NEXT_MS,
     RAISED,
     REVISION,
     SEEN_MS,
     STATUS,
-    TEXT,
-    copy_words,
     held_at,
     is_told_of,
     number_of,
     touch,
-    work_at,
 )
 from pipelines.marks import DISMISSED as WAS_DISMISSED
 from pipelines.marks import Mark
@@ -48,8 +43,6 @@ from pipelines.scoring import BLOCK, Rows
 from pipelines.state import CustomerRows
 from schemas.columnar.writer import TextColumn
 from schemas.compiled import compiled
-
-_LENGTH_BITS = 20  # of each of the six texts, three in a word
 
 
 def note_again(row: int, at: int, dismissed: bool, signals: int, rows: Rows, work: Work) -> bool:
@@ -67,19 +60,18 @@ def note_again(row: int, at: int, dismissed: bool, signals: int, rows: Rows, wor
     if not has_room(work.notes, 1, longest_text(scratch)):
         counts[NEED_NOTES] = 1
         return False
+    held = held_at(block)
     told[REVISION] += 1
     told[HANDLING] = DISMISSED if dismissed else 0
     for k in range(0 if dismissed else counts[LIVE]):
         if is_told_of(items[k]):
             touch(items[k])  # what was not told meanwhile is told now
     write_note(
-        row, told, told[STATUS], told[RAISED], arena, held_at(block), rows, items, counts[LIVE], scratch.text,
+        row, told, told[STATUS], told[RAISED], arena, held, rows, items, counts[LIVE], scratch.text,
         work.notes,
     )  # fmt: skip
     copy_items(scratch.lists[BEFORE], counts[BEFORE], scratch.lists[HEAT_LIST])
     counts[HEAT_LIST] = counts[BEFORE]
-    held = work_at(signals)
-    copy_words(arena, held_at(block), signals, arena, held)
     rows.words[row, BLOCK] = write_block(
         block, signals, held, arena[block + SEEN_MS], arena[block + NEXT_MS], work.blocks, scratch, work.out, work.moved
     )
@@ -105,18 +97,9 @@ def marked_alerts(mark: Mark, row: int, rows: CustomerRows, policy: Policy, room
 
 def _told_ids(row: int, rows: CustomerRows, policy: Policy) -> list[str]:
     """Ids of the alerts that have been told of what is open of a row, in their order."""
-    lists, text = contents_of(int(rows.kernel.words[row, BLOCK]), len(policy.signals), rows.blocks.arena)
+    lists, text = rows.contents(row)
     customer = rows.customers.text(row)
-    ids = []
-    for item in lists[TOLD_LIST]:
-        at, texts = int(item[TEXT]), []
-        for word in (int(item[LENGTHS]), int(item[LENGTHS2])):
-            for k in range(3):
-                length = word >> (_LENGTH_BITS * k) & ((1 << _LENGTH_BITS) - 1)
-                texts.append(text[at : at + length].decode(errors="replace"))
-                at += length
-        ids.append(id_of(number_of(item), int(item[KEY]), customer, texts, policy))
-    return ids
+    return [id_of(number_of(item), int(item[KEY]), customer, texts_of(item, text), policy) for item in lists[TOLD_LIST]]
 
 
 def _marked_band(mark: Mark, row: int, rows: CustomerRows, policy: Policy) -> list[Alert]:

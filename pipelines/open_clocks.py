@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pipelines.alerts import OpenClock
-from pipelines.blocks import LIVE, contents_of
+from pipelines.blocks import LIVE, texts_of
 from pipelines.items import (
     AT,
     BREACHED,
@@ -14,18 +14,13 @@ from pipelines.items import (
     ENDS,
     FLAGS,
     ID,
-    LENGTHS,
     NEVER,
     PAUSED,
     PAUSED_AT,
     TAG,
-    TEXT,
 )
 from pipelines.policy import Policy
-from pipelines.scoring import BLOCK
 from pipelines.state import CustomerRows
-
-_LENGTH_BITS = 20  # of each of the six texts, three in a word: event_id, case_id ...
 
 
 class WaitingClock(NamedTuple):
@@ -72,7 +67,7 @@ def open_clocks(rows: CustomerRows, policy: Policy) -> dict[bytes, list[OpenCloc
 def opened(row: int, rows: CustomerRows, policy: Policy) -> Opened:
     """What is open of a row."""
     names, clocks, cases = tuple(policy.file.clocks), [], []
-    for item, case_id in _open_items(row, rows, len(policy.signals)):
+    for item, case_id in _open_items(row, rows):
         if item[TAG] & 255 == CASE_ITEM:
             cases.append(OpenCase(case_id, item[AT]))
         elif item[TAG] & 255 == CLOCK:
@@ -93,12 +88,10 @@ def opened(row: int, rows: CustomerRows, policy: Policy) -> Opened:
     )
 
 
-def _open_items(row: int, rows: CustomerRows, signals: int) -> Iterator[tuple[list[int], str]]:
+def _open_items(row: int, rows: CustomerRows) -> Iterator[tuple[list[int], str]]:
     """The clocks and cases of a row that have not ended, with their case_id."""
-    lists, text = contents_of(int(rows.kernel.words[row, BLOCK]), signals, rows.blocks.arena)
+    lists, text = rows.contents(row)
     items = lists[LIVE]
     kind = items[:, TAG] & 255
-    for item in items[((kind == CLOCK) | (kind == CASE_ITEM)) & (items[:, ENDS] == 0)].tolist():
-        lengths = [item[LENGTHS] >> (_LENGTH_BITS * k) & ((1 << _LENGTH_BITS) - 1) for k in range(2)]
-        start = item[TEXT] + lengths[0]
-        yield item, text[start : start + lengths[1]].decode(errors="replace")
+    for item in items[((kind == CLOCK) | (kind == CASE_ITEM)) & (items[:, ENDS] == 0)]:
+        yield item.tolist(), texts_of(item, text)[1]

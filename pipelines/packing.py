@@ -114,9 +114,7 @@ def is_same_item(first: Int64s, second: Int64s) -> bool:
 
 
 @step
-def pack_base(
-    base: Int64s, count: int, live: Int64s, alive: int, carried: Int64s, packed: Int64s, at: int
-) -> int:  # fmt: skip
+def pack_base(base: Int64s, count: int, live: Int64s, alive: int, carried: Int64s, packed: Int64s, at: int) -> int:
     """Write so many items of ``base``, as runs of ``live``, which has ``alive``, or whole; return where they end."""
     n, near = 0, 0
     while n < count:

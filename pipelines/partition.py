@@ -58,6 +58,7 @@ class Applied:
     duplicates: int
     unknown_marks: int = 0
     bad_preferences: int = 0
+    given_up: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,7 @@ class CustomerPartition:
         alerts = Alerts()
         done, room = 0, self._room
         duplicates = int(room.counted[DUPLICATES])
+        given_up = self.tally["given_up"]
         unknown_marks, bad_preferences = self.desk.unknown_marks, self.desk.preferences.bad
         for mark in (*marks.tolist(), None):
             part = arrivals if mark is None else arrivals._replace(row=row[: mark + 1])
@@ -159,7 +161,7 @@ class CustomerPartition:
         return Applied(
             alerts, misrouted, unrated, unknown, self.windows.late - late,
             int(room.counted[DUPLICATES]) - duplicates, self.desk.unknown_marks - unknown_marks,
-            self.desk.preferences.bad - bad_preferences,
+            self.desk.preferences.bad - bad_preferences, self.tally["given_up"] - given_up,
         )  # fmt: skip
 
     def advance(self, to_ms: int) -> Alerts:

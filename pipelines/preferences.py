@@ -163,10 +163,8 @@ class KnownPreferences:
         """The alerts of a table, at these places, int64[n], as their customers want to be contacted."""
         if not self._of:
             return table
-        customers = table.texts("customer_id")
-        known = [self._of.get(customer) for customer in customers]
-        for row in [row for row, customer in enumerate(customers) if customer in heard] if heard else ():
-            known[row] = self.known_at(customers[row], places.item(row), heard)
+        told = zip(table.texts("customer_id"), places.tolist(), strict=True)
+        known = [self.known_at(customer, place, heard) for customer, place in told]
         rows = np.array([row for row, one in enumerate(known) if one is not None], np.int64)
         if not rows.shape[0]:
             return table

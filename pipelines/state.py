@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipelines.blocks import Blocks
+from pipelines.blocks import Blocks, contents_of
 from pipelines.index import TextIndex
 from pipelines.items import give_block, held_at, new_arena
 from pipelines.layouts import (
@@ -208,6 +208,10 @@ class CustomerRows:
         """Copies of some rows with everything that is open, int64[k]. form: see whole_rows.form_of."""
         return copied(numbers, self.kernel, self.blocks.arena, len(self.signal_names), form)
 
+    def contents(self, row: int) -> tuple[list[Int64s], bytes]:
+        """What is open of a row: see blocks.contents_of."""
+        return contents_of(int(self._words[row, BLOCK]), len(self.signal_names), self.blocks.arena)
+
     def put_whole(self, numbers: Int64s, data: Bytes, start: Int64s, length: Int32s) -> None:
         """Take rows that were stored under the same policy in one layout, int64[k], each number once.
 
@@ -216,7 +220,7 @@ class CustomerRows:
         """
         self.forget_parts(numbers)
         if length.shape[0] and data[start[0]] == UNPACKED:
-            data, start, length = packed(data, start, length, fixed_words(self.kernel), len(self.signal_names), LAYOUT)
+            data, start, length = packed(data, start, length, fixed_words(self.kernel), len(self.signal_names))
         self.blocks = Blocks(
             grown(self.blocks.arena, arena_used(self.blocks.free) + words_for(length)), self.blocks.free
         )

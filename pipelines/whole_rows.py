@@ -32,7 +32,8 @@ from schemas.words import word_at
 
 LAYOUT = 4
 FIXED_BYTES = 8
-_EPISODE, _OPEN = 1, 2
+HAS_EPISODE, IS_OPEN = 1, 2
+"""Flags of a row."""
 _ROW_WORDS = (UPDATED, NEWEST_MS, INTERACTIONS, SEGMENT, SEGMENT_MS)
 
 
@@ -74,7 +75,7 @@ def copy_rows(numbers: Int64s, rows: Rows, arena: Int64s, signals: int, form: in
         r = numbers[i]
         e, block = rows.words[r, EPISODE_AT], rows.words[r, BLOCK]
         told = e > 0 and rows.episodes[e, 0] != 0
-        flags = (_EPISODE if told else 0) | (_OPEN if block != 0 else 0)
+        flags = (HAS_EPISODE if told else 0) | (IS_OPEN if block != 0 else 0)
         words[at] = LAYOUT | form << 16 | np.int64(rows.band[r]) << 48 | flags << 56
         at += 1
         for column in _ROW_WORDS:
@@ -160,14 +161,14 @@ def take_whole_rows(
             rows.words[r, column] = long_at(data, at)
             at += 8
         rows.words[r, EPISODE_AT], rows.words[r, BLOCK] = 0, 0
-        if flags & _EPISODE:
+        if flags & HAS_EPISODE:
             if at + 24 > end:
                 return i
             rows.words[r, EPISODE_AT] = place[i]
             for k in range(3):
                 rows.episodes[place[i], k] = long_at(data, at)
                 at += 8
-        if flags & _OPEN:
+        if flags & IS_OPEN:
             count = (end - at) // 8
             if count < HEAD + signals:
                 return i

@@ -110,7 +110,6 @@ class CustomerWork:
         self._changed = False
         self._since = 0  # interactions since the last checkpoint: no more rows than that have changed
         self._dead_letters = header.dead_letters
-        self._given_up = core.tally["given_up"]
         self._told_window = self._reached_window()
 
     def process(self, batch: FetchedBatch) -> None:
@@ -141,9 +140,8 @@ class CustomerWork:
             (metrics.BAD_PREFERENCES, applied.bad_preferences),
             (metrics.LATE_WAITS, applied.late),
             (metrics.KEYS_DIFFER, decoded.keys_differ),
-            (metrics.GIVEN_UP, self._core.tally["given_up"] - self._given_up),
+            (metrics.GIVEN_UP, applied.given_up),
         )
-        self._given_up = self._core.tally["given_up"]
         for counter, count in rare:
             if count:
                 counter.inc(count)

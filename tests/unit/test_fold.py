@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 
 from pipelines import room
 from pipelines.alerts import Alert
-from pipelines.blocks import LIVE, contents_of
+from pipelines.blocks import LIVE
 from pipelines.fold import MOST_OPEN
 from pipelines.items import AT, CLOCK, DUE, ENDS, PAUSED_AT, kind_of, number_of
 from pipelines.notes import MOST_LISTED
 from pipelines.partition import CustomerPartition
 from pipelines.policy import parse_policy
 from pipelines.restoring import RowRestore
-from pipelines.scoring import BLOCK
 from tests.batches import BEGIN_MS, MINUTE_MS, Event, batch_of, event
 from tests.plain import uncompiled
 from tests.stored import laid_out
@@ -98,7 +97,7 @@ class Run:
         for n in range(rows.numbers):
             if rows.customers.text(n) != customer:
                 continue
-            lists, _ = contents_of(int(rows.kernel.words[n, BLOCK]), len(FULL.signals), rows.blocks.arena)
+            lists, _ = rows.contents(n)
             for item in lists[LIVE]:
                 if kind_of(item) == CLOCK and item[ENDS] == 0:
                     name = tuple(FULL.file.clocks)[number_of(item)]

@@ -170,7 +170,7 @@ def _score_batch(
     age_ms = np.maximum(until_ms - standing.scored_ms[rows], 0)
     held = standing.held[rows]
     made = contributed(with_held(decayed_to(standing.heat[rows], age_ms, policy), held), policy)
-    last_total = contributed(with_held(standing.last_heat[rows], 0.0 * held), policy).total
+    last_total = contributed(with_held(standing.last_heat[rows], np.zeros_like(held)), policy).total
     scale = policy.scale[standing.segment[rows]]
     made_of = {
         "signal": pa.array(policy.signal_names, pa.utf8()).take(pa.array(made.signal)),

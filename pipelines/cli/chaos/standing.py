@@ -11,14 +11,13 @@ import numpy as np
 
 from connectors.kafka.connection import KafkaConnection
 from connectors.kafka.restore import LogReader
-from pipelines.blocks import LIVE, contents_of
+from pipelines.blocks import LIVE
 from pipelines.cli.chaos.outcome import Outcome, avro, public_outcome
 from pipelines.cli.chaos.reading import read_topic
 from pipelines.items import AT, CONTACT_ITEM, TAG
 from pipelines.partition import CustomerPartition
 from pipelines.policy import Policy
 from pipelines.scores import decayed_to
-from pipelines.scoring import BLOCK
 from pipelines.worker.customer_state import read_state
 from schemas.topics import ALERTS, INTERACTIONS, STATE, TopicNames
 
@@ -115,7 +114,6 @@ def stored_customers(core: CustomerPartition) -> Iterator[tuple[str, Stored]]:
 
 def _contacts_ms(core: CustomerPartition, number: int) -> list[int]:
     """When the contacts were that are remembered."""
-    rows = core.rows
-    lists, _ = contents_of(int(rows.kernel.words[number, BLOCK]), len(core.policy.signals), rows.blocks.arena)
+    lists, _ = core.rows.contents(number)
     items = lists[LIVE]
     return sorted(items[items[:, TAG] & 255 == CONTACT_ITEM, AT].tolist())
