@@ -23,10 +23,10 @@ from pipelines.scoring import (
     Crossings,
 )
 from pipelines.state import CustomerRows, Episode
+from pipelines.wording import band_reason, language_of
+from pipelines.wording_terms import BAND
 from schemas.arrays import Float64s, Int64s
 from schemas.columnar.writer import Column, NullableColumn, TextColumn
-
-TYPE = "band_entered"
 
 
 class Crossed(NamedTuple):
@@ -99,12 +99,12 @@ def band_table(
             "contributions": contribution_column(made, policy),
             "priority": np.clip(priority + policy.shift[segment], 1, 5),
             "suggested_action": action_column(actions, band, status != STATUSES.index("resolved")),
-            "team": team_column(repeat(TYPE, n), segment, repeat(None, n), policy),
+            "team": team_column(repeat(BAND, n), segment, repeat(None, n), policy),
         }
         return {**unsaid(n, policy.digest), **own}
 
     known: dict[str, Column] = {
-        "type": TextColumn.chosen((TYPE,), np.zeros(n, np.int64)),
+        "type": TextColumn.chosen((BAND,), np.zeros(n, np.int64)),
         "status": TextColumn.chosen(STATUSES, status),
         "customer_id": customers,
     }
@@ -155,13 +155,13 @@ def _changed_episodes(
 def _is_dismissed(row: int, episode: Episode, rows: CustomerRows, memory: AlertMemory) -> bool:
     if not len(memory):
         return False
-    return memory.is_dismissed(alert_id(TYPE, rows.customers.text(row), episode.opened_ms))
+    return memory.is_dismissed(alert_id(BAND, rows.customers.text(row), episode.opened_ms))
 
 
 def _ids(customers: TextColumn, episodes: Sequence[Episode]) -> TextColumn:
     """The ids of the episodes, as ``alert_id`` makes them."""
     told = zip(customers.raw(), episodes, strict=True)
-    return id_texts(sha1_of(b"%b\x1f%b\x1f%d" % (TYPE.encode(), who, episode.opened_ms) for who, episode in told))
+    return id_texts(sha1_of(b"%b\x1f%b\x1f%d" % (BAND.encode(), who, episode.opened_ms) for who, episode in told))
 
 
 def contributions(heats: Float64s, policy: Policy) -> list[tuple[float, tuple[Contribution, ...]]]:
@@ -182,15 +182,11 @@ def _of_events(texts: Texts, event: Int64s, batch: InteractionBatch) -> Nullable
 
 def _reasons(status: Int64s, band: Int64s, score: Float64s, made: Contributed, policy: Policy) -> TextColumn:
     """Why band alerts are told, a sentence each."""
+    language, names = language_of(policy), policy.band_names
     counted = np.minimum(made.heat, policy.cap[made.signal]).tolist()
-    named, ends = [policy.signal_names[s] for s in made.signal.tolist()], made.begin.tolist()
-    names = policy.band_names
-    over, reasons = STATUSES.index("resolved"), []
-    for i, (how, to, of) in enumerate(zip(status.tolist(), band.tolist(), score.tolist(), strict=True)):
-        if how == over:
-            reasons.append(f"The friction has cooled down to {of:.0f} of 100 ({names[to]}).")
-            continue
-        listed = range(ends[i], min(ends[i] + 3, ends[i + 1]))
-        because = ", ".join([f"{named[k]} {counted[k]:.0f}" for k in listed]) or "nothing any more"
-        reasons.append(f"The friction is {of:.0f} of 100 ({names[to]}), made of {because}.")
-    return TextColumn.of(reasons)
+    parts = [(policy.signal_names[s], heat) for s, heat in zip(made.signal.tolist(), counted, strict=True)]
+    ends = made.begin.tolist()
+    told = zip(status.tolist(), score.tolist(), band.tolist(), pairwise(ends), strict=True)
+    return TextColumn.of(
+        [band_reason(STATUSES[how], of, names[to], parts[a : min(a + 3, b)], language) for how, of, to, (a, b) in told]
+    )

@@ -6,26 +6,29 @@ from typing import NamedTuple
 
 from pipelines.acting_model import AlertBudgets
 from pipelines.alerts import Alert, Status, alert_id
-from pipelines.durations import duration_text
 from pipelines.incident_judge import Standing
 from pipelines.incident_model import IncidentRule
+from pipelines.languages import ENGLISH, Language
 from pipelines.muting import muted_signals
 from pipelines.policy import Policy
+from pipelines.wording import language_of
+from pipelines.wording_terms import INCIDENT
 
-TYPE = "touchpoint_incident"
+_MINUTE_MS = 60_000
 
 
 class Labels(NamedTuple):
-    """What alerts of incidents have of a policy besides their rules: its hash, what they mute by rule, the teams."""
+    """What alerts of incidents have of a policy besides their rules: hash, what they mute by rule, teams, language."""
 
     policy: str = ""
     mutes: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     budgets: AlertBudgets | None = None
+    language: Language = ENGLISH
 
     @classmethod
     def of(cls, policy: Policy) -> "Labels":
         """Those of a policy."""
-        return cls(policy.digest, muted_signals(policy), policy.file.budgets)
+        return cls(policy.digest, muted_signals(policy), policy.file.budgets, language_of(policy))
 
 
 NO_LABELS = Labels()
@@ -58,13 +61,13 @@ def incident_alert(
     is_silence = standing.how == "silence"
     subject = where if rule.by == "subject" else None
     return Alert(
-        alert_id=alert_id(TYPE, name, where, about, about_ms),
+        alert_id=alert_id(INCIDENT, name, where, about, about_ms),
         revision=revision,
-        type=TYPE,
+        type=INCIDENT,
         status=status,
         customer_id=None,
         raised_ms=at_ms,
-        reason=_reason(place, rule, standing, status),
+        reason=incident_reason(place, rule, standing, status, labels.language),
         policy=labels.policy,
         touchpoint=where if rule.by == "touchpoint" else None,
         priority=rule.priority,
@@ -73,25 +76,24 @@ def incident_alert(
         customers=None if is_silence else standing.customers,
         share=standing.share,
         members=standing.members,
-        team=None if labels.budgets is None else labels.budgets.team_of(TYPE, "", subject),
+        team=None if labels.budgets is None else labels.budgets.team_of(INCIDENT, "", subject),
         began_ms=began_ms,
         mutes=() if is_silence else labels.mutes.get(name, ()),
     )
 
 
-def _reason(place: tuple[str, str], rule: IncidentRule, standing: Standing, status: Status) -> str:
+def incident_reason(
+    place: tuple[str, str], rule: IncidentRule, standing: Standing, status: Status, language: Language
+) -> str:
+    """Why an incident is told, in one sentence. place: the rule, and the touchpoint or subject."""
     name, where = place
-    within = duration_text(rule.lookback)
-    if status == "retracted":
-        return f"{name}: what came late shows that nothing unusual happened at {where}"
-    again = "; usual again" if status == "resolved" else ""
+    said = {"rule": name.replace("_", " "), "place": where}
+    if status in {"resolved", "retracted"}:
+        return language.templates[f"{INCIDENT}.{status}"].format(**said)
+    said |= {"customers": str(standing.customers), "within": language.span(max(1, rule.lookback // _MINUTE_MS))}
     if standing.how == "silence":
-        seen = f"{standing.customers} customers came to {where} within {within}, usually {standing.usual:.0f}"
-    elif standing.share is not None:
-        seen = (
-            f"{standing.customers} customers at {where}, up to {standing.share:.0%} of those of {within}, "
-            f"usually {standing.usual:.1%}"
-        )
-    else:
-        seen = f"{standing.customers} customers at {where}, usually {standing.usual:.1f} within {within}"
-    return f"{name}: {seen}{again}"
+        return language.templates[f"{INCIDENT}.silence"].format(**said, usual=language.number(standing.usual))
+    if standing.share is None:
+        return language.templates[f"{INCIDENT}.uncounted"].format(**said, usual=language.number(standing.usual, 1))
+    share, usual = language.number(100 * standing.share), language.number(100 * standing.usual, 1)
+    return language.templates[INCIDENT].format(**said, share=share, usual=usual)

@@ -6,47 +6,22 @@ from functools import lru_cache
 from string import Formatter
 from typing import Any
 
+from pipelines.languages import ENGLISH, LANGUAGES, Language
 from pipelines.policy import Policy
-from pipelines.wording_terms import NOT_BEFORE, PAUSED, REFUSES
+from pipelines.wording_terms import BAND, NOT_BEFORE, PAUSED, REFUSES
 
 _MOST_KNOWN = 50_000  # sentences
-
-
-TEMPLATES: dict[str, dict[str, str]] = {
-    "en": {
-        "clock_warning": "{clock}: {left} left until the promise of {deadline} is broken.",
-        "clock_warning.escalated": "{clock}: the promise of {deadline} has been broken.",
-        "clock_breached": "{clock}: the promise of {deadline} has been broken.",
-        "still_waiting": "{clock}: the customer still waits, for {waited} now.",
-        "repeat_contact": "The customer asks about {subject} again: contact number {level}.",
-        "social_risk": "A public complaint by a customer with an open case.",
-        "resolved": "{clock}{subject_if_none}: it is over.",
-        "retracted": "What arrived late shows that this should not have been said.",
-        "paused": " It was paused for {paused} meanwhile.",
-        "do_not_contact": "Do not contact the customer. Of this, only what needs no contact: {action}",
-        "not_before": "Not before {time}: {action}",
-    },
-    "tr": {
-        "clock_warning": "{clock}: {deadline} sözünün dolmasına {left} kaldı.",
-        "clock_warning.escalated": "{clock}: {deadline} sözü tutulmadı.",
-        "clock_breached": "{clock}: {deadline} sözü tutulmadı.",
-        "still_waiting": "{clock}: müşteri {waited} süredir bekliyor.",
-        "repeat_contact": "Müşteri {subject} konusunu {level}. kez soruyor.",
-        "social_risk": "Açık kaydı olan bir müşteriden herkese açık şikâyet.",
-        "resolved": "{clock}{subject_if_none}: sona erdi.",
-        "retracted": "Geç gelen bilgi, bunun söylenmemesi gerektiğini gösteriyor.",
-        "paused": " Arada {paused} durduruldu.",
-        "do_not_contact": "Müşteriyle iletişime geçmeyin. Yalnızca iletişim gerektirmeyen kısmı: {action}",
-        "not_before": "{time} saatinden önce değil: {action}",
-    },
-}
 
 
 class Sentences:
     """Reasons in a policy's language, remembered by what they speak of: most alerts say what others have said."""
 
     def __init__(self, policy: Policy) -> None:
-        self._templates = _templates(policy)
+        self._language = language_of(policy)
+        self._templates = self._language.templates
+        self._words: Mapping[str, Callable[[Any], str]] = {
+            "deadline": _time, "left": self._language.span, "waited": self._language.span, PAUSED: self._language.span,
+        }  # fmt: skip
         self._known: dict[tuple[object, ...], str] = {}
 
     def reasons(self, kind: str, status: str, clock: str, said: Mapping[str, Sequence[object]]) -> list[str]:
@@ -71,7 +46,7 @@ class Sentences:
         return made
 
     def _sentence(self, template: str, clock: str, values: Mapping[str, Any]) -> str:
-        words = {name: _WORDS.get(name, str)(value) for name, value in values.items()}
+        words = {name: self._words.get(name, str)(value) for name, value in values.items()}
         sentence = template.format(
             **words, clock=clock.replace("_", " "), subject_if_none="" if clock else words.get("subject", "")
         )
@@ -83,17 +58,28 @@ def action_of(action: str | None, policy: Policy, *, refuses: bool, not_before: 
     if action is None:
         return None
     if refuses:
-        return _templates(policy)[REFUSES].format(action=action)
+        return language_of(policy).templates[REFUSES].format(action=action)
     if not_before is not None:
-        return _templates(policy)[NOT_BEFORE].format(action=action, time=f"{not_before:%Y-%m-%d %H:%M %Z}")
+        return language_of(policy).templates[NOT_BEFORE].format(action=action, time=f"{not_before:%Y-%m-%d %H:%M %Z}")
     return action
 
 
-def _templates(policy: Policy) -> dict[str, str]:
-    """The sentences of the policy, ours where it has none."""
+def band_reason(status: str, score: float, band: str, made_of: Sequence[tuple[str, float]], language: Language) -> str:
+    """Why a band alert is told. made_of: names of signals and their heats, the largest first."""
+    templates = language.templates
+    listed = ", ".join(f"{name.replace('_', ' ')} {language.number(heat)}" for name, heat in made_of)
+    return (templates.get(f"{BAND}.{status}") or templates[BAND]).format(
+        score=language.number(score), band=band, made_of=listed or language.nothing
+    )
+
+
+def language_of(policy: Policy) -> Language:
+    """The language of the policy, with its own sentences in the place of ours."""
     own = policy.file.wording
-    language = "en" if own is None else own.language
-    return {**TEMPLATES[language], **({} if own is None else own.templates)}
+    if own is None:
+        return ENGLISH
+    language = LANGUAGES[own.language]
+    return language._replace(templates={**language.templates, **own.templates})
 
 
 @lru_cache(256)
@@ -105,12 +91,3 @@ def _parts_of(template: str) -> tuple[str, ...]:
 
 def _time(minute: int) -> str:
     return datetime.fromtimestamp(minute * 60, UTC).strftime("%Y-%m-%d %H:%M UTC") if minute else "-"
-
-
-def _span(minutes: int) -> str:
-    if minutes >= 2 * 1440:
-        return f"{minutes // 1440} d"
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
-
-
-_WORDS: Mapping[str, Callable[[Any], str]] = {"deadline": _time, "left": _span, "waited": _span, PAUSED: _span}

@@ -12,8 +12,23 @@ PAUSED = "paused"
 """The sentence that is added when a clock was paused, and the one placeholder that it may have."""
 REFUSES, NOT_BEFORE = "do_not_contact", "not_before"
 """What becomes of suggested actions for customers who do not want to be contacted, or not yet."""
-OWN_PLACEHOLDERS = {PAUSED: (PAUSED,), REFUSES: ("action",), NOT_BEFORE: ("action", "time")}
-"""Those of templates that are no reasons."""
+BAND, INCIDENT = "band_entered", "touchpoint_incident"
+_OF_BANDS = dict.fromkeys(
+    (BAND, f"{BAND}.opened", f"{BAND}.escalated", f"{BAND}.resolved"), ("score", "band", "made_of")
+)
+_OF_INCIDENTS = {
+    INCIDENT: ("rule", "place", "customers", "within", "usual", "share"),
+    f"{INCIDENT}.uncounted": ("rule", "place", "customers", "within", "usual"),
+    f"{INCIDENT}.silence": ("rule", "place", "customers", "within", "usual"),
+    f"{INCIDENT}.resolved": ("rule", "place"),
+    f"{INCIDENT}.retracted": ("rule", "place"),
+}
+OWN_PLACEHOLDERS = {
+    PAUSED: (PAUSED,), REFUSES: ("action",), NOT_BEFORE: ("action", "time"), **_OF_BANDS, **_OF_INCIDENTS,
+}  # fmt: skip
+"""Those of templates that speak of something else than clocks, contacts and mentions."""
+
+_ALL_PLACEHOLDERS = tuple(dict.fromkeys((*PLACEHOLDERS, *(one for own in OWN_PLACEHOLDERS.values() for one in own))))
 
 TYPES = ("clock_warning", "clock_breached", "still_waiting", "repeat_contact", "social_risk")
 """By their numbers (``items.CLOCK_WARNING`` ...)."""
@@ -21,14 +36,14 @@ TEMPLATE_NAMES = (
     *(name for kind in TYPES for name in (kind, f"{kind}.opened", f"{kind}.escalated")),
     *("resolved", "retracted", *OWN_PLACEHOLDERS),
 )
-"""Types of alerts, at times with a status; what is over; the pause, and what is said of actions."""
+"""Types of alerts, at times with a status; what is over; the pause, what is said of actions; bands and incidents."""
 
 
 def _name(said: str) -> str:
     if said not in TEMPLATE_NAMES:
         kinds = ", ".join(TYPES)
         raise ValueError(
-            f"must be one of {kinds}, or one of them with .opened or .escalated, or resolved, retracted, "
+            f"must be one of {kinds}, or one of these with .opened or .escalated, or resolved, retracted, "
             f"{', '.join(OWN_PLACEHOLDERS)}, got {said}"
         )
     return said
@@ -53,7 +68,7 @@ def _placeholders(template: str, known: tuple[str, ...]) -> None:
 
 
 def _template(said: str) -> str:
-    _placeholders(said, (*PLACEHOLDERS, "action", "time"))
+    _placeholders(said, _ALL_PLACEHOLDERS)
     return said
 
 

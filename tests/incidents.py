@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipelines.alerts import Alert
+from pipelines.incident_alerts import NO_LABELS, Labels
 from pipelines.incident_model import Incidents
 from pipelines.incident_slots import IncidentSlots
 from pipelines.incident_state import Chunks, restore_chunks
@@ -156,11 +157,12 @@ def replayed(
     batch: int = 50,
     incidents: Incidents = INCIDENTS,
     restart: bool = False,
+    labels: Labels = NO_LABELS,
 ) -> list[Alert]:
     """Alerts that acts lead to, in the order of their append times."""
     told: list[Alert] = []
     ordered = sorted(acts, key=lambda a: a.at_ms if a.append_ms is None else a.append_ms)
-    parts, watch = [Source(incidents) for _ in range(sources)], IncidentWatch(incidents, sources)
+    parts, watch = [Source(incidents) for _ in range(sources)], IncidentWatch(incidents, sources, labels)
     stored: dict[bytes, bytes] = {}
     for offset, at in enumerate(range(0, len(ordered), batch)):
         now = ordered[at : at + batch]

@@ -25,7 +25,7 @@ from connectors.clickhouse.connection import ClickHouseConnection
 from connectors.clickhouse.embedded import EmbeddedClickHouse
 from schemas.errors import DataDirHeld, EmbeddedUnavailable, StatementRejected, StoreUnavailable
 
-TURKISH = "Çağrı merkezi: İstanbul'da ığdır şöyle"  # noqa: RUF001 - letters that are wrong in many systems
+TURKISH = "Çağrı merkezi: İstanbul'da ığdır şöyle"
 AT = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 
 

@@ -24,7 +24,7 @@ from connectors.clickhouse.migrations import migrate
 from pipelines.page.board import Board, Poll
 from tests.polling import wait_until
 
-TURK = "Çağrı Işık"  # noqa: RUF001 - the dotless i is the point
+TURK = "Çağrı Işık"
 SCRIPT = "<script>alert(1)</script>"
 
 Page = tuple[subprocess.Popen[bytes], str]
@@ -118,10 +118,10 @@ def test_the_page_shows_who_carries_friction_why_and_what_to_act_on(
 ) -> None:
     migrate(own)
     insert_score(own, TURK)
-    insert_alert(own, "Kampanya formu 60 müşteride çalışmıyor.")  # noqa: RUF001 - Turkish
+    insert_alert(own, "Kampanya formu 60 müşteride çalışmıyor.")
     _, address = start_page(own)
     page = seen(address)
-    for words in (TURK, "form failure 75", "breaking", "loyal", "touchpoint incident", "5 min ago", "çalışmıyor"):  # noqa: RUF001 - Turkish
+    for words in (TURK, "form failure 75", "breaking", "loyal", "touchpoint incident", "5 min ago", "çalışmıyor"):
         assert words in page, words
 
 

@@ -46,7 +46,18 @@ def test_an_alert_is_opened_escalated_and_resolved() -> None:
     assert [a.touchpoint for a in alerts] == ["shop", "shop", None]
     assert alerts[2].score == pytest.approx(35, abs=0.01)
     assert alerts[2].reason == "The friction has cooled down to 35 of 100 (warm)."
-    assert alerts[1].reason == "The friction is 82 of 100 (breaking), made of return 27, form_failure 8."
+    assert alerts[1].reason == "The friction is 82 of 100 (breaking), made of return 27, form failure 8."
+
+
+def test_the_reason_is_told_in_the_language_of_the_policy_or_in_words_of_its_own() -> None:
+    steps: list[Step] = [*[event("return.requested", BEGIN_MS + n) for n in range(3)], Tick(BEGIN_MS + 86_400_000)]
+    turkish = alerts_of(*steps, policy_text=POLICY_TEXT + "wording: {language: tr}\n")
+    assert [a.reason for a in turkish] == [
+        "Müşterinin yaşadığı zorluk 100 üzerinden 59 (hot); nedeni: return 18.",
+        "Müşterinin yaşadığı zorluk 100 üzerinden 35 düzeyine indi (warm).",
+    ]
+    own = "wording: {templates: {band_entered.resolved: '{band} again.', band_entered: '{made_of}: {score}'}}\n"
+    assert [a.reason for a in alerts_of(*steps, policy_text=POLICY_TEXT + own)] == ["return 18: 59", "warm again."]
 
 
 def test_an_interaction_that_leads_over_two_bands_opens_one_alert() -> None:

@@ -8,13 +8,18 @@ from string import Formatter
 
 import pytest
 
+from pipelines.alerts import Status
 from pipelines.cli.exits import ExitCode
 from pipelines.cli.main import exit_code
+from pipelines.incident_alerts import incident_reason
+from pipelines.incident_judge import Standing
+from pipelines.incident_model import IncidentRule
+from pipelines.languages import LANGUAGES
 from pipelines.policy import parse_policy
 from pipelines.policy_changes import policy_changes
 from pipelines.policy_kinds import effects
 from pipelines.policy_warnings import policy_warnings
-from pipelines.wording import TEMPLATES, Sentences, action_of
+from pipelines.wording import Sentences, action_of, band_reason, language_of
 from pipelines.wording_terms import OWN_PLACEHOLDERS, PLACEHOLDERS, TEMPLATE_NAMES
 from pipelines.worker.policy_file import SHIPPED, load_policy
 from schemas.errors import PolicyError
@@ -280,7 +285,12 @@ def test_help_loads_no_policy() -> None:
         ("{resolved: '{clock:{level}}'}", "wording.templates.resolved: must have placeholders without a format"),
         ("{resolved: ''}", "wording.templates.resolved: must not be empty"),
         ("{paused: '{clock}'}", "wording.templates: paused must have no other placeholders than {paused}, got {clock}"),
-        ("{band_entered: Hot}", "wording.templates.band_entered: must be one of clock_warning, clock_breached, "),
+        ("{band_entered: '{score} {made_of}', touchpoint_incident.silence: '{place}'}", None),
+        (
+            "{band_entered: '{clock}'}",
+            "wording.templates: band_entered must have no other placeholders than {score}, {band}, {made_of}, got ",
+        ),
+        ("{band_left: Cool}", "wording.templates.band_left: must be one of clock_warning, clock_breached, "),
         ("{clock_broken: Ha}", "wording.templates.clock_broken: must be one of clock_warning, clock_breached, "),
     ],
 )
@@ -294,9 +304,10 @@ def test_a_template_can_be_filled_in_or_is_an_error(templates: str, told: str | 
     assert str(caught.value).startswith(f"mine.yaml:20 {told}")
 
 
-@pytest.mark.parametrize("language", list(TEMPLATES))
+@pytest.mark.parametrize("language", list(LANGUAGES))
 def test_our_own_templates_are_of_the_types_and_placeholders_that_are_allowed(language: str) -> None:
-    for name, template in TEMPLATES[language].items():
+    assert LANGUAGES[language].templates.keys() == LANGUAGES["en"].templates.keys()
+    for name, template in LANGUAGES[language].templates.items():
         assert name in TEMPLATE_NAMES
         used = {part[1] for part in Formatter().parse(template) if part[1] is not None}
         assert used <= set(OWN_PLACEHOLDERS.get(name, PLACEHOLDERS))
@@ -313,4 +324,12 @@ def test_a_template_with_all_that_is_allowed_is_said(name: str) -> None:
     until = datetime(2026, 3, 3, 8, 0, tzinfo=UTC)
     actions = [action_of("Call.", policy, refuses=refuses, not_before=until) or "" for refuses in (True, False)]
     reasons = Sentences(policy).reasons(about, status or "opened", "reply", {**said, **texts})
-    assert "<<" in "".join([*reasons, *actions])
+    status = name.partition(".")[2] or "opened"
+    bands = [band_reason(status, 82.4, "hot", [("form_failure", 8.0)], language_of(policy))]
+    rule = IncidentRule.model_validate({"failures": ["form.failed"], "lookback": "5m", "min_customers": 8})
+    seen = Standing("silence" if name.endswith("silence") else "share", 1, 9, None, 2.5, (), 9)
+    if name == "touchpoint_incident":
+        seen = seen._replace(share=0.21)
+    over: Status = "resolved" if status == "resolved" else "retracted" if status == "retracted" else "opened"
+    incidents = [incident_reason(("form", "form/promo"), rule, seen, over, language_of(policy))]
+    assert "<<" in "".join([*reasons, *actions, *bands, *incidents])

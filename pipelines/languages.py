@@ -1,0 +1,100 @@
+"""The languages in which reasons of alerts are told: sentences, and how numbers and spans of time are said."""
+
+from typing import NamedTuple
+
+DAY_MIN, HOUR_MIN = 1440, 60
+
+
+class Language(NamedTuple):
+    """What is said in a language.
+
+    templates: by type of alert, at times with a status (wording_terms.TEMPLATE_NAMES). units: of days, hours and
+    minutes. decimal: what stands before the decimals. nothing: what a score is made of that has cooled down.
+    """
+
+    templates: dict[str, str]
+    units: tuple[str, str, str]
+    decimal: str
+    nothing: str
+
+    def number(self, value: float, digits: int = 0) -> str:
+        """A number with so many decimals."""
+        return f"{value:.{digits}f}".replace(".", self.decimal)
+
+    def span(self, minutes: int) -> str:
+        """How long something lasts: whole days from two on, else hours and minutes."""
+        days, hours, mins = self.units
+        if minutes >= 2 * DAY_MIN:
+            return f"{minutes // DAY_MIN} {days}"
+        if minutes < HOUR_MIN:
+            return f"{minutes} {mins}"
+        return f"{minutes // HOUR_MIN} {hours} {minutes % HOUR_MIN} {mins}"
+
+
+ENGLISH = Language(
+    {
+        "clock_warning": "{clock}: {left} left until the promise of {deadline} is broken.",
+        "clock_warning.escalated": "{clock}: the promise of {deadline} has been broken.",
+        "clock_breached": "{clock}: the promise of {deadline} has been broken.",
+        "still_waiting": "{clock}: the customer still waits, for {waited} now.",
+        "repeat_contact": "The customer asks about {subject} again: contact number {level}.",
+        "social_risk": "A public complaint by a customer with an open case.",
+        "band_entered": "The friction is {score} of 100 ({band}), made of {made_of}.",
+        "band_entered.resolved": "The friction has cooled down to {score} of 100 ({band}).",
+        "touchpoint_incident": (
+            "{rule}: {customers} customers at {place}, up to {share}% of those of {within}, usually {usual}%."
+        ),
+        "touchpoint_incident.uncounted": "{rule}: {customers} customers at {place}, usually {usual} within {within}.",
+        "touchpoint_incident.silence": (
+            "{rule}: {customers} customers came to {place} within {within}, usually {usual}."
+        ),
+        "touchpoint_incident.resolved": "{rule}: at {place} all is as usual again.",
+        "touchpoint_incident.retracted": "{rule}: what arrived late shows that nothing unusual happened at {place}.",
+        "resolved": "{clock}{subject_if_none}: it is over.",
+        "retracted": "What arrived late shows that this should not have been said.",
+        "paused": " It was paused for {paused} meanwhile.",
+        "do_not_contact": "Do not contact the customer. Of this, only what needs no contact: {action}",
+        "not_before": "Not before {time}: {action}",
+    },
+    units=("d", "h", "min"),
+    decimal=".",
+    nothing="nothing any more",
+)
+
+TURKISH = Language(
+    {
+        "clock_warning": "{clock}: {deadline} sözünün dolmasına {left} kaldı.",
+        "clock_warning.escalated": "{clock}: {deadline} sözü tutulmadı.",
+        "clock_breached": "{clock}: {deadline} sözü tutulmadı.",
+        "still_waiting": "{clock}: müşteri {waited} süredir bekliyor.",
+        "repeat_contact": "Müşteri {subject} konusunu {level}. kez soruyor.",
+        "social_risk": "Açık kaydı olan bir müşteriden herkese açık şikâyet.",
+        "band_entered": "Müşterinin yaşadığı zorluk 100 üzerinden {score} ({band}); nedeni: {made_of}.",
+        "band_entered.resolved": "Müşterinin yaşadığı zorluk 100 üzerinden {score} düzeyine indi ({band}).",
+        "touchpoint_incident": (
+            "{rule}: {place} noktasında {customers} müşteri, {within} içindekilerin en çok %{share} kadarı; "
+            "olağan oran %{usual}."
+        ),
+        "touchpoint_incident.uncounted": (
+            "{rule}: {place} noktasında {customers} müşteri; {within} içinde olağan sayı {usual}."
+        ),
+        "touchpoint_incident.silence": (
+            "{rule}: {place} noktasına {within} içinde {customers} müşteri geldi; olağan sayı {usual}."
+        ),
+        "touchpoint_incident.resolved": "{rule}: {place} noktasında durum olağana döndü.",
+        "touchpoint_incident.retracted": (
+            "{rule}: geç gelen bilgi, {place} noktasında olağan dışı bir şey olmadığını gösteriyor."
+        ),
+        "resolved": "{clock}{subject_if_none}: sona erdi.",
+        "retracted": "Geç gelen bilgi, bunun söylenmemesi gerektiğini gösteriyor.",
+        "paused": " Arada {paused} durduruldu.",
+        "do_not_contact": "Müşteriyle iletişime geçmeyin. Yalnızca iletişim gerektirmeyen kısmı: {action}",
+        "not_before": "{time} saatinden önce değil: {action}",
+    },
+    units=("gün", "sa", "dk"),
+    decimal=",",
+    nothing="artık bir şey yok",
+)
+
+LANGUAGES = {"en": ENGLISH, "tr": TURKISH}
+"""By their names in a policy."""
