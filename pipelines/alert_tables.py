@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from pipelines.alerts import Alert, Contribution, Earlier, OpenClock, alert_colu
 from pipelines.policy import Policy
 from schemas.arrays import Bools, Int64s
 from schemas.columnar.writer import Column, ColumnarWriter, ListColumn, NullableColumn, TextColumn, ValueColumn
+
+T = TypeVar("T")
 
 _FIELD_OF = {
     "raised_ms": "raised_at", "deadline_ms": "deadline", "handled_ms": "handled_at", "not_before_ms": "not_before",
@@ -211,27 +213,37 @@ class Alerts(Sequence[Alert]):
                 counts.update(zip(table.texts("type"), table.texts("status"), strict=True))
         return counts
 
+    def of_types(self, *types: str) -> list[Alert]:
+        """Those of some types, as objects."""
+        found: list[Alert] = []
+        for part in self.parts:
+            told = [(k, alert) for k, alert in part.others if alert.type in types]
+            for table, at in part.tables:
+                which = np.flatnonzero([kind in types for kind in table.texts("type")])
+                if which.shape[0]:
+                    told += zip(at[which].tolist(), table.take(which).alerts(), strict=True)
+            found += [alert for _, alert in sorted(told, key=lambda one: one[0])]
+        return found
+
     def held_back(self) -> Counter[str]:
         """How many are held back, by team; of tables none are."""
         return Counter(a.team or "" for part in self.parts for _, a in part.others if a.held_back)
 
-    def written(self, writer: ColumnarWriter, emitted_ms: int) -> Iterator[tuple[bytes, bytes]]:
-        """Key and value of each, in their order. The key is the customer, or the touchpoint."""
+    def each(self, made: Callable[[int, Mapping[str, Column]], Iterable[T]]) -> Iterator[T]:
+        """What is made of the columns of n alerts at a time, one for each alert, in the order of the alerts."""
         for part in self.parts:
-            others = [alert for _, alert in part.others]
-            told = list(zip((k for k, _ in part.others), _written(others, writer, emitted_ms), strict=True))
+            told: list[tuple[int, T]] = []
+            if part.others:
+                others = [alert for _, alert in part.others]
+                told += zip((k for k, _ in part.others), made(len(others), alert_columns(others)), strict=True)
             for table, at in part.tables:
-                keys, values = _customers(table), encoded(table.n, table.columns, writer, emitted_ms)
-                told += zip(at.tolist(), zip(keys, values, strict=True), strict=True)
+                told += zip(at.tolist(), made(table.n, table.columns), strict=True)
             told.sort(key=lambda one: one[0])
             yield from (one for _, one in told)
 
-
-def _written(alerts: Sequence[Alert], writer: ColumnarWriter, emitted_ms: int) -> Iterator[tuple[bytes, bytes]]:
-    if not alerts:
-        return iter(())
-    keys = ((a.customer_id or a.touchpoint or "").encode() for a in alerts)
-    return zip(keys, encoded(len(alerts), alert_columns(alerts), writer, emitted_ms), strict=True)
+    def written(self, writer: ColumnarWriter, emitted_ms: int) -> Iterator[tuple[bytes, bytes]]:
+        """Key and value of each, in their order. The key is the customer, or the touchpoint."""
+        return self.each(lambda n, columns: zip(_keys(columns), encoded(n, columns, writer, emitted_ms), strict=True))
 
 
 def encoded(n: int, columns: Mapping[str, Column], writer: ColumnarWriter, emitted_ms: int) -> list[bytes]:
@@ -239,11 +251,20 @@ def encoded(n: int, columns: Mapping[str, Column], writer: ColumnarWriter, emitt
     return writer.write(n, {**columns, "emitted_at": np.full(n, emitted_ms, np.int64)})
 
 
-def _customers(table: AlertTable) -> list[bytes]:
-    column = table.column("customer_id")
-    if not isinstance(column, TextColumn):
-        raise TypeError("customer_id of a table is null")
-    return column.raw()
+def _keys(columns: Mapping[str, Column]) -> list[bytes]:
+    """The customer of each alert; of one without a customer the touchpoint, if it has one."""
+    customers = columns["customer_id"]
+    if isinstance(customers, TextColumn):
+        return customers.raw()
+    return [who or where for who, where in zip(_raw(customers), _raw(columns["touchpoint"]), strict=True)]
+
+
+def _raw(column: Column) -> list[bytes]:
+    """The texts of a column of ``alert_columns``, empty where it is null."""
+    texts = column.values if isinstance(column, NullableColumn) else column
+    if not isinstance(texts, TextColumn):
+        raise TypeError("not a column of texts")
+    return texts.raw()
 
 
 def _values(column: Column, n: int) -> list[Any]:

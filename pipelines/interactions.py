@@ -71,8 +71,18 @@ class Details(_Columns):
     entry_value: Texts
 
     def take(self, rows: Int64s) -> "Details":
-        """The details of some rows; the entries stay where they are."""
-        return self._each(lambda name, c: c if name in _ENTRIES else c.take(rows) if isinstance(c, Texts) else c[rows])
+        """The details of some rows, with their entries."""
+        count = self.entry_count[rows]
+        first = np.cumsum(count, dtype=np.int64) - count
+        entries = np.arange(int(count.sum())) + np.repeat(self.entry_start[rows] - first, count)
+
+        def taken(name: str, column: Any) -> Any:
+            which = entries if name in _ENTRIES else rows
+            return (
+                first if name == "entry_start" else column.take(which) if isinstance(column, Texts) else column[which]
+            )
+
+        return self._each(taken)
 
     def attributes(self, data: Bytes, i: int) -> dict[str, str]:
         """The attributes of one interaction; for the few kinds of which more is asked than a kernel can read."""

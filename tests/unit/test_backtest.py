@@ -12,10 +12,11 @@ import pytest
 from connectors.simulator.simulation import crowd_interactions
 from pipelines.alerts import Alert, Contribution
 from pipelines.cli.backtest.replay import Replay
-from pipelines.cli.backtest.results import _ALERT, JsonShape, time_text
+from pipelines.cli.backtest.results import time_text
 from pipelines.cli.backtest.run import Asked, run
 from pipelines.cli.chaos.model import Model
 from pipelines.cli.exits import ExitCode
+from pipelines.cli.explain.records import alert_records
 from pipelines.cli.main import exit_code
 from pipelines.policy import parse_policy
 from schemas.errors import InputUnreadable
@@ -235,7 +236,7 @@ def test_an_alert_has_every_field_of_its_schema() -> None:
         "p",
         contributions=(Contribution("w", 1.0, 2.0, 3.0),),
     )
-    made = JsonShape(_ALERT).of(alert)
+    (made,) = alert_records([alert])
     names = [f["name"] for f in json.loads(avro_schema("alert"))["fields"]]
     assert list(made) == [name for name in names if name != "emitted_at"]
     assert made["raised_at"] == "2026-09-21T14:13:20.000Z"
@@ -247,7 +248,7 @@ def test_an_incident_has_its_members_by_name() -> None:
     alert = Alert(
         "i", 1, "touchpoint_incident", "opened", None, START_MS, "", "", members=("ana", "çağla"), mutes=("wait",)
     )
-    made = JsonShape(_ALERT).of(alert)
+    (made,) = alert_records([alert])
     assert made["members"] == [{"customer_id": "ana"}, {"customer_id": "çağla"}]
     assert made["mutes"] == [{"signal": "wait"}]
 

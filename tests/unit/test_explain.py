@@ -13,11 +13,12 @@ import pytest
 
 from connectors.files.rejects import RejectedRow
 from connectors.simulator.simulation import crowd_interactions
-from pipelines.cli.backtest.results import alert_shape, time_text
+from pipelines.cli.backtest.results import time_text
 from pipelines.cli.backtest.run import Asked as BacktestAsked
 from pipelines.cli.backtest.run import run
 from pipelines.cli.exits import ExitCode
 from pipelines.cli.explain.lanes import bar_rows, bars, fitted, labels, lines
+from pipelines.cli.explain.records import alert_records
 from pipelines.cli.explain.run import Asked, explained
 from pipelines.cli.explain.story import Story
 from pipelines.cli.explain.timeline import made_of, timeline
@@ -81,8 +82,7 @@ def same(story: Story, row: Any, alerts: list[Any]) -> None:
     assert clocks == [
         (c["clock"], time_text(int(c["opened_at"].timestamp() * 1000)), c["case_id"]) for c in row["open_clocks"]
     ]
-    shape = alert_shape()
-    told = [shape.of(alert) for alert in story.alerts]
+    told = alert_records(story.alerts)
     assert by_id(told) == by_id(alerts)
 
 

@@ -3,10 +3,12 @@ import io
 import json
 
 import fastavro
+import numpy as np
 
 from schemas.interactions import Interaction, InteractionEncoder, avro_record
 from schemas.topics import avro_schema
 from schemas.wire import split_frame
+from tests.batches import BEGIN_MS, batch_of, event
 
 SCHEMA = json.loads(avro_schema("interaction"))
 
@@ -73,3 +75,14 @@ def test_an_interaction_with_nothing_optional_can_be_read_back() -> None:
         "touchpoint",
         "occurred_at",
     }
+
+
+def test_some_rows_are_taken_with_the_attributes_of_these_alone() -> None:
+    """Else whoever reads the attributes of a part reads those of the whole."""
+    said = [{"reply": "personal", "stage": "one"}, {}, {"reply": "template"}, {"stage": "two"}]
+    events = [event("contact.replied", BEGIN_MS + n, attributes=one) for n, one in enumerate(said)]
+    whole = batch_of(events)
+    part = whole.take(np.array([3, 1, 0]))
+    assert part.details is not None
+    assert part.details.entry_key.start.shape[0] == 3
+    assert [part.details.attributes(part.data, i) for i in range(3)] == [said[3], said[1], said[0]]

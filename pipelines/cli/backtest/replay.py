@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from pipelines.alert_tables import Alerts
 from pipelines.alerts import Alert, OpenClock
 from pipelines.cli.backtest.standing import Standing
 from pipelines.incident_alerts import Labels
@@ -43,11 +44,11 @@ class Counts:
 class Replay:
     """One run of the core over interactions in the order in which they are given.
 
-    tell: is given the alerts of a stretch, and whether they may be put in the order of their times.
+    tell: is given the alerts of a stretch.
     """
 
     policy: Policy
-    tell: Callable[[list[Alert]], None]
+    tell: Callable[[Alerts], object]
     seen: Callable[[int], None] = lambda _: None
     counts: Counts = field(default_factory=Counts)
     last_ms: int | None = None
@@ -73,7 +74,7 @@ class Replay:
             incidents = self._take()
             newest_ms = int(np.minimum(part.occurred_ms, part.append_ms).max())
             self.last_ms = newest_ms if self.last_ms is None else max(self.last_ms, newest_ms)
-            self.tell([*applied.alerts, *incidents, *self._core.advance(self.last_ms)])
+            self._tell(applied.alerts, incidents, self._core.advance(self.last_ms))
             self.seen(self.counts.accepted)
 
     def open_clocks(self) -> dict[bytes, list[OpenClock]]:
@@ -95,13 +96,19 @@ class Replay:
             self.last_ms = until_ms if self.last_ms is None else max(until_ms, self.last_ms)
         if self.last_ms is not None:
             alerts = self._core.advance(self.last_ms)
-            self.tell([*alerts, *self._take()])
+            self._tell(alerts, self._take())
         return self.last_ms
 
     @property
     def tally(self) -> dict[str, int]:
         """What has been counted of searches and of closings without an opening."""
         return self._core.tally
+
+    def _tell(self, *alerts: Alerts | list[Alert]) -> None:
+        told = Alerts()
+        for some in alerts:
+            told.add(some)
+        self.tell(told)
 
     def _take(self) -> list[Alert]:
         """Take what has changed, and give the incidents that it leads to."""

@@ -2,9 +2,10 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -13,16 +14,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from connectors.files.rejects import RejectedRow
-from pipelines.alerts import Alert, OpenClock
+from pipelines.alert_tables import Alerts
+from pipelines.alerts import OpenClock
+from pipelines.cli.backtest.json_lines import JsonLines
 from pipelines.cli.backtest.standing import Standing
 from pipelines.muting import Muting
 from pipelines.policy import Policy
 from pipelines.scores import contributed, decayed_to, with_held
 from schemas.arrays import Int64s
 from schemas.columnar.arrow import arrow_type, text_array
+from schemas.columnar.writer import Column
 from schemas.topics import avro_schema
-
-Converter = Callable[[Any], Any]
 
 Clocks = Mapping[bytes, Sequence[OpenClock]]
 
@@ -31,7 +33,6 @@ _ALERT: list[Any] = [f for f in json.loads(avro_schema("alert"))["fields"] if f[
 _SCORE: list[Any] = json.loads(avro_schema("score"))["fields"]
 _TIMES = pa.timestamp("ms", tz="UTC")
 _ROWS_AT_ONCE = 65_536
-_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def time_text(at_ms: int) -> str:
@@ -39,52 +40,9 @@ def time_text(at_ms: int) -> str:
     return (_EPOCH + timedelta(milliseconds=at_ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-class JsonShape:
-    """Tuples of the core as JSON, by the fields of their Avro record: what they do not have is null, or an empty list.
-
-    Times have the core's name, which ends with the unit: ``raised_at`` is taken from ``raised_ms``.
-    """
-
-    def __init__(self, fields: Sequence[Any]) -> None:
-        self._fields = [(str(f["name"]), _converter(f["type"])) for f in fields]
-        self._known: dict[type, list[tuple[str, str | None, Converter | None]]] = {}
-
-    def of(self, value: Any) -> dict[str, Any]:
-        """The fields of one tuple; a text is the record's one field."""
-        if isinstance(value, str):
-            return {self._fields[0][0]: value}
-        if type(value) not in self._known:
-            self._known[type(value)] = [(name, _attribute(value, name), convert) for name, convert in self._fields]
-        made: dict[str, Any] = {}
-        for name, attribute, convert in self._known[type(value)]:
-            said = None if attribute is None else getattr(value, attribute)
-            made[name] = said if convert is None else convert(said)
-        return made
-
-
-def _attribute(value: object, name: str) -> str | None:
-    return next((one for one in (name, f"{name.removesuffix('_at')}_ms") if hasattr(value, one)), None)
-
-
-def _converter(kind: Any) -> Converter | None:
-    """How a value of an Avro type becomes one of JSON; None when it is one."""
-    if isinstance(kind, list):
-        kind = next(k for k in kind if k != "null")
-    if isinstance(kind, str):
-        return None
-    if kind["type"] == "array" and isinstance(kind["items"], dict):
-        shape = JsonShape(kind["items"]["fields"])
-        return lambda value: [shape.of(one) for one in value or ()]
-    if kind["type"] == "array":
-        return lambda value: list(value or ())
-    if kind.get("logicalType") == "timestamp-millis":
-        return lambda value: None if value is None else time_text(int(value))
-    return None
-
-
-def alert_shape() -> JsonShape:
+def alert_lines() -> JsonLines:
     """Alerts as JSON: the fields of alert.avsc but ``emitted_at``."""
-    return JsonShape(_ALERT)
+    return JsonLines(_ALERT)
 
 
 @dataclass(slots=True)
@@ -96,20 +54,36 @@ class AlertFile:
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     _held: dict[str, str] = field(default_factory=dict)
     _muting: Muting = field(default_factory=Muting)
-    _shape: JsonShape = field(default_factory=alert_shape)
+    _lines: JsonLines = field(default_factory=alert_lines)
 
-    def write(self, alerts: list[Alert]) -> None:
+    def write(self, alerts: Alerts) -> None:
         """Write every revision."""
-        if self.sort:
-            alerts = sorted(alerts, key=lambda alert: alert.raised_ms)
-        for alert in alerts:
-            self.counts[alert.type, alert.status] += 1
+        self.counts.update(alerts.counts())
+        for alert in alerts.of_types("band_entered", "touchpoint_incident"):
             self._muting.take(alert)
-            if alert.held_back:
-                self._held[alert.alert_id] = alert.team or ""
-            else:
-                self._held.pop(alert.alert_id, None)
-            self.file.write(_JSON.encode(self._shape.of(alert)) + "\n")
+        self._note_held(alerts)
+        told = list(alerts.each(self._told))
+        if self.sort:
+            told.sort(key=itemgetter(0))
+        self.file.writelines(line for _, line in told)
+
+    def _told(self, n: int, columns: Mapping[str, Column]) -> Iterator[tuple[int, str]]:
+        """When each alert was raised, and its line."""
+        raised = columns["raised_at"]
+        if not isinstance(raised, np.ndarray):
+            raise TypeError("raised_at is no column of numbers")
+        return zip(raised.tolist(), [line + "\n" for line in self._lines.of(n, columns)], strict=True)
+
+    def _note_held(self, alerts: Alerts) -> None:
+        for part in alerts.parts:
+            for _, alert in part.others:
+                if alert.held_back:
+                    self._held[alert.alert_id] = alert.team or ""
+                else:
+                    self._held.pop(alert.alert_id, None)
+            for table, _ in part.tables if self._held else ():  # none of a table is held back
+                for alert_id in table.texts("alert_id"):
+                    self._held.pop(alert_id, None)
 
     def by_type(self) -> dict[str, dict[str, int]]:
         """How many of each status there are, by type."""

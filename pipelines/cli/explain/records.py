@@ -1,16 +1,18 @@
 """The story as one JSON object: times in RFC 3339, alerts with the fields of schemas/avro/alert.avsc."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
-from pipelines.cli.backtest.results import alert_shape, time_text
+from pipelines.alerts import Alert, alert_columns
+from pipelines.cli.backtest.results import alert_lines, time_text
 from pipelines.cli.explain.story import Moment, State, Story
 from pipelines.cli.explain.timeline import made_of
 
 
 def record_text(story: Story) -> str:
     """The object as text, on several lines."""
-    last, shape = story.last, alert_shape()
+    last = story.last
     said = {
         "customer_id": story.customer,
         "policy": story.policy.digest,
@@ -30,9 +32,14 @@ def record_text(story: Story) -> str:
             for clock in last.opened.clocks
         ],
         "open_cases": [{"case_id": one.case_id, "opened_at": time_text(one.opened_ms)} for one in last.opened.cases],
-        "moments": [_moment(moment) | {"alerts": [shape.of(a) for a in moment.alerts]} for moment in story.moments],
+        "moments": [_moment(moment) | {"alerts": alert_records(moment.alerts)} for moment in story.moments],
     }
     return json.dumps(said, indent=2, ensure_ascii=False)
+
+
+def alert_records(alerts: Sequence[Alert]) -> list[dict[str, Any]]:
+    """Alerts as they stand in alerts.jsonl."""
+    return [json.loads(line) for line in alert_lines().of(len(alerts), alert_columns(alerts))]
 
 
 def _standing(state: State, at_ms: int) -> dict[str, Any]:
