@@ -104,15 +104,15 @@ def same_clock(items: Int64s, count: int, number: int, event: Int64s, rules: Rul
 
 
 @step
-def set_due(item: Int64s, due_ms: int, rules: Rules) -> None:
-    """Give a clock its deadline, and the time of its warning."""
+def set_due(item: Int64s, due_ms: int, after_ms: int, rules: Rules) -> None:
+    """Give a clock its deadline, and the time of its warning, if that is after ``after_ms``."""
     item[DUE] = due_ms
     item[WARN] = 0
     touch(item)
     if item[WARN_FOR] > 0 and due_ms < NEVER:
         calendar = clock_word(rules, number_of(item), CALENDAR)
         warn_ms = before_working_ms(rules.calendars, calendar, due_ms, item[WARN_FOR])
-        item[WARN] = warn_ms if warn_ms > item[AT] else 0  # a promise that is shorter than the warning
+        item[WARN] = warn_ms if warn_ms > after_ms else 0  # a promise that is shorter than the warning
 
 
 @step
@@ -129,8 +129,16 @@ def begin_clock(items: Int64s, count: int, number: int, event: Int64s, r: int, r
         due_ms = after_business_days(rules.calendars, calendar, event[AT], rule_word(rules, r, BUSINESS_DAYS))
     elif rule_word(rules, r, PROMISE_MS) > 0:
         due_ms = after_working_ms(rules.calendars, calendar, event[AT], rule_word(rules, r, PROMISE_MS))
-    set_due(item, due_ms, rules)
+    set_due(item, due_ms, event[AT], rules)
     return count
+
+
+@step
+def note_left(item: Int64s, at_ms: int, rules: Rules) -> None:
+    """Keep what is left of the working time of a clock that stands still from ``at_ms`` on."""
+    if item[DUE] < NEVER:
+        calendar = clock_word(rules, number_of(item), CALENDAR)
+        item[LEFT] = working_ms_between(rules.calendars, calendar, at_ms, max(at_ms, item[DUE]))
 
 
 @step
@@ -138,9 +146,7 @@ def pause_clock(item: Int64s, at_ms: int, rules: Rules) -> None:
     """Stop a clock; what is left of its working time is left when it goes on."""
     if item[PAUSED_AT] == 0 and item[ENDS] == 0:
         item[PAUSED_AT] = at_ms
-        if item[DUE] < NEVER:
-            calendar = clock_word(rules, number_of(item), CALENDAR)
-            item[LEFT] = working_ms_between(rules.calendars, calendar, at_ms, max(at_ms, item[DUE]))
+        note_left(item, at_ms, rules)
 
 
 @step
@@ -152,9 +158,11 @@ def resume_clock(item: Int64s, at_ms: int, rules: Rules) -> None:
         if item[DUE] < NEVER and item[FLAGS] & BREACHED == 0:
             calendar = clock_word(rules, number_of(item), CALENDAR)
             warned_ms = item[WARN]
-            set_due(item, after_working_ms(rules.calendars, calendar, at_ms, item[LEFT]), rules)
+            set_due(item, after_working_ms(rules.calendars, calendar, at_ms, item[LEFT]), item[AT], rules)
             if item[FLAGS] & WARNED != 0:
-                item[WARN] = warned_ms  # it has been said
+                item[WARN] = warned_ms  # it has been said, and is told again with what is left
+            else:
+                item[LEFT] = 0
 
 
 @step
@@ -165,6 +173,27 @@ def end_clock(item: Int64s, at_ms: int) -> None:
         item[PAUSED_AT] = 0
     item[ENDS] = at_ms
     touch(item)
+
+
+@step
+def reset_clock(items: Int64s, count: int, at: int, event: Int64s, r: int, rules: Rules) -> int:
+    """Give a clock the deadline that an interaction tells, by rule r; return the count.
+
+    One that has been warned of is over: the clock goes on as another, so that it is warned of the new one.
+    """
+    old, number = items[at], number_of(items[at])
+    if old[FLAGS] & WARNED != 0:
+        count = begin_clock(items, count, number, event, r, rules)
+        item = items[count - 1]
+        item[AT], item[LEVEL], item[PAUSED], item[PAUSED_AT] = old[AT], old[LEVEL], old[PAUSED], old[PAUSED_AT]
+        old[PAUSED_AT] = 0
+        end_clock(old, event[AT])
+    else:
+        item = old
+        set_due(item, max(event[DEADLINE], event[AT]), event[AT], rules)
+    if item[PAUSED_AT] != 0:
+        note_left(item, event[AT], rules)
+    return count
 
 
 @step
@@ -214,8 +243,8 @@ def do_clock(items: Int64s, count: int, r: int, event: Int64s, rules: Rules) -> 
     ran_ms = -1
     if op == CLOCK_OPEN:
         same = same_clock(items, count, number, event, rules)
-        if same >= 0 and clock_word(rules, number, AGAIN) == 0:
-            return count, ran_ms
+        if same >= 0 and (clock_word(rules, number, AGAIN) == 0 or items[same, FLAGS] & BREACHED != 0):
+            return count, ran_ms  # what is broken stays so until it is kept
         if same >= 0:
             end_clock(items[same], event[AT])
         return begin_clock(items, count, number, event, r, rules), ran_ms
@@ -232,7 +261,7 @@ def do_clock(items: Int64s, count: int, r: int, event: Int64s, rules: Rules) -> 
     if at < 0:
         if op == CLOCK_BREAK:
             count = begin_clock(items, count, number, event, r, rules)
-            set_due(items[count - 1], event[AT], rules)
+            set_due(items[count - 1], event[AT], event[AT], rules)
         return count, ran_ms
     if op == CLOCK_CLOSE:
         ran_ms = event[AT] - items[at, AT]
@@ -241,5 +270,5 @@ def do_clock(items: Int64s, count: int, r: int, event: Int64s, rules: Rules) -> 
         items[at, DUE] = min(items[at, DUE], event[AT])
         touch(items[at])
     elif op == CLOCK_RESET and event[DEADLINE] != 0 and items[at, FLAGS] & BREACHED == 0:
-        set_due(items[at], max(event[DEADLINE], event[AT]), rules)
+        count = reset_clock(items, count, at, event, r, rules)
     return count, ran_ms

@@ -27,7 +27,7 @@ class Language(NamedTuple):
         if minutes >= 2 * DAY_MIN:
             return f"{minutes // DAY_MIN} {days}"
         if minutes < HOUR_MIN:
-            return f"{minutes} {mins}"
+            return f"{minutes} {mins}" if minutes > 0 else f"< 1 {mins}"
         return f"{minutes // HOUR_MIN} {hours} {minutes % HOUR_MIN} {mins}"
 
 
@@ -50,6 +50,7 @@ ENGLISH = Language(
         ),
         "touchpoint_incident.resolved": "{rule}: at {place} all is as usual again.",
         "touchpoint_incident.retracted": "{rule}: what arrived late shows that nothing unusual happened at {place}.",
+        "social_risk.resolved": "The public complaint has been answered, or its case is over.",
         "resolved": "{clock}{subject_if_none}: it is over.",
         "retracted": "What arrived late shows that this should not have been said.",
         "paused": " It was paused for {paused} meanwhile.",
@@ -85,6 +86,7 @@ TURKISH = Language(
         "touchpoint_incident.retracted": (
             "{rule}: geç gelen bilgi, {place} noktasında olağan dışı bir şey olmadığını gösteriyor."
         ),
+        "social_risk.resolved": "Herkese açık şikâyet yanıtlandı ya da kaydı kapandı.",
         "resolved": "{clock}{subject_if_none}: sona erdi.",
         "retracted": "Geç gelen bilgi, bunun söylenmemesi gerektiğini gösteriyor.",
         "paused": " Arada {paused} durduruldu.",

@@ -24,6 +24,7 @@ from pipelines.notes import (
     NOTE_CASE_BYTES,
     NOTE_CLOCK,
     NOTE_DUE,
+    NOTE_LEFT,
     NOTE_LEVEL,
     NOTE_PAUSED,
     NOTE_RAISED,
@@ -85,7 +86,7 @@ class NotedAlerts:
     def _columns(
         self, used: Int64s, data: Bytes, which: Int64s, heats: Float64s, customers: TextColumn
     ) -> dict[str, Column]:
-        """The other columns. used: int64[*, 23], all that was noted. which: the rows that are notes. heats: theirs."""
+        """The other columns. used: int64[*, 24], all that was noted. which: the rows that are notes. heats: theirs."""
         policy, said = self._policy, used[which]
         n, kind, status = which.shape[0], said[:, NOTE_TYPE], said[:, NOTE_STATUS]
         segment, due_ms = said[:, NOTE_SEGMENT], said[:, NOTE_DUE]
@@ -163,9 +164,12 @@ class NotedAlerts:
     def _reasons(
         self, said: Int64s, about: Int64s, subject: list[str], channel: list[str], earlier: Int64s
     ) -> TextColumn:
-        raised_ms, due_ms = said[:, NOTE_RAISED], said[:, NOTE_DUE]
-        waited_ms, left_ms = raised_ms - said[:, NOTE_AT], due_ms - raised_ms
-        minutes = {"deadline": due_ms, "left": left_ms, "waited": waited_ms, "paused": said[:, NOTE_PAUSED]}
+        minutes = {
+            "deadline": said[:, NOTE_DUE],
+            "left": said[:, NOTE_LEFT],
+            "waited": said[:, NOTE_RAISED] - said[:, NOTE_AT],
+            "paused": said[:, NOTE_PAUSED],
+        }
         spoken = {name: np.maximum(times, 0) // _MINUTE_MS for name, times in minutes.items()}
         spoken |= {"level": said[:, NOTE_LEVEL], "earlier": earlier}
         texts = {"subject": subject, "channel": channel}
@@ -184,7 +188,7 @@ class NotedAlerts:
         return TextColumn.of(reasons)
 
     def _open_clocks(self, used: Int64s, which: Int64s, data: Bytes) -> ListColumn:
-        """The open clocks that each note lists; they follow it. used: int64[*, 23]. which: the rows that are notes."""
+        """The open clocks that each note lists; they follow it. used: int64[*, 24]. which: the rows that are notes."""
         rows = np.flatnonzero((used[:, WHAT] != NOTE) & (used[:, LISTED_CLOCK] >= 0))
         listed = used[rows]
         entries: dict[str, ValueColumn] = {

@@ -14,6 +14,7 @@ from pipelines.items import (
     ENDS,
     ID,
     KEY,
+    LEFT,
     NEVER,
     PAUSED,
     REPEAT_CONTACT,
@@ -42,10 +43,10 @@ from schemas.compiled import step
 WHAT, NOTE, LISTED = 0, 0, 1
 (
     NOTE_ROW, NOTE_TYPE, NOTE_CLOCK, NOTE_STATUS, NOTE_REVISION, NOTE_RAISED, NOTE_DUE, NOTE_LEVEL,
-    NOTE_AT, NOTE_PAUSED, NOTE_SEGMENT, NOTE_BAND, NOTE_AFTER, NOTE_CASE, NOTE_CASE_BYTES,
-) = range(1, 16)  # fmt: skip
+    NOTE_AT, NOTE_PAUSED, NOTE_SEGMENT, NOTE_BAND, NOTE_AFTER, NOTE_CASE, NOTE_CASE_BYTES, NOTE_LEFT,
+) = range(1, 17)  # fmt: skip
 LISTED_CLOCK, LISTED_AT, LISTED_DUE, LISTED_TRIED, LISTED_TRIED_BYTES, LISTED_KIND = range(1, 7)
-TEXTS_AT, TEXTS = 16, 6
+TEXTS_AT, TEXTS = 17, 6
 _COLUMNS = TEXTS_AT + 1 + TEXTS
 ROWS_USED, TEXT_USED, CROSSED = 0, 1, 2
 MOST_LISTED = 32
@@ -56,7 +57,7 @@ _MOST_ROWS = 1 + MOST_LISTED + 16 + 1  # of a note: itself, clocks, contacts, an
 class Notes(NamedTuple):
     """What is to be told: revisions of alerts that are made into words outside of the kernel.
 
-    row: int64[c, 23], notes, each followed by the open clocks and earlier contacts that it lists; from TEXTS_AT on
+    row: int64[c, 24], notes, each followed by the open clocks and earlier contacts that it lists; from TEXTS_AT on
     where its texts begin in ``text`` (uint8[b]), and the length of each. heat: float64[c, 2, s], the heats of a
     note, and of them what open cases hold.
     used: int64[3], rows and bytes, and how many crossings of bands came before.
@@ -120,7 +121,7 @@ def write_note(
     out[n, NOTE_ROW], out[n, NOTE_TYPE] = row, number_of(told)
     out[n, NOTE_CLOCK], out[n, NOTE_STATUS], out[n, NOTE_REVISION] = told[KEY], status, told[REVISION]
     out[n, NOTE_RAISED], out[n, NOTE_DUE], out[n, NOTE_LEVEL] = raised_ms, told[TOLD_DUE], told[TOLD_LEVEL]
-    out[n, NOTE_AT], out[n, NOTE_AFTER] = told[AT], notes.used[CROSSED]
+    out[n, NOTE_AT], out[n, NOTE_AFTER], out[n, NOTE_LEFT] = told[AT], notes.used[CROSSED], told[TOLD_DUE] - raised_ms
     out[n, NOTE_SEGMENT], out[n, NOTE_BAND] = rows.words[row, SEGMENT], rows.band[row]
     for s in range(notes.heat.shape[2]):
         kept = as_float(arena[held + s])
@@ -136,6 +137,8 @@ def write_note(
         kind, number = kind_of(items[at]), number_of(items[at])
         if kind == CLOCK and items[at, ID] == told[ID] and number == told[KEY]:
             out[n, NOTE_PAUSED], out[n, NOTE_AT] = items[at, PAUSED], items[at, AT]
+            if items[at, LEFT] > 0:  # it had been warned of, and stood still then
+                out[n, NOTE_LEFT] = items[at, LEFT]
         about = kind == CONTACT_ITEM and items[at, ID] != told[ID] and items[at, AT] <= raised_ms
         if number_of(told) == REPEAT_CONTACT:
             about = kind == CONTACT_ITEM and items[at, SUBJECT] == told[SUBJECT] and items[at, AT] < last_ms

@@ -16,6 +16,7 @@ import numpy as np
 import yaml
 from pydantic import ValidationError
 
+from pipelines.policy_keys import allowed_keys, nearest
 from pipelines.policy_model import PolicyFile, least_quiet
 from pipelines.rules import Compiled, compile_rules
 from pipelines.signal_model import Signal
@@ -190,7 +191,8 @@ def parse_policy(text: str, name: str) -> Policy:
         file = PolicyFile.model_validate(said)
     except ValidationError as error:
         raise PolicyError("\n".join(_told(name, tree, e) for e in error.errors()[:5])) from error
-    canonical = json.dumps(file.model_dump(mode="json", exclude_defaults=True), sort_keys=True, separators=(",", ":"))
+    # in the order of the file: state has numbers of clocks, and the first team that may take an alert has it
+    canonical = json.dumps(file.model_dump(mode="json", exclude_defaults=True), separators=(",", ":"))
     return Policy(file, hashlib.sha256(canonical.encode()).hexdigest()[:12], text)
 
 
@@ -202,7 +204,6 @@ def schema_for_editors() -> str:
 
 _RULES = {
     "missing": "is missing",
-    "extra_forbidden": "is unknown",
     "invalid_key": "must be a text",
     "too_short": "must have an entry",
     "string_too_short": "must not be empty",
@@ -219,9 +220,13 @@ def _told(name: str, tree: yaml.Node, error: Any) -> str:
     kind, message = error["type"], str(error["msg"])
     if kind == "value_error":
         rule = message.removeprefix("Value error, ")
+        about = rule.partition(" ")[0].split(".")
+        path += about if len(about) > 1 else []  # of a section that was judged as a whole: the line of the entry
+    elif kind == "extra_forbidden":
+        rule = f"is unknown{nearest(str(path[-1]), allowed_keys(path[:-1]))}"
     else:
         rule = _RULES.get(kind) or message.replace("Input should be", "must be").replace(" should have", " must have")
-        if kind not in {"missing", "extra_forbidden", "too_short", "too_long"}:
+        if kind not in {"missing", "too_short", "too_long"}:
             rule += f", got {reprlib.repr(error['input'])}"
     return f"{name}:{_line(tree, path)} {key}: {rule}"
 

@@ -45,7 +45,14 @@ def policy_changes(before: Policy, after: Policy) -> list[Change]:
         is_told = (was is not _ABSENT and now is not _ABSENT) or was.is_written or now.is_written
         if was.value != now.value and is_told:
             changes.append(Change(key, was.text, now.text))
+    teams, others = (_teams(policy) for policy in (before, after))
+    if teams != others and sorted(teams) == sorted(others):  # the first one that may take an alert has it
+        changes.append(Change("budgets.teams", ", ".join(teams), ", ".join(others)))
     return changes
+
+
+def _teams(policy: Policy) -> list[str]:
+    return [] if policy.file.budgets is None else list(policy.file.budgets.teams)
 
 
 def _values(policy: Policy) -> Iterator[tuple[str, _Value]]:

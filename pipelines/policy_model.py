@@ -112,16 +112,23 @@ class PolicyFile(Said):
     @classmethod
     def _calendars_are_known(cls, clocks: dict[str, Clock], info: ValidationInfo) -> dict[str, Clock]:
         known = ("always", *info.data.get("calendars", {}))
-        for name, clock in clocks.items():
+        for name, clock in clocks.items() if "calendars" in info.data else ():
             if clock.calendar not in known:
                 raise ValueError(f"{name}.calendar must be one of {', '.join(known)}, got {clock.calendar}")
+        told = [(name, clock.deadline) for name, clock in clocks.items() if clock.deadline is not None]
+        for name, attribute in told:
+            first, own = told[0]
+            if attribute != own:
+                raise ValueError(
+                    f"{name}.deadline must be {own}, the one attribute of all, as in {first}; got {attribute}"
+                )
         return clocks
 
     @field_validator("signals")
     @classmethod
     def _breaches_are_of_clocks(cls, signals: dict[str, Signal], info: ValidationInfo) -> dict[str, Signal]:
         clocks = info.data.get("clocks", {})
-        for name, signal in signals.items():
+        for name, signal in signals.items() if "clocks" in info.data else ():
             for clock in signal.breaches:
                 if clock not in clocks:
                     known = ", ".join(clocks) or "there are none"
@@ -132,7 +139,7 @@ class PolicyFile(Said):
     @classmethod
     def _segments_are_known(cls, budgets: AlertBudgets | None, info: ValidationInfo) -> AlertBudgets | None:
         known = info.data.get("segments", {})
-        for name, team in ({} if budgets is None else budgets.teams).items():
+        for name, team in ({} if budgets is None or "segments" not in info.data else budgets.teams).items():
             for segment in team.segments:
                 if segment not in known:
                     told = ", ".join(known) or "there are none"

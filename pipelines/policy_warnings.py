@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from pipelines.calendar_model import Calendar
 from pipelines.clock_model import Clock, Promise
 from pipelines.durations import duration_text
+from pipelines.policy_conditions import condition_warnings
 from pipelines.policy_kinds import effects, promise_text
 from pipelines.policy_model import PolicyFile
 from pipelines.signal_model import Signal
@@ -16,12 +17,12 @@ from schemas.vocabulary import VOCABULARY
 SHORTEST_HALF_LIFE_MS = 10_000
 """Below, heat is gone before anybody can see it."""
 
-_DAY_MS, _MINUTE_MS = 86_400_000, 60_000
+_DAY_MS, _HOUR_MS, _MINUTE_MS = 86_400_000, 3_600_000, 60_000
 
 
 def policy_warnings(file: PolicyFile) -> list[str]:
     """What cannot be right, a line each: the key, and why."""
-    return [*_of_clocks(file), *_of_signals(file), *_of_kinds(file), *_of_teams(file)]
+    return [*_of_clocks(file), *_of_signals(file), *condition_warnings(file), *_of_kinds(file), *_of_teams(file)]
 
 
 def _of_clocks(file: PolicyFile) -> Iterator[str]:
@@ -31,6 +32,9 @@ def _of_clocks(file: PolicyFile) -> Iterator[str]:
             if warn is not None and warn >= _longest_ms(promise, calendar):
                 told = f"{duration_text(warn)} before a promise of {promise_text(promise)}"
                 yield f"{key}: {told} is not after the opening, so nothing is said"
+        if clock.repeat is not None and clock.repeat < _MINUTE_MS:
+            often = f"{_HOUR_MS // clock.repeat:,} times an hour"
+            yield f"clocks.{name}.repeat: {duration_text(clock.repeat)} says it again {often} and customer"
         longest = max((_longest_ms(promise, calendar) for _, promise, _ in _promises(name, clock)), default=None)
         late = [age for age in clock.still_waiting if longest is not None and age > longest]
         if late and calendar is None:

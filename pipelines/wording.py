@@ -30,8 +30,8 @@ class Sentences:
         said: by placeholder what it speaks of, for each alert: whole minutes for ``deadline`` (of the epoch, 0 for
         none), ``left``, ``waited`` and ``paused``. Those of the clock are not asked for.
         """
-        key = status if status in {"resolved", "retracted"} else f"{kind}.{status}"
-        template = self._templates.get(key) or self._templates[kind]
+        for_all = status if status in {"resolved", "retracted"} else kind
+        template = self._templates.get(f"{kind}.{status}") or self._templates[for_all]
         parts = [part for part in _parts_of(template) if part in said]
         if len(self._known) > _MOST_KNOWN:
             self._known.clear()

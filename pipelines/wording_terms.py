@@ -33,7 +33,7 @@ _ALL_PLACEHOLDERS = tuple(dict.fromkeys((*PLACEHOLDERS, *(one for own in OWN_PLA
 TYPES = ("clock_warning", "clock_breached", "still_waiting", "repeat_contact", "social_risk")
 """By their numbers (``items.CLOCK_WARNING`` ...)."""
 TEMPLATE_NAMES = (
-    *(name for kind in TYPES for name in (kind, f"{kind}.opened", f"{kind}.escalated")),
+    *(name for kind in TYPES for name in (kind, f"{kind}.opened", f"{kind}.escalated", f"{kind}.resolved")),
     *("resolved", "retracted", *OWN_PLACEHOLDERS),
 )
 """Types of alerts, at times with a status; what is over; the pause, what is said of actions; bands and incidents."""
@@ -43,7 +43,7 @@ def _name(said: str) -> str:
     if said not in TEMPLATE_NAMES:
         kinds = ", ".join(TYPES)
         raise ValueError(
-            f"must be one of {kinds}, or one of these with .opened or .escalated, or resolved, retracted, "
+            f"must be one of {kinds}, or one of these with .opened, .escalated or .resolved, or resolved, retracted, "
             f"{', '.join(OWN_PLACEHOLDERS)}, got {said}"
         )
     return said

@@ -63,8 +63,11 @@ def tell(error: BaseException) -> None:
     if os.environ.get(DEBUG_VARIABLE):
         traceback.print_exception(error)
     paragraph, _, rest = _paragraph(error).partition("\n")
-    width = get_terminal_size().columns
-    print(textwrap.fill(paragraph, width, break_long_words=False, break_on_hyphens=False), file=sys.stderr)
+    if sys.stderr.isatty():  # else somebody may look for lines
+        paragraph = textwrap.fill(
+            paragraph, get_terminal_size().columns, break_long_words=False, break_on_hyphens=False
+        )
+    print(paragraph, file=sys.stderr)
     if rest:
         print(rest, file=sys.stderr)
 

@@ -94,7 +94,7 @@ def three() -> Policy:
         (
             "[form.failed]",
             "[form.failed], breaches: [refund]",
-            "3 signals: form_failure.breaches must name clocks (there are",
+            "11 signals: form_failure.breaches must name clocks (there are",
         ),
         (
             "magnitude: wait",
@@ -145,7 +145,7 @@ def test_a_key_that_is_misspelled_is_unknown_and_the_right_one_missing() -> None
         "mine.yaml:1 1: must be a text, got 1",
         "mine.yaml:1 version: is missing",
         "mine.yaml:4 signals.wait.half_life: is missing",
-        "mine.yaml:7 signals.wait.half_live: is unknown",
+        "mine.yaml:7 signals.wait.half_live: is unknown (did you mean half_life?)",
     ]
 
 

@@ -125,6 +125,27 @@ def test_nothing_is_to_be_said_of_the_policy_of_these_tests() -> None:
             "clocks.reply.closes: the vocabulary has no contact.answered",
         ),
         ("bands:\n", RELIEF + "bands:\n", "signals.thanks.half_life: 6h is shorter than the 1d of late"),
+        (
+            "[form.failed]",
+            "[{kind: form.failed, where: {sentiment: negativ}}]",
+            "signals.form_failure.kinds.0.where.sentiment: negativ is none of negative, neutral, positive",
+        ),
+        (
+            "[form.failed]",
+            "[{kind: form.failed, where: {segment: loyal}}]",
+            "signals.form_failure.kinds.0.where.segment: loyal is nothing that the policy names",
+        ),
+        (
+            "[form.failed]",
+            "[{kind: form.failed, where: {feedback: bad}}]",
+            "signals.form_failure.kinds.0.where.feedback: nothing is good or bad without the section feedback",
+        ),
+        (
+            "[contact.opened]",
+            "[contact.opened, {kind: contact.opened, promise: 30m}]",
+            "clocks.reply.opens.1: is never asked, for an entry before it takes all of contact.opened",
+        ),
+        ("    warn: 15m", "    repeat: 1s", "clocks.reply.repeat: 1s says it again 3,600 times an hour"),
     ],
 )
 def test_what_is_probably_not_meant_is_told_by_its_key(good: str, bad: str, told: str) -> None:
@@ -333,3 +354,42 @@ def test_a_template_with_all_that_is_allowed_is_said(name: str) -> None:
     over: Status = "resolved" if status == "resolved" else "retracted" if status == "retracted" else "opened"
     incidents = [incident_reason(("form", "form/promo"), rule, seen, over, language_of(policy))]
     assert "<<" in "".join([*reasons, *actions, *bands, *incidents])
+
+
+def test_what_is_wrong_is_told_with_the_line_of_its_entry_and_with_what_may_be_said() -> None:
+    text = changed("    promise: 1h", "    promise: 1h\n    calendar: ofice").replace(
+        "weight: 10, half_life: 1h", "wieght: 9"
+    )
+    with pytest.raises(PolicyError) as caught:
+        parse_policy(text.replace("cooldown: 15m", "cooldown: 15m\n  colour: red"), "mine.yaml")
+    assert str(caught.value).splitlines() == [
+        "mine.yaml:9 clocks: reply.calendar must be one of always, office, got ofice",
+        "mine.yaml:12 signals.form_failure.weight: is missing",
+        "mine.yaml:12 signals.form_failure.half_life: is missing",
+        "mine.yaml:12 signals.form_failure.wieght: is unknown (did you mean weight?)",
+        "mine.yaml:16 bands.colour: is unknown; may be cooldown, levels",
+    ]
+
+
+def test_clocks_share_one_attribute_for_their_deadlines() -> None:
+    first = "    deadline: due\n    warn: 15m\n  call: {opens: [a.b], closes: [a.c], promise: 1d, deadline: at}"
+    with pytest.raises(PolicyError, match=r"call\.deadline must be due, the one attribute of all, as in reply; got at"):
+        parse_policy(changed("    warn: 15m", first), "mine.yaml")
+
+
+def test_the_order_of_teams_is_a_difference_and_so_is_that_of_clocks_for_what_is_stored() -> None:
+    teams = ["social: {types: [social_risk], per_hour: 1}", "desk: {per_hour: 60}"]
+    policies = [
+        parse_policy(f"{TEXT}budgets: {{teams: {{{', '.join(order)}}}}}\n", "mine.yaml")
+        for order in (teams, teams[::-1])
+    ]
+    assert policy_changes(*policies) == [("budgets.teams", "social, desk", "desk, social")]
+    assert policies[0].digest != policies[1].digest
+    one, two = (
+        "  first: {opens: [a.b], closes: [a.c], promise: 1h}\n",
+        "  other: {opens: [a.b], closes: [a.c], promise: 2h}\n",
+    )
+    stored = [
+        parse_policy(changed("signals:\n", f"{clocks}signals:\n"), "p").digest for clocks in (one + two, two + one)
+    ]
+    assert stored[0] != stored[1], "rows have numbers of clocks"

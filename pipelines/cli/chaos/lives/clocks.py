@@ -1,6 +1,7 @@
 """What a customer waits for: the open clocks, which interactions and time move."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from pipelines.cli.chaos.lives.clock import Clock, due_ms, key_of, told_ms
 from pipelines.cli.chaos.lives.terms import ClockTerms, Entry, Record, Terms
@@ -90,7 +91,7 @@ class Clocks:
             reset = self._terms.found(terms.resets, record)
             clock = self._meant(terms, record) if reset is not None else None
             if reset is not None and clock is not None and not clock.breached and told_ms(terms, record) is not None:
-                clock.due_ms, clock.warn_ms = due_ms(terms, reset, record)
+                self._reset(clock, reset, record)
             broken = self._terms.found(terms.breaks, record)
             if broken is not None:
                 clock = self._meant(terms, record) or self._open(terms, broken, record)
@@ -98,10 +99,21 @@ class Clocks:
                     clock.due_ms = record["occurred_at"]
                     self._breach(clock, record["occurred_at"])
 
+    def _reset(self, clock: Clock, entry: Entry, record: Record) -> None:
+        """A new deadline; of one that had been warned of nothing is left but how long the customer waits."""
+        if clock.warned:
+            self.close(clock)
+            clock = replace(clock, event_id=record["event_id"], case_id=record.get("case_id") or "", warned=False)
+            clock.key = key_of(clock.terms, record)
+            self.open.append(clock)
+        clock.due_ms, clock.warn_ms = due_ms(clock.terms, entry, record)
+        if clock.paused_at_ms is not None:
+            clock.paused_at_ms = record["occurred_at"]
+
     def _open(self, terms: ClockTerms, entry: Entry, record: Record) -> Clock | None:
         key = key_of(terms, record)
         same = [c for c in self.open if c.terms is terms and c.key == key]
-        if same and not terms.resets_again:
+        if same and (not terms.resets_again or same[0].breached):
             return None
         for clock in same:
             self.close(clock)

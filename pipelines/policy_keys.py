@@ -1,0 +1,47 @@
+"""Which keys a section of a policy may have, for those who have written another one."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from pipelines.policy_model import PolicyFile
+
+_MOST_TOLD = 20
+
+
+def allowed_keys(path: Sequence[str | int]) -> list[str]:
+    """The keys of the section at ``path``, in their order; of all that it may be, where it may be several."""
+    schema = PolicyFile.model_json_schema()
+    sections: Iterable[Any] = [schema]
+    for part in path:
+        inner = [one for section in _simple(sections, schema["$defs"]) for one in _inner(section, part)]
+        sections = inner or sections  # else it is a name that pydantic gives to one of several
+    return list(dict.fromkeys(key for section in _simple(sections, schema["$defs"]) for key in section["properties"]))
+
+
+def nearest(said: str, allowed: Sequence[str]) -> str:
+    """What may be said instead, to be told behind it; nothing when there is nothing."""
+    near = get_close_matches(said, allowed, n=1, cutoff=0.6)
+    if near:
+        return f" (did you mean {near[0]}?)"
+    return f"; may be {', '.join(allowed)}" if 0 < len(allowed) <= _MOST_TOLD else ""
+
+
+def _simple(sections: Iterable[Any], definitions: Any) -> Iterator[Any]:
+    for section in sections:
+        if "$ref" in section:
+            yield from _simple([definitions[section["$ref"].rpartition("/")[2]]], definitions)
+        elif "anyOf" in section or "oneOf" in section:
+            yield from _simple(section.get("anyOf", section.get("oneOf")), definitions)
+        else:
+            yield {"properties": {}, **section}
+
+
+def _inner(section: Any, part: str | int) -> Iterator[Any]:
+    if isinstance(part, int):
+        if "items" in section:
+            yield section["items"]
+    elif part in section["properties"]:
+        yield section["properties"][part]
+    else:
+        yield from section.get("patternProperties", {}).values()  # of names, all of which are of one kind
