@@ -58,6 +58,9 @@ from pipelines.rules import (
 from schemas.arrays import Int64s
 from schemas.compiled import step
 
+MOST_REPEATS = 30
+"""So often it is said again after a breach: whoever has not heard it by then does not read it, and the alert stands."""
+
 
 @step
 def clock_key(item: Int64s, match: int) -> int:
@@ -216,7 +219,7 @@ def still_due(items: Int64s, at: int, words: Int64s) -> int:
         steps = 0
         while steps < STILLS and words[clock + STILL + steps] > 0:
             steps += 1
-        return items[at, DUE] + (level - steps + 1) * repeat_ms
+        return items[at, DUE] + (level - steps + 1) * repeat_ms if level - steps < MOST_REPEATS else NEVER
     return NEVER
 
 

@@ -6,6 +6,7 @@ from pipelines.incident_kernel import ATTEMPT, FAILURE
 from pipelines.incident_model import Incidents
 from pipelines.index import TextIndex
 from pipelines.interactions import InteractionBatch, Texts
+from pipelines.policy_terms import UNKNOWN
 from schemas.arrays import Bytes, Int16s
 
 NO_RULE = -1
@@ -22,6 +23,7 @@ class IncidentKinds:
             for kind in kinds
         }
         self._index = TextIndex(roles)
+        self._unknown = TextIndex([UNKNOWN])  # as those say it who are told no touchpoint
         # the last entry is that of kinds which are not there: number -1
         self._rule = np.array([*(rule for rule, _ in roles.values()), NO_RULE], np.int16)
         self._role = np.array([*(role for _, role in roles.values()), 0], np.uint8)
@@ -34,13 +36,15 @@ class IncidentKinds:
 
     def places(self, batch: InteractionBatch, rule: Int16s) -> Texts:
         """Touchpoint or subject of each interaction, as its rule says; an empty text where none is told."""
+        where = batch.touchpoint
+        is_unknown = self._unknown.find(batch.data, where.start, where.length) >= 0
+        where = Texts(where.start, np.where(is_unknown, 0, where.length).astype(np.int32))
         if not self._by_subject.any():
-            return batch.touchpoint
+            return where
         subject = _subjects(batch)
         by_subject = self._by_subject[rule] & (rule >= 0)
         return Texts(
-            np.where(by_subject, subject.start, batch.touchpoint.start),
-            np.where(by_subject, subject.length, batch.touchpoint.length),
+            np.where(by_subject, subject.start, where.start), np.where(by_subject, subject.length, where.length)
         )
 
 

@@ -7,63 +7,21 @@ the slots say, not the order in which they came. After the lateness a slot is se
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from pipelines.alerts import Alert, Status
 from pipelines.incident_alerts import NO_LABELS, Labels, incident_alert, told_key
 from pipelines.incident_base import Base, Rate
 from pipelines.incident_judge import Judge, SlotSum, Standing, State
 from pipelines.incident_model import Incidents
+from pipelines.incident_places import NEVER, Partial, Told, Watched
 from pipelines.incident_slots import MOST_MEMBERS, SlotState
 from pipelines.windows import NO_TIME
 
 Place = tuple[str, str]  # rule, and touchpoint or subject
 
-_NEVER = -(2**40)
+_MOST_AT_ONCE = 4096  # slots that are judged before what led to them is forgotten
 _STANDS: frozenset[Status] = frozenset({"opened", "escalated"})
-
-
-class Partial(NamedTuple):
-    """What one source partition knows of a slot."""
-
-    source_offset: int
-    tried: tuple[int, ...]
-    failed: tuple[int, ...]
-    attempted: int
-    members: tuple[str, ...]
-
-
-class Told(NamedTuple):
-    """The last revision of an alert: its status, the incident as it was told, and the slot of its id."""
-
-    revision: int
-    status: Status
-    standing: Standing
-    about: int
-
-
-@dataclass(slots=True)
-class Watched:
-    """A place. settled: the slot at the end of which it was ``states[0]``; the others follow, a slot each.
-
-    partials: by slot and source partition. sums: of the sources, but for the slots that are ``stale``. told: by kind
-    and first slot of the incident.
-    """
-
-    settled: int
-    states: list[State]
-    partials: dict[int, dict[int, Partial]] = field(default_factory=dict)
-    sums: dict[int, SlotSum] = field(default_factory=dict)
-    stale: set[int] = field(default_factory=set)
-    told: dict[str, Told] = field(default_factory=dict)
-    is_stored: bool = False
-    newest: int = _NEVER
-
-    @property
-    def judged(self) -> int:
-        """The last slot that was judged."""
-        return self.settled + len(self.states) - 1
 
 
 class IncidentWatch:
@@ -76,12 +34,13 @@ class IncidentWatch:
         self._incidents = incidents
         self._labels = labels
         self._judges = {name: Judge(incidents, rule) for name, rule in incidents.rules.items()}
+        self._forgotten = 8 * incidents.memory // incidents.slot  # slots without anything new
         self._open = -(-incidents.lateness // incidents.slot) + 1  # slots that can still change, the last one included
         self._changed_slots: set[tuple[Place, int]] = set()
         self._changed_places: set[Place] = set()
         self._gone: list[bytes] = []
         self._stale: set[Place] = set()  # changed since they were judged
-        self._judged_to = _NEVER
+        self._judged_to = NEVER
 
     def merge(self, source: int, source_offset: int, told: SlotState) -> None:
         """Take what a source partition says of a slot; what is older than what is known changes nothing."""
@@ -111,6 +70,10 @@ class IncidentWatch:
         learnt_ms = self.begun_ms + self._incidents.rules[place[0]].learn
         return State(unusual_to=slot - 1, is_new=self.begun_ms != NO_TIME and slot * self._incidents.slot >= learnt_ms)
 
+    def begin(self, at_ms: int) -> None:
+        """Say since when places are watched, before anything is taken; else it is since the first alerts were."""
+        self.begun_ms = at_ms
+
     def move_mark(self, source: int, seen_ms: int) -> None:
         """Source partition ``source`` has seen what happened up to ``seen_ms``, give or take the lateness."""
         self.seen_ms[source] = max(self.seen_ms[source], seen_ms)
@@ -133,15 +96,30 @@ class IncidentWatch:
         self._judged_to = max(self._judged_to, last)
         for place in sorted(due):
             watched = self.places[place]
-            if watched.judged < last:
-                alerts += self._judge(place, watched, last)
-            if last - self._open - watched.settled >= self._open:
+            while watched.judged < last:
+                to = min(last, watched.judged + _MOST_AT_ONCE)
+                alerts += self._judge(place, watched, to)
+                if to < last:
+                    self._settle(place, watched, to - self._open)
+                    if place not in self.places:
+                        break
+                    self._skip_quiet(place, watched)
+            if place in self.places and last - self._open - watched.settled >= self._open:
                 self._settle(place, watched, last - self._open)
         self._stale.clear()
         return alerts
 
+    def _skip_quiet(self, place: Place, watched: Watched) -> None:
+        """Go on with the next slot of which something is known, if the place would have been forgotten before."""
+        if watched.told or watched.heard == NEVER or watched.judged - watched.heard <= self._forgotten:
+            return
+        following = min(watched.partials, default=NEVER)
+        if following > watched.judged + 1:
+            watched.settled, watched.states = following - 1, [self._first(place, following)]
+
     def _judge(self, place: Place, watched: Watched, last: int) -> list[Alert]:
         judge, first = self._judges[place[0]], watched.judged + 1
+        watched.heard = max((slot for slot in watched.partials if slot <= last), default=watched.heard)
         for slot in watched.stale:
             watched.sums[slot] = _summed(watched.partials[slot])
         watched.stale.clear()
@@ -223,7 +201,7 @@ class IncidentWatch:
         watched.told = {k: t for k, t in watched.told.items() if k in going or t.standing.opened > to or _ends(t) > to}
         self._changed_places.add(place)
         idle = to - watched.newest
-        if not watched.partials and not watched.told and idle > 8 * self._incidents.memory // self._incidents.slot:
+        if not watched.partials and not watched.told and idle > self._forgotten:
             del self.places[place]  # nothing is left of what was usual there
 
     # -- what is stored -----------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 
 from connectors.simulator.simulation import crowd_interactions
 from pipelines.alerts import Alert, Contribution
-from pipelines.cli.backtest.replay import Replay
+from pipelines.cli.backtest.replay import BATCH_EVENTS, Replay
 from pipelines.cli.backtest.results import time_text
 from pipelines.cli.backtest.run import Asked, run
 from pipelines.cli.chaos.model import Model
@@ -19,6 +19,7 @@ from pipelines.cli.exits import ExitCode
 from pipelines.cli.explain.records import alert_records
 from pipelines.cli.main import exit_code
 from pipelines.policy import parse_policy
+from pipelines.worker.policy_file import load_policy
 from schemas.errors import InputUnreadable
 from schemas.interactions import avro_record
 from schemas.topics import avro_schema
@@ -222,6 +223,29 @@ def test_a_clock_that_runs_out_after_the_last_interaction_is_told(tmp_path: Path
     assert {a["deadline"] for a in told} == {time_text(START_MS + 3_600_000)}
     assert {a["case_id"] for a in told} == {"c"}
     assert told[0]["raised_at"] == time_text(START_MS + 45 * MINUTE_MS)
+
+
+@pytest.mark.parametrize("batch_events", [1, 50, BATCH_EVENTS])
+def test_a_subject_that_is_new_after_hours_of_watching_is_an_incident_however_batches_are_cut(
+    batch_events: int,
+) -> None:
+    said = [(START_MS + n * MINUTE_MS, f"o{n}", "other") for n in range(170)]
+    said += [(START_MS + 3 * 3_600_000 + n * 15_000, f"c{n}", "outage") for n in range(20)]
+    events = [event("social.mentioned", at_ms, customer_id=who, subject=subject) for at_ms, who, subject in said]
+    told: list[Alert] = []
+    replay = Replay(load_policy(None), told.extend)
+    replay.run(batch_of(events), batch_events=batch_events)
+    replay.run_on(START_MS + 5 * 3_600_000)
+    found = [(a.status, a.subject, a.customers) for a in told if a.type == "touchpoint_incident"]
+    assert found == [("opened", "outage", 9), ("escalated", "outage", 19), ("resolved", "outage", 20)]
+
+
+def test_when_no_row_can_be_taken_it_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    events = tmp_path / "events.jsonl"
+    events.write_text('{"customer_id": "ana", "kind": "form.failed", "occurred_at": "yesterday"}\n' * 3, "utf-8")
+    assert exit_code(["backtest", str(events), "--out", str(tmp_path / "out")]) == ExitCode.DONE
+    told = capsys.readouterr().err
+    assert "all 3 rows were rejected, the first one in line 1: occurred_at" in " ".join(told.split())
 
 
 def test_an_alert_has_every_field_of_its_schema() -> None:

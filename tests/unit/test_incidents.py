@@ -2,6 +2,7 @@
 
 import random
 import re
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -129,6 +130,15 @@ def test_a_silence_needs_no_event_to_be_told() -> None:
     acts = Crowd(6).acts(NOON_MS - 3 * HOUR_MS, NOON_MS, per_hour=400, share=0.02)
     assert replayed(acts, to_ms=NOON_MS) == []
     assert [a.status for a in replayed(acts, to_ms=NOON_MS + 10 * MINUTE_MS)] == ["opened"]
+
+
+def test_years_without_anything_are_passed_over_and_the_place_begins_anew() -> None:
+    """A row whose time is in seconds lies in 1970: all slots since then would take minutes, and all memory."""
+    year_ms = 365 * 24 * HOUR_MS
+    acts = [Act(NOON_MS - 50 * year_ms, "early", "form.failed"), *broken_form()]
+    begun_s = time.thread_time()
+    assert standing(replayed(acts)) == standing(replayed(broken_form()))
+    assert time.thread_time() - begun_s < 60.0
 
 
 def test_a_form_that_falls_asleep_slowly_is_no_silence() -> None:

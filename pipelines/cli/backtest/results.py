@@ -103,14 +103,16 @@ class AlertFile:
 
 @dataclass(slots=True)
 class RejectedFile:
-    """rejected.jsonl."""
+    """rejected.jsonl. first: the first row."""
 
     file: TextIO
     count: int = 0
+    first: RejectedRow | None = None
 
     def write(self, row: RejectedRow) -> None:
         """Write one row."""
         self.count += 1
+        self.first = self.first or row
         self.file.write(json.dumps(row._asdict(), ensure_ascii=False) + "\n")
 
 

@@ -52,9 +52,12 @@ def run(asked: Asked) -> dict[str, Any]:
         replay = Replay(policy, alerts.write, lambda n: progress("scoring", n, count))
         replay.run(found.in_order())
         end_ms = replay.run_on(until_ms)
-    write_scores(asked.out / "scores.parquet", replay.standing, end_ms, policy, replay.open_clocks())
-    seconds = time.monotonic() - begun
     counts = replay.counts
+    write_scores(asked.out / "scores.parquet", replay.standing, end_ms, policy, replay.open_clocks())
+    if rejected.first is not None and not counts.accepted:
+        line, reason = rejected.first.line, rejected.first.reason
+        warnings.append(f"all {rejected.count:,} rows were rejected, the first one in line {line}: {reason}")
+    seconds = time.monotonic() - begun
     summary = {
         "events": found.read + rejected.count - found.refused,
         "accepted": counts.accepted - counts.duplicates,

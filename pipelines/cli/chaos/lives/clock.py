@@ -6,6 +6,8 @@ from datetime import datetime
 
 from pipelines.cli.chaos.lives.terms import ClockTerms, Entry, Record
 
+_MOST_REPEATS = 30
+
 
 @dataclass
 class Clock:
@@ -37,7 +39,7 @@ class Clock:
         if self.due_ms is None:
             return
         if self.breached:
-            if self.terms.repeat_ms is not None:
+            if self.terms.repeat_ms is not None and self.repeats_said < _MOST_REPEATS:
                 yield self.due_ms + (self.repeats_said + 1) * self.terms.repeat_ms, "repeat"
         else:
             if self.warn_ms is not None and not self.warned:
