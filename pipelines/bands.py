@@ -146,10 +146,22 @@ def _changed_episodes(
         else:
             continue
         rows.set_episode(of, episode)
-        told.crossing.append(k)
+        told.crossing.append(k if status != "resolved" else _landed(word, k))
         told.status.append(STATUSES.index(status))
         told.episode.append(episode)
     return told
+
+
+def _landed(word: Int64s, k: int) -> int:
+    """The last of the crossings from ``k`` on by which a row falls at one moment: it says in which band it is then."""
+    where = word[k, [CROSSED_ROW, CROSSED_MS]]
+    while (
+        k + 1 < word.shape[0]
+        and (word[k + 1, [CROSSED_ROW, CROSSED_MS]] == where).all()
+        and word[k + 1, CROSSED_TO] < word[k + 1, CROSSED_FROM]
+    ):
+        k += 1
+    return k
 
 
 def _is_dismissed(row: int, episode: Episode, rows: CustomerRows, memory: AlertMemory) -> bool:

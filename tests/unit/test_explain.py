@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -292,3 +293,11 @@ def test_times_can_be_local(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Europe/Istanbul")
     assert zone_of("local").full(START_MS) == "Mon 2026-09-21 17:13:20"
     assert zone_of("utc").near(START_MS, START_MS + HOUR_MS) == "14:13:20"
+
+
+def test_a_picture_ends_soon_after_the_last_moment_and_not_with_what_others_did(tmp_path: Path) -> None:
+    story = story_of_case(tmp_path, "16_the_promise", "done in time")
+    last_ms = story.moments[-1].at_ms
+    later = replace(story, until_ms=last_ms + 90 * 24 * HOUR_MS)
+    assert HOUR_MS <= later.shown_ms - last_ms < 24 * HOUR_MS
+    assert replace(story, until_ms=last_ms + 1).shown_ms == last_ms + 1

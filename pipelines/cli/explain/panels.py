@@ -83,9 +83,9 @@ def draw_score(axes: Axes, story: Story, begin: float, end: float) -> Handles:
 
 def curve(story: Story) -> tuple[Int64s, Float64s, Int64s]:
     """Times in epoch ms, scores, and numbers of bands: what decay does between moments, and a step at each."""
-    step_ms = max(1, (story.until_ms - story.begins_ms) // _SAMPLES)
+    step_ms = max(1, (story.shown_ms - story.begins_ms) // _SAMPLES)
     times, scores, bands = [], [], []
-    ends = [*(moment.at_ms for moment in story.moments[1:]), story.until_ms]
+    ends = [*(moment.at_ms for moment in story.moments[1:]), story.shown_ms]
     for moment, end_ms in zip(story.moments, ends, strict=True):
         at_ms = np.unique(np.append(np.arange(moment.at_ms, end_ms, step_ms), [moment.at_ms, end_ms]))
         state = moment.after

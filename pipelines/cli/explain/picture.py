@@ -80,11 +80,11 @@ class _Sheet:
 
 
 def _figure(story: Story, zone: Zone) -> Figure:
-    all_clocks, all_alerts = bar_rows(bars(story), story.until_ms), lines(story)
+    all_clocks, all_alerts = bar_rows(bars(story), story.shown_ms), lines(story)
     clocks, alerts = all_clocks[-_MOST_LANES:], all_alerts[-_MOST_LANES:]
     left = max([0.95, *(_inches(name) + 0.2 for name, _ in (*clocks, *alerts))])
     right = max(_inches(name) for name in story.policy.band_names) + 0.3
-    begin, end = day_of(story.begins_ms), day_of(story.until_ms)
+    begin, end = day_of(story.begins_ms), day_of(story.shown_ms)
     pad = 0.015 * (end - begin) or 0.5 / 24
     begin, end = begin - pad, end + pad
     per_inch = (end - begin) / (_WIDTH - left - right)
@@ -115,12 +115,12 @@ def _figure(story: Story, zone: Zone) -> Figure:
         panels.append(sheet.panel(heights[1], score))
         if len(all_clocks) > len(clocks):
             note_more(panels[-1], f"and {len(all_clocks) - len(clocks)} more rows of clocks")
-        handles |= draw_clocks(panels[-1], clocks, story.until_ms, zone.full)
+        handles |= draw_clocks(panels[-1], clocks, story.shown_ms, zone.full)
     if alerts:
         panels.append(sheet.panel(heights[2], score))
         if len(all_alerts) > len(alerts):
             note_more(panels[-1], f"and {len(all_alerts) - len(alerts)} more rows of alerts")
-        handles |= draw_alerts(panels[-1], alerts, story.until_ms)
+        handles |= draw_alerts(panels[-1], alerts, story.shown_ms)
     titles = ["score", "interactions", *(["clocks"] if clocks else []), *(["alerts"] if alerts else [])]
     _time_axis(panels, zone)
     for axes, title in zip(panels, titles, strict=True):

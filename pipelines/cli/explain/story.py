@@ -21,6 +21,7 @@ from schemas.arrays import Float64s, Int64s
 
 _LEAST_HEAT = 1e-6  # less is rounding
 _NOTHING = Opened()
+_LEAST_AFTER_MS = 3_600_000
 _LOOKS = 1025  # at times at which decay may have ended a band: relief may let it go on soon after
 
 
@@ -110,6 +111,12 @@ class Story:
     def begins_ms(self) -> int:
         """When the first interaction occurred."""
         return self.moments[0].at_ms
+
+    @property
+    def shown_ms(self) -> int:
+        """Up to when a picture shows it: the end, or some time after the last moment, if nothing happens any more."""
+        last_ms = self.moments[-1].at_ms
+        return min(self.until_ms, last_ms + max(_LEAST_AFTER_MS, (last_ms - self.begins_ms) // 2))
 
     @property
     def alerts(self) -> list[Alert]:
