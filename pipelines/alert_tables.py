@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any, TypeVar, overload
 
 import numpy as np
@@ -130,6 +131,11 @@ def team_column(
     return NullableColumn(TextColumn.of([team or "" for team in teams]), there)
 
 
+def _in_order(told: Iterable[tuple[int, T]]) -> list[T]:
+    """What stands beside its place, in the order of the places."""
+    return [one for _, one in sorted(told, key=itemgetter(0))]
+
+
 @dataclass(slots=True)
 class Part:
     """Alerts in their order: those of tables at the places that stand beside each, int64[k]; ``others`` the rest."""
@@ -145,7 +151,7 @@ class Part:
         told = [*self.others]
         for table, at in self.tables:
             told += zip(at.tolist(), table.alerts(), strict=True)
-        return [alert for _, alert in sorted(told, key=lambda one: one[0])]
+        return _in_order(told)
 
 
 @dataclass(eq=False, slots=True)
@@ -222,7 +228,7 @@ class Alerts(Sequence[Alert]):
                 which = np.flatnonzero([kind in types for kind in table.texts("type")])
                 if which.shape[0]:
                     told += zip(at[which].tolist(), table.take(which).alerts(), strict=True)
-            found += [alert for _, alert in sorted(told, key=lambda one: one[0])]
+            found += _in_order(told)
         return found
 
     def held_back(self) -> Counter[str]:
@@ -238,8 +244,7 @@ class Alerts(Sequence[Alert]):
                 told += zip((k for k, _ in part.others), made(len(others), alert_columns(others)), strict=True)
             for table, at in part.tables:
                 told += zip(at.tolist(), made(table.n, table.columns), strict=True)
-            told.sort(key=lambda one: one[0])
-            yield from (one for _, one in told)
+            yield from _in_order(told)
 
     def written(self, writer: ColumnarWriter, emitted_ms: int) -> Iterator[tuple[bytes, bytes]]:
         """Key and value of each, in their order. The key is the customer, or the touchpoint."""

@@ -37,7 +37,8 @@ class IncidentKinds:
     def places(self, batch: InteractionBatch, rule: Int16s) -> Texts:
         """Touchpoint or subject of each interaction, as its rule says; an empty text where none is told."""
         where = batch.touchpoint
-        is_unknown = self._unknown.find(batch.data, where.start, where.length) >= 0
+        counts = (rule >= 0).view(np.uint8)
+        is_unknown = self._unknown.find(batch.data, where.start, where.length, wanted=counts) >= 0
         where = Texts(where.start, np.where(is_unknown, 0, where.length).astype(np.int32))
         if not self._by_subject.any():
             return where

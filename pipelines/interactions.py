@@ -77,10 +77,10 @@ class Details(_Columns):
         entries = np.arange(int(count.sum())) + np.repeat(self.entry_start[rows] - first, count)
 
         def taken(name: str, column: Any) -> Any:
+            if name == "entry_start":
+                return first
             which = entries if name in _ENTRIES else rows
-            return (
-                first if name == "entry_start" else column.take(which) if isinstance(column, Texts) else column[which]
-            )
+            return column.take(which) if isinstance(column, Texts) else column[which]
 
         return self._each(taken)
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-DAY_MIN, HOUR_MIN = 1440, 60
+_DAY_MIN, _HOUR_MIN = 1440, 60
 
 
 class Language(NamedTuple):
@@ -24,11 +24,11 @@ class Language(NamedTuple):
     def span(self, minutes: int) -> str:
         """How long something lasts: whole days from two on, else hours and minutes."""
         days, hours, mins = self.units
-        if minutes >= 2 * DAY_MIN:
-            return f"{minutes // DAY_MIN} {days}"
-        if minutes < HOUR_MIN:
+        if minutes >= 2 * _DAY_MIN:
+            return f"{minutes // _DAY_MIN} {days}"
+        if minutes < _HOUR_MIN:
             return f"{minutes} {mins}" if minutes > 0 else f"< 1 {mins}"
-        return f"{minutes // HOUR_MIN} {hours} {minutes % HOUR_MIN} {mins}"
+        return f"{minutes // _HOUR_MIN} {hours} {minutes % _HOUR_MIN} {mins}"
 
 
 ENGLISH = Language(

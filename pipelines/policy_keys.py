@@ -21,10 +21,14 @@ def allowed_keys(path: Sequence[str | int]) -> list[str]:
 
 def nearest(said: str, allowed: Sequence[str]) -> str:
     """What may be said instead, to be told behind it; nothing when there is nothing."""
-    near = get_close_matches(said, allowed, n=1, cutoff=0.6)
-    if near:
-        return f" (did you mean {near[0]}?)"
-    return f"; may be {', '.join(allowed)}" if 0 < len(allowed) <= _MOST_TOLD else ""
+    near = did_you_mean(said, allowed, 0.6)
+    return near or (f"; may be {', '.join(allowed)}" if 0 < len(allowed) <= _MOST_TOLD else "")
+
+
+def did_you_mean(said: str, known: Iterable[str], likeness: float) -> str:
+    """What was probably meant, of what is known; nothing when nothing is as like (0 to 1) as that."""
+    near = get_close_matches(said, known, n=1, cutoff=likeness)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _simple(sections: Iterable[Any], definitions: Any) -> Iterator[Any]:

@@ -1,12 +1,12 @@
 """What a policy says that can be read, and probably is not what was meant."""
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 
 from pipelines.calendar_model import Calendar
 from pipelines.clock_model import Clock, Promise
 from pipelines.durations import duration_text
 from pipelines.policy_conditions import condition_warnings
+from pipelines.policy_keys import did_you_mean
 from pipelines.policy_kinds import effects, promise_text
 from pipelines.policy_model import PolicyFile
 from pipelines.signal_model import Signal
@@ -117,5 +117,4 @@ def _of_teams(file: PolicyFile) -> Iterator[str]:
 
 
 def _nearest(kind: str) -> str:
-    near = get_close_matches(kind, VOCABULARY, n=1, cutoff=0.8)
-    return f" (did you mean {near[0]}?)" if near else ""
+    return did_you_mean(kind, VOCABULARY, 0.8)

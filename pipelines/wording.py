@@ -17,11 +17,10 @@ class Sentences:
     """Reasons in a policy's language, remembered by what they speak of: most alerts say what others have said."""
 
     def __init__(self, policy: Policy) -> None:
-        self._language = language_of(policy)
-        self._templates = self._language.templates
-        self._words: Mapping[str, Callable[[Any], str]] = {
-            "deadline": _time, "left": self._language.span, "waited": self._language.span, PAUSED: self._language.span,
-        }  # fmt: skip
+        language = language_of(policy)
+        self._templates = language.templates
+        spans = dict.fromkeys(("left", "waited", PAUSED), language.span)
+        self._words: Mapping[str, Callable[[Any], str]] = {"deadline": _time, **spans}
         self._known: dict[tuple[object, ...], str] = {}
 
     def reasons(self, kind: str, status: str, clock: str, said: Mapping[str, Sequence[object]]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from schemas.columnar.plan import branches, kind_of
 from schemas.columnar.writer import Column, ListColumn, NullableColumn, TextColumn
 
 Said = Callable[[Any], list[str]]
@@ -24,12 +25,11 @@ class _Field:
 
     @classmethod
     def of(cls, field: Any) -> "_Field":
-        kind = field["type"]
-        if isinstance(kind, list):
-            kind = next(k for k in kind if k != "null")
-        simple = kind if isinstance(kind, str) else kind.get("logicalType", kind["type"])
-        items = JsonLines(kind["items"]["fields"]) if simple == "array" else None
-        return cls(field["name"], _NUMBERS.get(simple, _numbers), items)
+        _, schema = branches(field["type"])
+        kind = kind_of(schema)
+        items = JsonLines(schema["items"]["fields"]) if kind == "array" else None
+        is_time = isinstance(schema, dict) and schema.get("logicalType") == "timestamp-millis"
+        return cls(field["name"], _times if is_time else _flags if kind == "boolean" else _numbers, items)
 
 
 class JsonLines:
@@ -87,6 +87,3 @@ def _flags(values: Any) -> list[str]:
 
 def _numbers(values: Any) -> list[str]:
     return list(map(repr, values.tolist()))
-
-
-_NUMBERS: dict[str, Said] = {"timestamp-millis": _times, "boolean": _flags}
