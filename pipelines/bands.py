@@ -1,6 +1,7 @@
 """From crossings of bands to alerts: an episode opens, escalates, is resolved, and may go on within the cooldown."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import pairwise, repeat
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from pipelines.alert_memory import AlertMemory
 from pipelines.alert_tables import AlertTable, action_column, team_column, unsaid
 from pipelines.alerts import STATUSES, Contribution, alert_id, id_texts, many, sha1_of
 from pipelines.interactions import InteractionBatch, Texts
+from pipelines.listings import Listings
 from pipelines.policy import Policy
 from pipelines.scores import Contributed, contributed, contribution_column
 from pipelines.scoring import (
@@ -44,11 +46,12 @@ def band_alerts(
     rows: CustomerRows,
     policy: Policy,
     memory: AlertMemory,
+    listings: Listings,
 ) -> tuple[AlertTable, Int64s]:
     """Alerts of the first ``count`` crossings, and the number of each, int64[n]; the episodes in ``rows`` are updated.
 
     batch: the interactions that the crossings' events index; None when time alone made them. memory: what was dismissed
-    is resolved, and not told otherwise.
+    is resolved, and not told otherwise. listings: what was noted with the crossings.
     """
     told = _changed_episodes(crossings, count, rows, policy, memory)
     which = np.array(told.crossing, np.int64)
@@ -62,6 +65,7 @@ def band_alerts(
         word,
         crossings.heat[which],
         policy,
+        partial(listings.lists_of, which),
     )
     if batch is None:
         return table, which
@@ -78,8 +82,12 @@ def band_table(
     word: Int64s,
     heats: Float64s,
     policy: Policy,
+    lists: Callable[[], Mapping[str, Column]],
 ) -> AlertTable:
-    """Alerts of n episodes in which customers are in bands. status: numbers of STATUSES. word: as of Crossings."""
+    """Alerts of n episodes in which customers are in bands. status: numbers of STATUSES. word: as of Crossings.
+
+    lists: gives the open clocks and earlier contacts of each.
+    """
     n = status.shape[0]
 
     def others() -> dict[str, Column]:
@@ -101,7 +109,7 @@ def band_table(
             "suggested_action": action_column(actions, band, status != STATUSES.index("resolved")),
             "team": team_column(repeat(BAND, n), segment, repeat(None, n), policy),
         }
-        return {**unsaid(n, policy.digest), **own}
+        return {**unsaid(n, policy.digest), **own, **lists()}
 
     known: dict[str, Column] = {
         "type": TextColumn.chosen((BAND,), np.zeros(n, np.int64)),
@@ -111,16 +119,11 @@ def band_table(
     return AlertTable(n, known, others)
 
 
-def lowest_alerting(policy: Policy) -> int | None:
-    """Number of the lowest band with an action, at which an alert is opened."""
-    return next((n for n, level in enumerate(policy.file.bands.levels, 1) if level.action is not None), None)
-
-
 def _changed_episodes(
     crossings: Crossings, count: int, rows: CustomerRows, policy: Policy, memory: AlertMemory
 ) -> Crossed:
     """Which crossings are told, as what, and the episode then, in their order."""
-    lowest, told = lowest_alerting(policy), Crossed([], [], [])
+    lowest, told = policy.alerting, Crossed([], [], [])
     if lowest is None:
         return told
     word = crossings.word[:count]

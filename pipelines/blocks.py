@@ -92,6 +92,20 @@ def new_scratch(items: int, text_bytes: int) -> Scratch:
 
 
 @step
+def is_loadable(block: int, arena: Int64s, scratch: Scratch) -> bool:
+    """Whether the scratch has room for a block, and for what may be added to it."""
+    most = SPARE
+    for k in range(LISTS):
+        most = max(most, arena[block + k] + SPARE)
+    text_bytes = arena[block + TEXT_BYTES]
+    if most <= scratch.lists.shape[1] and text_bytes + MAX_EVENT_TEXT <= scratch.text.shape[0]:
+        return True
+    scratch.count[NEED_ITEMS] = max(scratch.count[NEED_ITEMS], 2 * most)
+    scratch.count[NEED_TEXT] = max(scratch.count[NEED_TEXT], text_bytes + MAX_EVENT_TEXT)
+    return False
+
+
+@step
 def load_block(block: int, signals: int, arena: Int64s, scratch: Scratch) -> bool:
     """Copy a block's lists and texts to the scratch; whether they fit, with what may be added."""
     counts = scratch.count
@@ -102,14 +116,9 @@ def load_block(block: int, signals: int, arena: Int64s, scratch: Scratch) -> boo
     counts[FIRED] = 0
     if block == 0:
         return True
-    most = SPARE
-    for k in range(LISTS):
-        most = max(most, arena[block + k] + SPARE)
-    text_bytes = arena[block + TEXT_BYTES]
-    if most > scratch.lists.shape[1] or text_bytes + MAX_EVENT_TEXT > scratch.text.shape[0]:
-        counts[NEED_ITEMS] = max(counts[NEED_ITEMS], 2 * most)
-        counts[NEED_TEXT] = max(counts[NEED_TEXT], text_bytes + MAX_EVENT_TEXT)
+    if not is_loadable(block, arena, scratch):
         return False
+    text_bytes = arena[block + TEXT_BYTES]
     at = block + HEAD + signals
     begin_items(scratch.carried)
     for k in range(RECENT, LISTS):

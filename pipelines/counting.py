@@ -4,29 +4,20 @@ Both kernels stop where there is no room for what an interaction may lead to, or
 first, and are called again for the rest: nothing has changed of the interaction at which they stop.
 """
 
-from typing import NamedTuple
-
 from pipelines.blocks import (
-    BEFORE,
-    HEAT_LIST,
-    LIVE,
-    MOST_RECENT,
     RECENT,
-    TOLD_LIST,
     WANTED,
-    Blocks,
-    Scratch,
     has_words,
-    hold,
+    is_loadable,
     load_block,
-    write_block,
 )
 from pipelines.facts import EVENT_ID, NO_SEGMENT, SEGMENT_CODE
-from pipelines.folding import fold_customer, insert_event, next_look, set_tallies, settle_base, tallies_of
-from pipelines.items import AT, FIRED, FIRED_MS, NEVER, NEXT_MS, POINTS, SEEN, SEEN_MS, TAG, held_at, number_of, work_at
+from pipelines.folding import fold_customer, insert_event, set_tallies, tallies_of
+from pipelines.items import NEVER, NEXT_MS, SEEN, SEEN_MS, held_at
 from pipelines.matching import Arrivals, is_folded, look_ahead, make_event, matched, points_of
-from pipelines.notes import CROSSED, ROWS_USED, Notes
-from pipelines.rules import HORIZON_MS, OP, SIGNAL, TARGET, Rules, first_rule, rule_word, section
+from pipelines.notes import ROWS_USED, may_list
+from pipelines.put_back import list_risen, put_back
+from pipelines.rules import OP, SIGNAL, TARGET, Rules, first_rule, rule_word
 from pipelines.scoring import (
     BLOCK,
     EPISODE_AT,
@@ -36,7 +27,6 @@ from pipelines.scoring import (
     SEGMENT,
     SEGMENT_MS,
     UPDATED,
-    Crossings,
     Rows,
     Senses,
     add_heat,
@@ -47,104 +37,14 @@ from pipelines.scoring import (
     rise,
     signals_of,
 )
-from pipelines.telling import tell
-from pipelines.timers import may_push, pop_timer, push_timer
-from schemas.arrays import Bytes, Int64s
-from schemas.bits import as_float
+from pipelines.timers import may_push, pop_timer
+from pipelines.work import DUPLICATES, FOLDED, Work, may_go_on
 from schemas.compiled import compiled, step
 
-DUPLICATES, FOLDED = 0, 1
 TOLD_BEFORE = 3
 """Column of ``Arrivals.time``: how many crossings there are before it, and from NOTED_BITS on the rows of notes."""
 NOTED_BITS = 32
 SENT_TWICE = -2  # the kind of what has been counted before
-
-
-class Work(NamedTuple):
-    """What a kernel works with, besides policy, rows and interactions.
-
-    timers: pipelines/timers.py. out: uint8[b], and moved: int64[b], for texts that are moved.
-    counted: int64[3], how many interactions were sent twice, and how many have been folded, added to; and LOOKED.
-    """
-
-    blocks: Blocks
-    timers: Int64s
-    scratch: Scratch
-    out: Bytes
-    moved: Int64s
-    crossed: Crossings
-    notes: Notes
-    counted: Int64s
-
-
-@step
-def same_entry(first: Int64s, second: Int64s) -> bool:
-    """Whether two HEAT items say the same."""
-    return first[TAG] == second[TAG] and first[AT] == second[AT] and first[POINTS] == second[POINTS]
-
-
-@step
-def change_heat(row: int, event: int, k: int, senses: Senses, rows: Rows, arena: Int64s, held: int, work: Work) -> int:
-    """Bring the heat of a row from what the last fold had added to what this one adds; return the crossings.
-
-    held: place in ``arena`` of what open cases hold now. Entries that both have in common, at the beginning and the
-    end, are left alone.
-    """
-    counts, crossed = work.scratch.count, work.crossed
-    old, new = work.scratch.lists[BEFORE], work.scratch.lists[HEAT_LIST]
-    before, after = counts[BEFORE], counts[HEAT_LIST]
-    first = 0
-    while first < min(before, after) and same_entry(old[first], new[first]):
-        first += 1
-    while before > first and after > first and same_entry(old[before - 1], new[after - 1]):
-        before -= 1
-        after -= 1
-    for n in range(first, before):
-        from_ms = min(old[n, AT], rows.words[row, UPDATED])
-        add_heat(row, number_of(old[n]), -as_float(old[n, POINTS]), from_ms, senses, rows)
-    for n in range(first, after):
-        if new[n, AT] > rows.words[row, UPDATED]:
-            k = cool(row, 0, new[n, AT], k, senses, rows, arena, held, crossed)
-            bring_to(row, new[n, AT], senses, rows)
-        add_heat(row, number_of(new[n]), as_float(new[n, POINTS]), new[n, AT], senses, rows)
-    if event >= 0 or counts[FIRED] != arena[rows.words[row, BLOCK] + FIRED_MS]:  # else nothing has happened
-        k = rise(row, event, k, senses, rows, arena, held, crossed)
-    return cool(row, 0, rows.words[row, UPDATED], k, senses, rows, arena, held, crossed)
-
-
-@step
-def put_back(
-    row: int, event: int, now_ms: int, seen_ms: int, every: bool, k: int, senses: Senses, rules: Rules, rows: Rows,
-    work: Work,
-) -> int:  # fmt: skip
-    """Let what has been folded count: heat, bands, alerts, and the block; return the crossings.
-
-    every: see ``telling.tell``.
-    """
-    signals, blocks, scratch = signals_of(senses), work.blocks, work.scratch
-    block, held, counts, lists = rows.words[row, BLOCK], work_at(signals), scratch.count, scratch.lists
-    hold(scratch, signals, blocks.arena, held)
-    k = change_heat(row, event, k, senses, rows, blocks.arena, held, work)
-    work.notes.used[CROSSED] = k
-    counts[TOLD_LIST] = tell(
-        row, now_ms, blocks.arena, held, rows, lists[LIVE], counts[LIVE], lists[WANTED], counts[WANTED],
-        lists[TOLD_LIST], counts[TOLD_LIST], scratch.text, work.notes, every,
-    )  # fmt: skip
-    limit_ms = now_ms - section(rules, HORIZON_MS)
-    if (
-        event < 0
-        or counts[RECENT] > MOST_RECENT
-        or (counts[RECENT] > 1 and lists[RECENT, counts[RECENT] // 2, AT] < limit_ms)
-    ):
-        settle_base(now_ms, rules, scratch)
-    before_ms = blocks.arena[block + NEXT_MS] if block != 0 else NEVER
-    next_ms = next_look(rules, scratch)
-    block = write_block(block, signals, held, seen_ms, next_ms, blocks, scratch, work.out, work.moved)
-    rows.words[row, BLOCK] = block
-    rows.dirty[row] = 1
-    if block != 0 and next_ms < NEVER and (before_ms != next_ms or before_ms <= now_ms):
-        push_timer(work.timers, next_ms, row)
-    return k
 
 
 @step
@@ -156,7 +56,9 @@ def pass_time(row: int, to_ms: int, k: int, senses: Senses, rules: Rules, rows: 
         if block == 0 or arena[block + NEXT_MS] >= to_ms:
             return True, k
         due_ms = arena[block + NEXT_MS]
-        if k + 4 * bands_of(senses) > work.crossed.word.shape[0] or not may_push(work.timers):
+        if k + 4 * bands_of(senses) > work.crossed.word.shape[0] or not (
+            may_push(work.timers) and may_list(work.notes)
+        ):
             return False, k
         if not load_block(block, signals, arena, scratch):
             return False, k
@@ -239,7 +141,7 @@ def count_interactions(
     for i in range(first, arrivals.row.shape[0]):
         if i == looked_to:
             looked_to = look_ahead(i, arrivals, rows, arena, work.counted)
-        if k + 4 * bands_of(senses) > crossed.word.shape[0] or not may_push(work.timers):
+        if not may_go_on(k, senses, work):
             return i, k
         arrivals.time[i, TOLD_BEFORE] = k | work.notes.used[ROWS_USED] << NOTED_BITS
         r, kind, at_ms, event_id = (
@@ -257,7 +159,7 @@ def count_interactions(
         seen_ms = min(at_ms, arrivals.time[i, 1])
         if words[r, BLOCK] != 0 and seen_ms > arena[words[r, BLOCK] + NEXT_MS]:
             ready, k = pass_time(r, seen_ms, k, senses, rules, rows, work)
-            if not ready or k + 4 * bands_of(senses) > crossed.word.shape[0]:
+            if not (ready and may_go_on(k, senses, work)):
                 return i, k
         if at_ms - words[r, NEWEST_MS] > senses.quiet_ms and words[r, BLOCK] == 0:
             k = cool(r, 0, at_ms, k, senses, rows, arena, held_at(0), crossed)
@@ -271,6 +173,8 @@ def count_interactions(
             ready, now_ms, seen_ms, late = fold_event(i, mask, advanced_ms, senses, rules, rows, arrivals, work)
             if not ready:
                 return i, k
+        elif words[r, BLOCK] != 0 and not is_loadable(words[r, BLOCK], arena, work.scratch):
+            return i, k  # what is open may have to be listed
         held = held_at(words[r, BLOCK])
         if at_ms > words[r, UPDATED]:
             k = cool(r, 0, at_ms, k, senses, rows, arena, held, crossed)
@@ -299,7 +203,10 @@ def count_interactions(
             mask >>= 1
             begin += 1
         if changed:
+            before = k
             k = rise(r, i, k, senses, rows, arena, held, crossed)
+            if k > before and words[r, BLOCK] != 0 and load_block(words[r, BLOCK], signals, arena, work.scratch):
+                list_risen(before, k, senses, work)
             k = cool(r, 0, words[r, UPDATED], k, senses, rows, arena, held, crossed)
     return arrivals.row.shape[0], k
 

@@ -54,6 +54,8 @@ HEAD = 12
 USED = 64
 
 NEVER = 2**62
+MAX_TEXT_BYTES = 512
+"""Of a text that is kept with what is open; longer ones are cut, their hashes are those of the whole."""
 
 
 @step

@@ -1,9 +1,11 @@
 """An alert that a team has marked is told again: it is found by its id among those that were told of its customer."""
 
+from functools import partial
+
 import numpy as np
 
 from pipelines.alerts import STATUSES, Alert, alert_id
-from pipelines.bands import band_table, lowest_alerting
+from pipelines.bands import band_table
 from pipelines.blocks import (
     BEFORE,
     HEAT_LIST,
@@ -16,12 +18,12 @@ from pipelines.blocks import (
     texts_of,
     write_block,
 )
-from pipelines.counting import Work
 from pipelines.folding import copy_items
 from pipelines.items import (
     DISMISSED,
     HANDLING,
     KEY,
+    NEVER,
     NEXT_MS,
     RAISED,
     REVISION,
@@ -32,15 +34,17 @@ from pipelines.items import (
     number_of,
     touch,
 )
+from pipelines.listings import Lister
 from pipelines.marks import DISMISSED as WAS_DISMISSED
 from pipelines.marks import Mark
 from pipelines.noted import NotedAlerts, id_of
-from pipelines.notes import has_room, write_note
+from pipelines.notes import has_room, write_note, write_risen
 from pipelines.policy import Policy
 from pipelines.room import Room
 from pipelines.scores import with_held
 from pipelines.scoring import BLOCK, Rows
 from pipelines.state import CustomerRows
+from pipelines.work import Work
 from schemas.columnar.writer import TextColumn
 from schemas.compiled import compiled
 
@@ -82,17 +86,29 @@ def note_again(row: int, at: int, dismissed: bool, signals: int, rows: Rows, wor
 note_again_compiled = compiled(note_again)
 
 
+def list_now(row: int, signals: int, rows: Rows, work: Work) -> bool:
+    """Note what is open of a row, and which contacts there were; whether there was room for it."""
+    ready = load_block(rows.words[row, BLOCK], signals, work.blocks.arena, work.scratch)
+    if ready:
+        lists, counts = work.scratch.lists, work.scratch.count
+        write_risen(0, NEVER, lists[LIVE], counts[LIVE], work.scratch.text, work.notes)
+    return ready
+
+
+list_now_compiled = compiled(list_now)
+
+
 def marked_alerts(mark: Mark, row: int, rows: CustomerRows, policy: Policy, room: Room) -> list[Alert]:
     """The next revision of the alert that a mark speaks of; nothing when the customer of the row has no such alert."""
     told = _told_ids(row, rows, policy)
     if mark.alert_id not in told:
-        return _marked_band(mark, row, rows, policy)
+        return _marked_band(mark, row, rows, policy, room)
     dismissed = mark.did == WAS_DISMISSED
     while True:
         work = room.give(rows)
         at = told.index(mark.alert_id)
         if note_again_compiled(row, at, dismissed, len(policy.signals), rows.kernel, work):
-            return NotedAlerts(policy).of(work.notes, rows).table.alerts()
+            return NotedAlerts(policy).of(work.notes, rows, Lister(policy).of(work.notes)).table.alerts()
 
 
 def _told_ids(row: int, rows: CustomerRows, policy: Policy) -> list[str]:
@@ -102,7 +118,7 @@ def _told_ids(row: int, rows: CustomerRows, policy: Policy) -> list[str]:
     return [id_of(number_of(item), int(item[KEY]), customer, texts_of(item, text), policy) for item in lists[TOLD_LIST]]
 
 
-def _marked_band(mark: Mark, row: int, rows: CustomerRows, policy: Policy) -> list[Alert]:
+def _marked_band(mark: Mark, row: int, rows: CustomerRows, policy: Policy, room: Room) -> list[Alert]:
     """The last band alert of a row, told again as the customer stands now."""
     episode, customer = rows.episode(row), rows.customers.text(row)
     if not episode.opened_ms or alert_id("band_entered", customer, episode.opened_ms) != mark.alert_id:
@@ -110,8 +126,12 @@ def _marked_band(mark: Mark, row: int, rows: CustomerRows, policy: Policy) -> li
     episode = episode.revised()
     rows.set_episode(row, episode)
     number, band, segment = np.array([row], np.int64), int(rows.band[row]), int(rows.segments(np.array([row]))[0])
-    escalated = "escalated" if band > (lowest_alerting(policy) or 0) else "opened"
+    escalated = "escalated" if band > (policy.alerting or 0) else "opened"
     status = STATUSES.index(escalated if episode.stands else "resolved")
     word = np.array([[-1, row, episode.closed_ms or episode.opened_ms, band, band, segment]], np.int64)
     heats = with_held(rows.heat[number], rows.held(number))
-    return band_table(TextColumn.of([customer]), [episode], np.array([status]), word, heats, policy).alerts()
+    work = room.give(rows)
+    while episode.stands and not list_now_compiled(row, len(policy.signals), rows.kernel, work):
+        work = room.give(rows)
+    lists = partial(Lister(policy).of(work.notes).lists_of, np.zeros(1, np.int64))
+    return band_table(TextColumn.of([customer]), [episode], np.array([status]), word, heats, policy, lists).alerts()

@@ -31,6 +31,7 @@ from pipelines.items import (
     ID,
     LENGTHS,
     MASK,
+    MAX_TEXT_BYTES,
     NUMBER1,
     NUMBER2,
     PLACE,
@@ -71,10 +72,6 @@ from pipelines.scoring import BLOCK, Rows
 from schemas.arrays import Bytes, Int32s, Int64s
 from schemas.bits import as_word
 from schemas.compiled import step
-
-MAX_TEXT_BYTES = 512
-"""Of a text that is kept with what is open; longer ones are cut, their hashes are those of the whole."""
-
 
 LOOKED = 2  # place in ``counting.Work.counted`` for what nobody wants to know
 _TOGETHER = 16  # interactions whose memory is asked for at a time

@@ -9,13 +9,8 @@ import numpy as np
 from pipelines.alert_tables import AlertTable, action_column, team_column, unsaid
 from pipelines.alerts import STATUSES, alert_id, id_texts, sha1_of
 from pipelines.items import CLOCK_BREACHED, CLOCK_WARNING, REPEAT_CONTACT, SOCIAL_RISK, STILL_WAITING
+from pipelines.listings import CASE_ID, CHANNEL, EVENT_ID, SUBJECT, TOUCHPOINT, Listings, or_null, text_of
 from pipelines.notes import (
-    LISTED_AT,
-    LISTED_CLOCK,
-    LISTED_DUE,
-    LISTED_KIND,
-    LISTED_TRIED,
-    LISTED_TRIED_BYTES,
     NOTE,
     NOTE_AFTER,
     NOTE_AT,
@@ -33,9 +28,6 @@ from pipelines.notes import (
     NOTE_SEGMENT,
     NOTE_STATUS,
     NOTE_TYPE,
-    ROWS_USED,
-    TEXT_USED,
-    TEXTS_AT,
     WHAT,
     Notes,
 )
@@ -45,12 +37,11 @@ from pipelines.state import CustomerRows
 from pipelines.wording import Sentences
 from pipelines.wording_terms import TYPES
 from schemas.arrays import Bytes, Float64s, Int64s
-from schemas.columnar.writer import Column, ListColumn, NullableColumn, TextColumn, ValueColumn
+from schemas.columnar.writer import Column, NullableColumn, TextColumn
 
 _OF_CLOCKS = (CLOCK_WARNING, CLOCK_BREACHED, STILL_WAITING)
 _OVER = 2  # the first status of alerts that stand no more
 _MINUTE_MS = 60_000
-_EVENT_ID, _CASE_ID, _SUBJECT, _CHANNEL, _TOUCHPOINT = range(5)  # texts of a row
 
 
 class Noted(NamedTuple):
@@ -68,10 +59,9 @@ class NotedAlerts:
         self._policy = policy
         self._sentences = Sentences(policy)
 
-    def of(self, notes: Notes, rows: CustomerRows) -> Noted:
-        """The alerts of what has been noted."""
-        used = notes.row[: notes.used[ROWS_USED]].copy()
-        data = np.concatenate([notes.text[: notes.used[TEXT_USED]], self._kinds.data])
+    def of(self, notes: Notes, rows: CustomerRows, listings: Listings) -> Noted:
+        """The alerts of what has been noted. listings: the copy of it."""
+        used = listings.row
         which = np.flatnonzero(used[:, WHAT] == NOTE)
         said, heats = used[which], notes.heat[which]
         customers = TextColumn(*rows.customers.texts(said[:, NOTE_ROW]))
@@ -80,31 +70,29 @@ class NotedAlerts:
             "status": TextColumn.chosen(STATUSES, said[:, NOTE_STATUS]),
             "customer_id": customers,
         }
-        later = partial(self._columns, used, data, which, heats, customers)
+        later = partial(self._columns, listings, which, heats, customers)
         return Noted(AlertTable(which.shape[0], known, later), said[:, NOTE_AFTER], which)
 
-    def _columns(
-        self, used: Int64s, data: Bytes, which: Int64s, heats: Float64s, customers: TextColumn
-    ) -> dict[str, Column]:
-        """The other columns. used: int64[*, 24], all that was noted. which: the rows that are notes. heats: theirs."""
-        policy, said = self._policy, used[which]
+    def _columns(self, listings: Listings, which: Int64s, heats: Float64s, customers: TextColumn) -> dict[str, Column]:
+        """The other columns. which: the rows that are notes. heats: theirs."""
+        policy, data, said = self._policy, listings.data, listings.row[which]
         n, kind, status = which.shape[0], said[:, NOTE_TYPE], said[:, NOTE_STATUS]
         segment, due_ms = said[:, NOTE_SEGMENT], said[:, NOTE_DUE]
         of_clock = np.isin(kind, _OF_CLOCKS)
         about = np.where(of_clock, said[:, NOTE_CLOCK], len(policy.clock_names) + kind)
         case_id = TextColumn(data, said[:, NOTE_CASE], said[:, NOTE_CASE_BYTES].astype(np.int32))
-        subject = _text(said, _SUBJECT, data)
-        earlier = self._earlier(used, which, data)
+        subject = text_of(said, SUBJECT, data)
+        earlier = listings.earlier(which)
         made = contributed(heats, policy)
-        whole, channel = data.tobytes(), _text(said, _CHANNEL, data)
+        whole, channel = data.tobytes(), text_of(said, CHANNEL, data)
         subjects = _decoded(subject, whole)
         own: dict[str, Column] = {
             "alert_id": self._ids(said, about, customers, data, whole),
             "revision": said[:, NOTE_REVISION],
-            "touchpoint": _or_null(_text(said, _TOUCHPOINT, data)),
-            "channel": _or_null(channel),
-            "subject": _or_null(subject),
-            "case_id": _or_null(case_id),
+            "touchpoint": or_null(text_of(said, TOUCHPOINT, data)),
+            "channel": or_null(channel),
+            "subject": or_null(subject),
+            "case_id": or_null(case_id),
             "raised_at": said[:, NOTE_RAISED],
             "deadline": NullableColumn(due_ms, due_ms != 0),
             "band": TextColumn.chosen(policy.band_names, said[:, NOTE_BAND]),
@@ -112,7 +100,7 @@ class NotedAlerts:
             "reason": self._reasons(said, about, subjects, _decoded(channel, whole), np.diff(earlier.begin)),
             "contributions": contribution_column(made, policy),
             "clock": NullableColumn(TextColumn.chosen((*policy.clock_names, *[""] * len(TYPES)), about), of_clock),
-            "open_clocks": self._open_clocks(used, which, data),
+            "open_clocks": listings.open_clocks(which),
             "earlier": earlier,
             "priority": np.clip(self._priority[about] + policy.shift[segment], 1, 5),
             "suggested_action": action_column(self._actions, about, status < _OVER),
@@ -121,11 +109,6 @@ class NotedAlerts:
             ),
         }
         return {**unsaid(n, policy.digest), **own}
-
-    @cached_property
-    def _kinds(self) -> TextColumn:
-        """The kinds of interactions, an empty one first."""
-        return TextColumn.of(["", *self._policy.compiled.kinds])
 
     @cached_property
     def _priority(self) -> Int64s:
@@ -152,7 +135,7 @@ class NotedAlerts:
         clocks = len(self._policy.clock_names)
         keys = [name.encode() for name in self._policy.clock_names]
         kinds = [TYPES[kind].encode() for kind in said[:, NOTE_TYPE].tolist()]
-        texts = (_slices(_text(said, k, data), whole) for k in (_SUBJECT, _CASE_ID, _EVENT_ID))
+        texts = (_slices(text_of(said, k, data), whole) for k in (SUBJECT, CASE_ID, EVENT_ID))
         told = zip(kinds, customers.raw(), about.tolist(), *texts, strict=True)
         return id_texts(
             sha1_of(
@@ -187,53 +170,12 @@ class NotedAlerts:
                 reasons[i] = reason
         return TextColumn.of(reasons)
 
-    def _open_clocks(self, used: Int64s, which: Int64s, data: Bytes) -> ListColumn:
-        """The open clocks that each note lists; they follow it. used: int64[*, 24]. which: the rows that are notes."""
-        rows = np.flatnonzero((used[:, WHAT] != NOTE) & (used[:, LISTED_CLOCK] >= 0))
-        listed = used[rows]
-        entries: dict[str, ValueColumn] = {
-            "clock": TextColumn.chosen(self._policy.clock_names, listed[:, LISTED_CLOCK]),
-            "opened_at": listed[:, LISTED_AT],
-            "deadline": NullableColumn(listed[:, LISTED_DUE], listed[:, LISTED_DUE] != 0),
-            "case_id": _or_null(_text(listed, _CASE_ID, data)),
-        }
-        return ListColumn(_begins(rows, which), entries)
-
-    def _earlier(self, used: Int64s, which: Int64s, data: Bytes) -> ListColumn:
-        """The earlier contacts that each note lists, as above; what was tried is told, or is a kind."""
-        rows = np.flatnonzero((used[:, WHAT] != NOTE) & (used[:, LISTED_CLOCK] < 0))
-        listed, kinds = used[rows], self._kinds
-        own, kind = listed[:, LISTED_TRIED_BYTES], listed[:, LISTED_KIND]
-        first = data.shape[0] - kinds.data.shape[0]
-        tried = TextColumn(
-            data,
-            np.where(own > 0, listed[:, LISTED_TRIED], first + kinds.start[kind]),
-            np.where(own > 0, own, kinds.length[kind]).astype(np.int32),
-        )
-        entries: dict[str, ValueColumn] = {
-            "occurred_at": listed[:, LISTED_AT],
-            "channel": _text(listed, _CHANNEL, data),
-            "tried": tried,
-        }
-        return ListColumn(_begins(rows, which), entries)
-
 
 def id_of(kind: int, key: int, customer: str, texts: list[str], policy: Policy) -> str:
     """The id of an alert of a kind of TYPES. key: number of its clock. texts: event_id, case_id, subject ..."""
     clock = policy.clock_names[key] if kind in _OF_CLOCKS else None
     event_id, case_id, subject = texts[:3]
     return alert_id(TYPES[kind], customer, clock or subject, case_id, event_id)
-
-
-def _begins(rows: Int64s, which: Int64s) -> "np.ndarray[tuple[int], np.dtype[np.int32]]":
-    """Where the list of each note begins among what stands behind it; int32[n + 1]. rows: where that stood."""
-    return np.append(np.searchsorted(rows, which), rows.shape[0]).astype(np.int32)
-
-
-def _text(rows: Int64s, k: int, data: Bytes) -> TextColumn:
-    """Text k of some rows."""
-    start = rows[:, TEXTS_AT] + rows[:, TEXTS_AT + 1 : TEXTS_AT + 1 + k].sum(axis=1)
-    return TextColumn(data, start, rows[:, TEXTS_AT + 1 + k].astype(np.int32))
 
 
 def _slices(texts: TextColumn, whole: bytes) -> list[bytes]:
@@ -243,7 +185,3 @@ def _slices(texts: TextColumn, whole: bytes) -> list[bytes]:
 
 def _decoded(texts: TextColumn, whole: bytes) -> list[str]:
     return [raw.decode(errors="replace") for raw in _slices(texts, whole)]
-
-
-def _or_null(texts: TextColumn) -> NullableColumn:
-    return NullableColumn(texts, texts.length > 0)

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipelines.contacts import MOST_CONTACTS
 from pipelines.items import (
     AT,
     CASE,
@@ -15,6 +16,7 @@ from pipelines.items import (
     ID,
     KEY,
     LEFT,
+    MAX_TEXT_BYTES,
     NEVER,
     PAUSED,
     REPEAT_CONTACT,
@@ -40,26 +42,28 @@ from schemas.bits import as_float
 from schemas.compiled import step
 
 # columns of a row: what it is, what it says, and behind it its texts
-WHAT, NOTE, LISTED = 0, 0, 1
+WHAT, NOTE, LISTED, RISEN = 0, 0, 1, 2
 (
     NOTE_ROW, NOTE_TYPE, NOTE_CLOCK, NOTE_STATUS, NOTE_REVISION, NOTE_RAISED, NOTE_DUE, NOTE_LEVEL,
     NOTE_AT, NOTE_PAUSED, NOTE_SEGMENT, NOTE_BAND, NOTE_AFTER, NOTE_CASE, NOTE_CASE_BYTES, NOTE_LEFT,
 ) = range(1, 17)  # fmt: skip
-LISTED_CLOCK, LISTED_AT, LISTED_DUE, LISTED_TRIED, LISTED_TRIED_BYTES, LISTED_KIND = range(1, 7)
+LISTED_CLOCK, LISTED_AT, LISTED_DUE, LISTED_KIND = range(1, 5)
 TEXTS_AT, TEXTS = 17, 6
 _COLUMNS = TEXTS_AT + 1 + TEXTS
 ROWS_USED, TEXT_USED, CROSSED = 0, 1, 2
 MOST_LISTED = 32
 """Open clocks that an alert lists, those that were opened first."""
-_MOST_ROWS = 1 + MOST_LISTED + 16 + 1  # of a note: itself, clocks, contacts, and room for the text of a case
+_MOST_ROWS = 1 + MOST_LISTED + MOST_CONTACTS + 1  # of a note: itself, clocks, contacts, and room for the text of a case
+_MOST_TEXT = (MOST_LISTED + 2 * MOST_CONTACTS) * MAX_TEXT_BYTES  # of what is listed: case; channel and what was tried
 
 
 class Notes(NamedTuple):
     """What is to be told: revisions of alerts that are made into words outside of the kernel.
 
-    row: int64[c, 24], notes, each followed by the open clocks and earlier contacts that it lists; from TEXTS_AT on
-    where its texts begin in ``text`` (uint8[b]), and the length of each. heat: float64[c, 2, s], the heats of a
-    note, and of them what open cases hold.
+    row: int64[c, 24], notes, and crossings into a band that alerts (RISEN, whose number is NOTE_AFTER), each followed
+    by the open clocks and earlier contacts that it lists; from TEXTS_AT on where its texts begin in ``text``
+    (uint8[b]), and the length of each: event_id, case_id, subject, channel, touchpoint, tried. heat: float64[c, 2, s],
+    the heats of a note, and of them what open cases hold.
     used: int64[3], rows and bytes, and how many crossings of bands came before.
     """
 
@@ -76,20 +80,12 @@ def new_notes(size: int, signals: int) -> Notes:
 
 
 @step
-def new_row(what: int, item: Int64s, text: Bytes, notes: Notes) -> int:
-    """Begin a row of the notes with an item's texts; return its place."""
-    n, at = notes.used[ROWS_USED], notes.used[TEXT_USED]
+def begin_row(what: int, notes: Notes) -> int:
+    """Begin a row of the notes, without texts; return its place."""
+    n = notes.used[ROWS_USED]
     notes.used[ROWS_USED] = n + 1
     notes.row[n, :] = 0
-    notes.row[n, WHAT], notes.row[n, TEXTS_AT] = what, at
-    start, total = item[TEXT], 0
-    for k in range(TEXTS):
-        length = text_length(item, k)
-        notes.row[n, TEXTS_AT + 1 + k] = length
-        total += length
-    for b in range(total):
-        notes.text[at + b] = text[start + b]
-    notes.used[TEXT_USED] = at + total
+    notes.row[n, WHAT], notes.row[n, TEXTS_AT] = what, notes.used[TEXT_USED]
     return n
 
 
@@ -116,8 +112,11 @@ def write_note(
     items: Int64s, count: int, text: Bytes, notes: Notes,
 ) -> None:  # fmt: skip
     """Note a revision of an alert, with the clocks that are open and the contacts that came before."""
-    n = new_row(NOTE, told, text, notes)
-    out = notes.row
+    n = begin_row(NOTE, notes)
+    out, start = notes.row, told[TEXT]
+    for k in range(TEXTS):
+        add_text(n, k, start, text_length(told, k), text, notes)
+        start += text_length(told, k)
     out[n, NOTE_ROW], out[n, NOTE_TYPE] = row, number_of(told)
     out[n, NOTE_CLOCK], out[n, NOTE_STATUS], out[n, NOTE_REVISION] = told[KEY], status, told[REVISION]
     out[n, NOTE_RAISED], out[n, NOTE_DUE], out[n, NOTE_LEVEL] = raised_ms, told[TOLD_DUE], told[TOLD_LEVEL]
@@ -134,34 +133,82 @@ def write_note(
         if same and items[at, AT] <= raised_ms:
             last_ms = max(last_ms, items[at, AT])
     for at in range(count):
-        kind, number = kind_of(items[at]), number_of(items[at])
-        if kind == CLOCK and items[at, ID] == told[ID] and number == told[KEY]:
-            out[n, NOTE_PAUSED], out[n, NOTE_AT] = items[at, PAUSED], items[at, AT]
-            if items[at, LEFT] > 0:  # it had been warned of, and stood still then
-                out[n, NOTE_LEFT] = items[at, LEFT]
-        about = kind == CONTACT_ITEM and items[at, ID] != told[ID] and items[at, AT] <= raised_ms
-        if number_of(told) == REPEAT_CONTACT:
-            about = kind == CONTACT_ITEM and items[at, SUBJECT] == told[SUBJECT] and items[at, AT] < last_ms
-        if not about:
-            if kind != CLOCK or items[at, ENDS] != 0 or clocks == MOST_LISTED:
-                continue
-            clocks += 1
-        k = new_row(LISTED, items[at], text, notes)
-        out[k, LISTED_CLOCK], out[k, LISTED_AT] = number if kind == CLOCK else -1, items[at, AT]
-        out[k, LISTED_DUE] = items[at, DUE] if kind == CLOCK and items[at, DUE] < NEVER else 0
-        if about:
-            start, length, to = items[at, TRIED_TEXT], items[at, TRIED_LENGTH], notes.used[TEXT_USED]
-            out[k, LISTED_TRIED], out[k, LISTED_TRIED_BYTES], out[k, LISTED_KIND] = to, length, items[at, TRIED_KIND]
-            for b in range(length):
-                notes.text[to + b] = text[start + b]
-            notes.used[TEXT_USED] = to + length
+        item, kind = items[at], kind_of(items[at])
+        if kind == CLOCK:
+            if item[ID] == told[ID] and number_of(item) == told[KEY]:
+                out[n, NOTE_PAUSED], out[n, NOTE_AT] = item[PAUSED], item[AT]
+                if item[LEFT] > 0:  # it had been warned of, and stood still then
+                    out[n, NOTE_LEFT] = item[LEFT]
+            clocks = list_clock(clocks, item, text, notes)
+        elif kind == CONTACT_ITEM:
+            about = item[ID] != told[ID] and item[AT] <= raised_ms
+            if number_of(told) == REPEAT_CONTACT:
+                about = item[SUBJECT] == told[SUBJECT] and item[AT] < last_ms
+            if about:
+                list_contact(item, text, notes)
+
+
+@step
+def write_risen(crossing: int, at_ms: int, items: Int64s, count: int, text: Bytes, notes: Notes) -> None:
+    """Note for an alert of a band what is open, and which contacts there were, when it was entered."""
+    n = begin_row(RISEN, notes)
+    notes.row[n, NOTE_AFTER] = crossing
+    clocks = 0
+    for at in range(count):
+        if kind_of(items[at]) == CLOCK:
+            clocks = list_clock(clocks, items[at], text, notes)
+        elif kind_of(items[at]) == CONTACT_ITEM and items[at, AT] <= at_ms:
+            list_contact(items[at], text, notes)
+
+
+@step
+def list_clock(clocks: int, item: Int64s, text: Bytes, notes: Notes) -> int:
+    """List a clock, if it is open and not too many are listed; return how many are."""
+    if item[ENDS] != 0 or clocks == MOST_LISTED:
+        return clocks
+    k = begin_row(LISTED, notes)
+    out = notes.row[k]
+    out[LISTED_CLOCK], out[LISTED_AT] = number_of(item), item[AT]
+    out[LISTED_DUE] = item[DUE] if item[DUE] < NEVER else 0
+    add_text(k, 1, item[TEXT] + text_length(item, 0), text_length(item, 1), text, notes)
+    return clocks + 1
+
+
+@step
+def list_contact(item: Int64s, text: Bytes, notes: Notes) -> None:
+    """List a contact, and what was tried."""
+    k = begin_row(LISTED, notes)
+    out = notes.row[k]
+    out[LISTED_CLOCK], out[LISTED_AT], out[LISTED_KIND] = -1, item[AT], item[TRIED_KIND]
+    start = item[TEXT] + text_length(item, 0) + text_length(item, 1) + text_length(item, 2)
+    add_text(k, 3, start, text_length(item, 3), text, notes)
+    add_text(k, 5, item[TRIED_TEXT], item[TRIED_LENGTH], text, notes)
+
+
+@step
+def add_text(k: int, which: int, start: int, length: int, text: Bytes, notes: Notes) -> None:
+    """Copy text ``which`` of row k, behind those before it."""
+    to = notes.used[TEXT_USED]
+    for b in range(length):
+        notes.text[to + b] = text[start + b]
+    notes.row[k, TEXTS_AT + 1 + which] = length
+    notes.used[TEXT_USED] = to + length
+
+
+@step
+def may_list(notes: Notes) -> bool:
+    """Whether there is room for what one crossing may list."""
+    return (
+        notes.used[ROWS_USED] + _MOST_ROWS <= notes.row.shape[0]
+        and notes.used[TEXT_USED] + _MOST_TEXT <= notes.text.shape[0]
+    )
 
 
 @step
 def has_room(notes: Notes, alerts: int, text_bytes: int) -> bool:
-    """Whether what may be noted of so many alerts fits."""
+    """Whether what may be noted of so many alerts, and listed of a crossing before them, fits."""
     most = 2 * alerts * _MOST_ROWS
     return (
-        notes.used[ROWS_USED] + most <= notes.row.shape[0]
-        and notes.used[TEXT_USED] + most * (text_bytes + 1) <= notes.text.shape[0]
+        notes.used[ROWS_USED] + _MOST_ROWS + most <= notes.row.shape[0]
+        and notes.used[TEXT_USED] + _MOST_TEXT + most * (text_bytes + 1) <= notes.text.shape[0]
     )

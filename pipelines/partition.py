@@ -9,11 +9,9 @@ from pipelines.alert_tables import Alerts
 from pipelines.alerts import OpenClock
 from pipelines.bands import band_alerts
 from pipelines.counting import (
-    DUPLICATES,
     NOTED_BITS,
     SENT_TWICE,
     TOLD_BEFORE,
-    Work,
     count_interactions_compiled,
     fire_timers_compiled,
 )
@@ -23,6 +21,7 @@ from pipelines.incident_source import IncidentChanges, IncidentSource
 from pipelines.index import TextIndex
 from pipelines.interactions import InteractionBatch
 from pipelines.layouts import RowColumns
+from pipelines.listings import Lister
 from pipelines.matching import Arrivals
 from pipelines.noted import NotedAlerts
 from pipelines.notes import ROWS_USED
@@ -35,6 +34,7 @@ from pipelines.state import CustomerRows
 from pipelines.text_table import ELSEWHERE
 from pipelines.whole_rows import CopiedRows, form_of
 from pipelines.windows import NO_TIME, WaitWindows, WindowState
+from pipelines.work import DUPLICATES, Work
 from schemas.arrays import Int64s
 from schemas.columnar.writer import TextColumn
 
@@ -108,7 +108,7 @@ class CustomerPartition:
         self._kinds = TextIndex(policy.compiled.kinds)
         self._is_wait = np.array([kind in policy.file.windows.kinds for kind in policy.compiled.kinds], np.bool_)
         self._room = Room(len(policy.signals))
-        self._noted = NotedAlerts(policy)
+        self._noted, self._lister = NotedAlerts(policy), Lister(policy)
         self._cooled: dict[int, int] = {}  # row -> when time alone changed its band
         self._forgotten: list[bytes] = []
         self._looked_to = 0
@@ -236,8 +236,9 @@ class CustomerPartition:
         """The alerts that a call of a kernel has led to."""
         if not (crossings or work.notes.used[ROWS_USED] or said):
             return Alerts()
-        bands = band_alerts(work.crossed, crossings, batch, self.rows, self.policy, self.desk.memory)
-        noted = self._noted.of(work.notes, self.rows) if work.notes.used[ROWS_USED] else None
+        listings = self._lister.of(work.notes)
+        bands = band_alerts(work.crossed, crossings, batch, self.rows, self.policy, self.desk.memory, listings)
+        noted = self._noted.of(work.notes, self.rows, listings) if work.notes.used[ROWS_USED] else None
         return self.desk.told(bands, noted, said)
 
     def _forget_quiet(self, at_ms: int) -> None:

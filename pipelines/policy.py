@@ -78,6 +78,11 @@ class Policy:
         return ("calm", *(level.name for level in self.file.bands.levels))
 
     @cached_property
+    def alerting(self) -> int | None:
+        """Number of the lowest band with an action, at which an alert is opened."""
+        return next((n for n, level in enumerate(self.file.bands.levels, 1) if level.action is not None), None)
+
+    @cached_property
     def quiet_ms(self) -> int:
         """How long a customer must have been quiet to be forgotten: 90 days, or more if what counts lasts longer."""
         if self.file.retention is not None:

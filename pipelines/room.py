@@ -3,12 +3,12 @@
 import numpy as np
 
 from pipelines.blocks import NEED_ITEMS, NEED_NOTES, NEED_TEXT, NEED_WORDS, Blocks, new_scratch
-from pipelines.counting import Work
 from pipelines.items import ASSUMED, FAILED, GIVEN_UP, HEAT_COUNT, ORPHANS, UNDECIDED, USED
 from pipelines.notes import new_notes
 from pipelines.scoring import Crossings
 from pipelines.state import CustomerRows
 from pipelines.timers import with_room
+from pipelines.work import Work
 from schemas.growing import grown
 
 _CROSSINGS = 4096  # in one call; more calls follow when they are used up

@@ -30,20 +30,21 @@ class Senses(NamedTuple):
 
     signal: float64[s, 3], half-life in ms, cap, and what a point counts, below 0 for a relief.
     bound: float64[2, g, b], capped heat at which band b is entered, and below which it is left.
-    quiet_ms, cooldown_ms: see is_forgotten.
+    quiet_ms, cooldown_ms: see is_forgotten. alerting: number of the lowest band that alerts, b for none.
     """
 
     signal: Float64s
     bound: Float64s
     quiet_ms: int
     cooldown_ms: int
+    alerting: int
 
 
 def senses_of(policy: Policy) -> Senses:
     """Those of a policy."""
     signal = np.column_stack([policy.half_life_ms, policy.cap, policy.factor])
     bound = np.stack([policy.enter_heat, policy.leave_heat])
-    return Senses(signal, bound, policy.quiet_ms, policy.file.bands.cooldown)
+    return Senses(signal, bound, policy.quiet_ms, policy.file.bands.cooldown, policy.alerting or bound.shape[2])
 
 
 class Rows(NamedTuple):

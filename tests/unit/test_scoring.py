@@ -24,7 +24,7 @@ from pipelines.scoring import (
 from schemas.arrays import Int64s
 from tests.batches import BEGIN_MS, MINUTE_MS, POLICY, POLICY_TEXT, batch_of, event
 
-SENSES = Senses(np.array([[600_000.0, 25.0, 1.0], [180_000.0, 20.0, 1.0]]), np.zeros((2, 1, 1)), 0, 0)
+SENSES = Senses(np.array([[600_000.0, 25.0, 1.0], [180_000.0, 20.0, 1.0]]), np.zeros((2, 1, 1)), 0, 0, 1)
 RELIEF = SENSES._replace(signal=np.array([[600_000.0, 25.0, 1.0], [180_000.0, 20.0, -0.5]]))
 
 
