@@ -35,21 +35,28 @@ class Sentences:
         if len(self._known) > _MOST_KNOWN:
             self._known.clear()
         known, made = self._known, []
-        for values in zip(said[PAUSED], *(said[part] for part in parts), strict=True):
-            about = (template, clock, *values)
+        paused = [
+            (still, waited) if still else (0, 0) for still, waited in zip(said[PAUSED], said["waited"], strict=True)
+        ]
+        for still, *values in zip(paused, *(said[part] for part in parts), strict=True):
+            about = (template, clock, still, *values)
             sentence = known.get(about)
             if sentence is None:
-                own = dict(zip(parts, values[1:], strict=True))
-                sentence = known[about] = self._sentence(template, clock, {PAUSED: values[0], **own})
+                own = dict(zip(parts, values, strict=True))
+                sentence = known[about] = self._sentence(template, clock, still, own)
             made.append(sentence)
         return made
 
-    def _sentence(self, template: str, clock: str, values: Mapping[str, Any]) -> str:
+    def _sentence(self, template: str, clock: str, paused: tuple[object, object], values: Mapping[str, Any]) -> str:
         words = {name: self._words.get(name, str)(value) for name, value in values.items()}
         sentence = template.format(
             **words, clock=clock.replace("_", " "), subject_if_none="" if clock else words.get("subject", "")
         )
-        return sentence + (self._templates[PAUSED].format(paused=words[PAUSED]) if values[PAUSED] else "")
+        if not paused[0]:
+            return sentence
+        return sentence + self._templates[PAUSED].format(
+            paused=self._words[PAUSED](paused[0]), waited=self._words["waited"](paused[1])
+        )
 
 
 def action_of(action: str | None, policy: Policy, *, refuses: bool, not_before: datetime | None) -> str | None:

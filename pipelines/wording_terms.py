@@ -9,7 +9,7 @@ PLACEHOLDERS = (
     "clock", "subject_if_none", "deadline", "left", "waited", "level", "subject", "channel", "earlier", "paused",
 )  # fmt: skip
 PAUSED = "paused"
-"""The sentence that is added when a clock was paused, and the one placeholder that it may have."""
+"""The sentence that is added when a clock was paused, and a placeholder."""
 REFUSES, NOT_BEFORE = "do_not_contact", "not_before"
 """What becomes of suggested actions for customers who do not want to be contacted, or not yet."""
 BAND, INCIDENT = "band_entered", "touchpoint_incident"
@@ -24,7 +24,7 @@ _OF_INCIDENTS = {
     f"{INCIDENT}.retracted": ("rule", "place"),
 }
 OWN_PLACEHOLDERS = {
-    PAUSED: (PAUSED,), REFUSES: ("action",), NOT_BEFORE: ("action", "time"), **_OF_BANDS, **_OF_INCIDENTS,
+    PAUSED: (PAUSED, "waited"), REFUSES: ("action",), NOT_BEFORE: ("action", "time"), **_OF_BANDS, **_OF_INCIDENTS,
 }  # fmt: skip
 """Those of templates that speak of something else than clocks, contacts and mentions."""
 

@@ -134,7 +134,7 @@ def test_what_time_alone_did_is_told_with_its_reason(tmp_path: Path) -> None:
     assert breach.gained == pytest.approx({"late_answer": 15.0})
     assert [change.what for change in breach.clocks] == ["breached"]
     text = "\n".join(timeline(story, zone_of("Europe/Istanbul"), 300))
-    assert "13:45:00   36.7  warm      time alone" in text
+    assert "13:45:00    18.3   36.7  warm      time alone" in text
     assert "clock first_response broken: the promise was 14:00" in text
     assert "-> Answer personally." in text
     assert "Zeynep: score" in text
@@ -208,6 +208,18 @@ def test_the_picture_is_drawn_without_a_warning(tmp_path: Path, name: str, case:
         assert (tmp_path / f"1.{suffix}").read_bytes() == (tmp_path / f"2.{suffix}").read_bytes()
     assert (tmp_path / "1.png").read_bytes()[:4] == b"\x89PNG"
     assert ET.parse(tmp_path / "1.svg").getroot().tag.endswith("svg")  # noqa: S314 - it is ours
+
+
+def test_the_heat_over_time_adds_up_to_that_of_the_score(tmp_path: Path) -> None:
+    from pipelines.cli.explain.heats import heat_curve
+    from pipelines.cli.explain.panels import curve
+
+    story = story_of_case(tmp_path, "14_passed_around", "within one case")
+    at_ms, counted = heat_curve(story)
+    times, scores, _ = curve(story)
+    heat = np.maximum(counted.sum(axis=1), 0.0)
+    assert (times == at_ms).all()
+    assert scores == pytest.approx(-100.0 * np.expm1(-heat / story.policy.scale[story.last.segment]), abs=1e-9)
 
 
 def test_a_customer_with_one_interaction_and_a_strange_name_is_drawn(tmp_path: Path) -> None:

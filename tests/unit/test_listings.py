@@ -9,7 +9,7 @@ from tests.desk import Run, plain
 
 
 def passed_around(customer: str) -> list[Event]:
-    """Two open cases, one of a contact about a subject; in the end orders are wrong until the customer is in a higher band."""
+    """Two open cases, one of a contact about a subject; then orders are wrong until a higher band is entered."""
     who = {"customer_id": customer, "channel": "phone"}
     return [
         plain("contact.opened", 0, case_id="P-1", subject="fatura", **who),

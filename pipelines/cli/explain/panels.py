@@ -1,6 +1,6 @@
 """The panels of the picture: what is drawn in each, and what its marks mean."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from pipelines.cli.explain.lanes import Bar, Label, Line
-from pipelines.cli.explain.story import Story
+from pipelines.cli.explain.story import State, Story
 from pipelines.policy import Policy
 from schemas.arrays import Float64s, Int64s
 
@@ -81,22 +81,21 @@ def draw_score(axes: Axes, story: Story, begin: float, end: float) -> Handles:
     }
 
 
-def curve(story: Story) -> tuple[Int64s, Float64s, Int64s]:
-    """Times in epoch ms, scores, and numbers of bands: what decay does between moments, and a step at each."""
+def samples(story: Story) -> Iterator[tuple[State, Int64s]]:
+    """How the customer stands from each moment on, and times from it up to the next, both included."""
     step_ms = max(1, (story.shown_ms - story.begins_ms) // _SAMPLES)
-    times, scores, bands = [], [], []
     ends = [*(moment.at_ms for moment in story.moments[1:]), story.shown_ms]
     for moment, end_ms in zip(story.moments, ends, strict=True):
-        at_ms = np.unique(np.append(np.arange(moment.at_ms, end_ms, step_ms), [moment.at_ms, end_ms]))
-        state = moment.after
-        times.append(at_ms)
-        scores.append(state.scores(at_ms))
-        bands.append(np.full(at_ms.shape[0], state.band))
-    first = story.moments[0]
+        yield moment.after, np.unique(np.append(np.arange(moment.at_ms, end_ms, step_ms), [moment.at_ms, end_ms]))
+
+
+def curve(story: Story) -> tuple[Int64s, Float64s, Int64s]:
+    """Times in epoch ms, scores, and numbers of bands: what decay does between moments, and a step at each."""
+    first, told = story.moments[0], list(samples(story))
     return (
-        np.concatenate([[first.at_ms], *times]),
-        np.concatenate([[first.before.score(first.at_ms)], *scores]),
-        np.concatenate([[first.after.band], *bands]),
+        np.concatenate([[first.at_ms], *(at_ms for _, at_ms in told)]),
+        np.concatenate([[first.before.score(first.at_ms)], *(state.scores(at_ms) for state, at_ms in told)]),
+        np.concatenate([[first.after.band], *(np.full(at_ms.shape[0], state.band) for state, at_ms in told)]),
     )
 
 
@@ -147,12 +146,13 @@ def draw_alerts(axes: Axes, rows: Sequence[tuple[str, list[Line]]], until_ms: in
     handles: Handles = {}
     for row, (_, members) in enumerate(rows):
         for line in members:
-            stands = line.told[-1][1] in {"opened", "escalated"}
-            ends_ms = until_ms if stands else line.told[-1][0]
-            axes.plot([day_of(line.told[0][0]), day_of(ends_ms)], [row, row], color="#c9a38f", linewidth=2.2, zorder=1)
-            for at_ms, status in line.told:
+            ends = [*(at_ms for at_ms, _ in line.told[1:]), until_ms]
+            for (at_ms, status), end_ms in zip(line.told, ends, strict=True):
                 marker, colour = _MARKS[status]
-                size = 7.5 if status in {"opened", "escalated"} else 6.5
+                stands = status in {"opened", "escalated"}
+                if stands:
+                    axes.plot([day_of(at_ms), day_of(end_ms)], [row, row], color="#c9a38f", linewidth=2.2, zorder=1)
+                size = 7.5 if stands else 6.5
                 axes.plot(
                     day_of(at_ms), row, marker=marker, markersize=size, color=colour, markeredgecolor="white",
                     markeredgewidth=0.7, zorder=3, clip_on=False,

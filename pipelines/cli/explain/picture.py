@@ -1,4 +1,4 @@
-"""The story as a picture, PNG or SVG: the score over its bands, and below it interactions, clocks and alerts."""
+"""The story as a picture, PNG or SVG: the score over its bands, and below it heat, interactions, clocks and alerts."""
 
 import warnings
 from functools import cache, lru_cache
@@ -12,6 +12,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
+from pipelines.cli.explain.heats import draw_heat
 from pipelines.cli.explain.lanes import Label, bar_rows, bars, labels, lines
 from pipelines.cli.explain.panels import (
     FAINT,
@@ -30,7 +31,7 @@ from pipelines.cli.explain.story import Story
 from pipelines.cli.explain.timeline import score_text
 from pipelines.cli.explain.times import Zone
 
-_WIDTH, _SCORE, _ROW, _GAP = 13.0, 3.2, 0.235, 0.34  # inches
+_WIDTH, _SCORE, _HEAT, _ROW, _GAP = 13.0, 3.2, 1.5, 0.235, 0.34  # inches
 _HEAD, _FOOT = 1.0, 0.85
 _MOST_ROWS = 9  # of labels of interactions
 _MOST_LANES = 24  # of clocks, and of alerts
@@ -100,17 +101,19 @@ def _figure(story: Story, zone: Zone) -> Figure:
     placed, without = labels(story, span, _MOST_ROWS)
     rows = max((label.row for label in placed), default=0) + 1
     heights = [rows * _ROW + 0.08, len(clocks) * _ROW, len(alerts) * _ROW]
-    total = _HEAD + _SCORE + sum(height + _GAP for height in heights if height) + _FOOT
+    total = _HEAD + _SCORE + _HEAT + _GAP + sum(height + _GAP for height in heights if height) + _FOOT
     sheet = _Sheet(total, left, right)
 
     score = sheet.panel(_SCORE, None)
     score.set_xlim(begin, end)
     handles = draw_score(score, story, begin, end)
+    heat = sheet.panel(_HEAT, score)
+    draw_heat(heat, story)
     below = sheet.panel(heights[0], score)
     draw_interactions(
         below, placed, without, lambda label: span(label.at_ms, label.text)[0] < day_of(label.at_ms), rows
     )
-    panels = [score, below]
+    panels = [score, heat, below]
     if clocks:
         panels.append(sheet.panel(heights[1], score))
         if len(all_clocks) > len(clocks):
@@ -121,7 +124,7 @@ def _figure(story: Story, zone: Zone) -> Figure:
         if len(all_alerts) > len(alerts):
             note_more(panels[-1], f"and {len(all_alerts) - len(alerts)} more rows of alerts")
         handles |= draw_alerts(panels[-1], alerts, story.shown_ms)
-    titles = ["score", "interactions", *(["clocks"] if clocks else []), *(["alerts"] if alerts else [])]
+    titles = ["score", "heat", "interactions", *(["clocks"] if clocks else []), *(["alerts"] if alerts else [])]
     _time_axis(panels, zone)
     for axes, title in zip(panels, titles, strict=True):
         axes.set_title(title, loc="left", fontsize=_SMALL, color=FAINT, pad=4)

@@ -21,15 +21,15 @@ def timeline(story: Story, zone: Zone, width: int) -> Iterator[str]:
     """The lines of the text, at most ``width`` characters where that can be."""
     yield from _wrapped(_head(story, zone), "", "    ", width)
     day, band_width = "", max(len(name) for name in story.policy.band_names)
-    margin = " " * (2 + 8 + 2 + 5 + 2 + band_width + 2)
-    yield f"\n  {'time':<10}{'score':>5}  {'band':<{band_width}}  what happened"
+    margin = " " * (2 + 8 + 2 + 6 + 2 + 5 + 2 + band_width + 2)
+    yield f"\n  {'time':<10}{'heat':>6}  {'score':>5}  {'band':<{band_width}}  what happened"
     for moment in story.moments:
         if zone.day(moment.at_ms) != day:
             day = zone.day(moment.at_ms)
             yield f"\n{day}"
         after = moment.after
-        score = f"{after.score(moment.at_ms):.1f}"
-        first = f"  {zone.at(moment.at_ms):%H:%M:%S}  {score:>5}  {after.band_name:<{band_width}}  "
+        heat, score = after.capped(np.array([moment.at_ms]))[0], after.score(moment.at_ms)
+        first = f"  {zone.at(moment.at_ms):%H:%M:%S}  {heat:>6.1f}  {score:>5.1f}  {after.band_name:<{band_width}}  "
         said = [*_happened(moment), *_changed(moment, zone)]
         yield from _wrapped(said[:1], first, margin + "  ", width)
         yield from _wrapped(said[1:], margin, margin + "    ", width)
@@ -175,7 +175,9 @@ def _alert_name(alert: Alert) -> str:
 def _alert_text(alert: Alert, at_ms: int, zone: Zone) -> str:
     raised = "" if alert.raised_ms == at_ms else f", raised {zone.near(alert.raised_ms, at_ms)}"
     advice = f" -> {alert.suggested_action}" if alert.suggested_action else ""
-    earlier = "; ".join(f"{zone.full(one.occurred_ms)} {one.channel}: {one.tried}" for one in alert.earlier)
+    earlier = "; ".join(
+        f"{zone.full(one.occurred_ms)} {one.channel}{f': {one.tried}' if one.tried else ''}" for one in alert.earlier
+    )
     return (
         f"ALERT {_alert_name(alert)} [revision {alert.revision}, priority {alert.priority}{raised}]: "
         f"{alert.reason}{f' Earlier: {earlier}.' if earlier else ''}{advice}"
