@@ -225,6 +225,13 @@ def test_a_clock_that_runs_out_after_the_last_interaction_is_told(tmp_path: Path
     assert told[0]["raised_at"] == time_text(START_MS + 45 * MINUTE_MS)
 
 
+def test_an_until_before_the_last_interaction_is_warned_of(tmp_path: Path) -> None:
+    events = written(tmp_path / "a.jsonl", [interaction(START_MS), interaction(START_MS + 60_000)])
+    summary = run(Asked([str(events)], tmp_path / "out", FULL, until=time_text(START_MS)))
+    assert summary["until"] == time_text(START_MS + 60_000)
+    assert "is before the last interaction" in summary["warnings"][0]
+
+
 @pytest.mark.parametrize("batch_events", [1, 50, BATCH_EVENTS])
 def test_a_subject_that_is_new_after_hours_of_watching_is_an_incident_however_batches_are_cut(
     batch_events: int,

@@ -269,6 +269,7 @@ def test_as_json_it_is_one_object_with_every_revision(tmp_path: Path, capsys: py
     ("more", "said"),
     [
         (["ayse"], "no interaction of customer 'ayse' among those of 2 customers; did you mean ayşe?"),
+        (["Sukru Yildiz"], "did you mean Şükrü Yıldız?"),
         (["nobody at all"], "no interaction of customer 'nobody at all' among those of 2 customers"),
         (["ayşe", "--to", "2026-01-01T00:00:00Z"], "2 interactions are outside of --from and --to"),
         (["ayşe", "--zone", "Mars/Base"], "--zone: must be UTC, local or an IANA zone"),
@@ -282,7 +283,7 @@ def test_what_is_asked_wrongly_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, more: list[str], said: str
 ) -> None:
     monkeypatch.setenv("COLUMNS", "300")
-    rows = [{"customer_id": who, "kind": "form.failed", "occurred_at": START_MS} for who in ("ayşe", "mehmet")]
+    rows = [{"customer_id": who, "kind": "form.failed", "occurred_at": START_MS} for who in ("ayşe", "Şükrü Yıldız")]
     events = written(tmp_path / "a.jsonl", rows)
     assert exit_code(["explain", *more, "--events", str(events)]) == ExitCode.USAGE
     assert said in capsys.readouterr().err

@@ -57,6 +57,11 @@ def run(asked: Asked) -> dict[str, Any]:
     if rejected.first is not None and not counts.accepted:
         line, reason = rejected.first.line, rejected.first.reason
         warnings.append(f"all {rejected.count:,} rows were rejected, the first one in line {line}: {reason}")
+    if until_ms is not None and end_ms is not None and until_ms < end_ms:
+        warnings.append(
+            f"--until {asked.until} is before the last interaction: time goes on to that, {time_text(end_ms)}; "
+            "--to leaves later interactions out"
+        )
     seconds = time.monotonic() - begun
     summary = {
         "events": found.read + rejected.count - found.refused,

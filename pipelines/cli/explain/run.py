@@ -1,5 +1,6 @@
 """One explanation, from what was asked for to the story."""
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -91,6 +92,12 @@ def _unknown(customer: str, others: Sequence[str], outside: int) -> str:
     said = f"there is no interaction of customer {customer!r} among those of {len(others):,} customers"
     if outside:
         said += f" ({outside:,} interactions are outside of --from and --to)"
-    folded = {one.casefold(): one for one in others if abs(len(one) - len(customer)) <= 3}
-    near = get_close_matches(customer.casefold(), list(folded)[:_COMPARED], _NAMED)
+    folded = {_folded(one): one for one in others if abs(len(one) - len(customer)) <= 3}
+    near = get_close_matches(_folded(customer), list(folded)[:_COMPARED], _NAMED)
     return f"{said}; did you mean {', '.join(folded[one] for one in near)}?" if near else said
+
+
+def _folded(name: str) -> str:
+    """A name as somebody may type it who has not its letters: small, without marks, an i for a dotless one."""
+    letters = unicodedata.normalize("NFKD", name.casefold().replace("\N{LATIN SMALL LETTER DOTLESS I}", "i"))
+    return "".join(one for one in letters if not unicodedata.combining(one))
