@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 import pyarrow as pa
@@ -49,7 +49,7 @@ def alert_lines() -> JsonLines:
 class AlertFile:
     """alerts.jsonl. sort: alerts that are told together are written in the order of their times."""
 
-    file: TextIO
+    file: BinaryIO
     sort: bool
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     _held: dict[str, str] = field(default_factory=dict)
@@ -67,12 +67,12 @@ class AlertFile:
             told.sort(key=itemgetter(0))
         self.file.writelines(line for _, line in told)
 
-    def _told(self, n: int, columns: Mapping[str, Column]) -> Iterator[tuple[int, str]]:
+    def _told(self, n: int, columns: Mapping[str, Column]) -> Iterator[tuple[int, bytes]]:
         """When each alert was raised, and its line."""
         raised = columns["raised_at"]
         if not isinstance(raised, np.ndarray):
             raise TypeError("raised_at is no column of numbers")
-        return zip(raised.tolist(), [line + "\n" for line in self._lines.of(n, columns)], strict=True)
+        return zip(raised.tolist(), self._lines.of(n, columns), strict=True)
 
     def _note_held(self, alerts: Alerts) -> None:
         for part in alerts.parts:

@@ -42,7 +42,7 @@ def run(asked: Asked) -> dict[str, Any]:
     warnings: list[str] = []
     with (
         (asked.out / "rejected.jsonl").open("w", encoding="utf-8") as rejected_file,
-        (asked.out / "alerts.jsonl").open("w", encoding="utf-8") as alerts_file,
+        (asked.out / "alerts.jsonl").open("wb") as alerts_file,
         shown_progress() as progress,
     ):
         rejected, alerts = RejectedFile(rejected_file), AlertFile(alerts_file, sort=given.order == "event")
