@@ -7,18 +7,21 @@ import numpy as np
 from pipelines.contacts import MOST_CONTACTS
 from pipelines.items import (
     AT,
+    BREACHED,
     CASE,
     CASE_ITEM,
     CLOCK,
     CONTACT_ITEM,
     DUE,
     ENDS,
+    FLAGS,
     ID,
     KEY,
     LEFT,
     MAX_TEXT_BYTES,
     NEVER,
     PAUSED,
+    PAUSED_AT,
     REPEAT_CONTACT,
     REVISION,
     SOCIAL_RISK,
@@ -169,7 +172,8 @@ def list_clock(clocks: int, item: Int64s, text: Bytes, notes: Notes) -> int:
     k = begin_row(LISTED, notes)
     out = notes.row[k]
     out[LISTED_CLOCK], out[LISTED_AT] = number_of(item), item[AT]
-    out[LISTED_DUE] = item[DUE] if item[DUE] < NEVER else 0
+    stands_still = item[PAUSED_AT] != 0 and item[FLAGS] & BREACHED == 0  # when it will be due nobody knows
+    out[LISTED_DUE] = item[DUE] if item[DUE] < NEVER and not stands_still else 0
     add_text(k, 1, item[TEXT] + text_length(item, 0), text_length(item, 1), text, notes)
     return clocks + 1
 

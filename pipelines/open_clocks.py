@@ -39,6 +39,11 @@ class WaitingClock(NamedTuple):
     paused_at_ms: int | None
     paused_ms: int
 
+    @property
+    def stands_still(self) -> bool:
+        """Whether nobody knows when it will be due."""
+        return self.paused_at_ms is not None and not self.breached
+
 
 class OpenCase(NamedTuple):
     """An open case; since when, in epoch ms."""
@@ -55,12 +60,14 @@ class Opened(NamedTuple):
 
 
 def open_clocks(rows: CustomerRows, policy: Policy) -> dict[bytes, list[OpenClock]]:
-    """By customer the clocks that are open, in the order in which they were opened."""
+    """By customer the clocks that are open, in the order in which they were opened; as alerts list them."""
     found: dict[bytes, list[OpenClock]] = {}
     for row in range(rows.numbers):
         clocks = opened(row, rows, policy).clocks
         if clocks:
-            found[rows.customers.raw(row)] = [OpenClock(c.clock, c.opened_ms, c.deadline_ms, c.case_id) for c in clocks]
+            found[rows.customers.raw(row)] = [
+                OpenClock(c.clock, c.opened_ms, None if c.stands_still else c.deadline_ms, c.case_id) for c in clocks
+            ]
     return found
 
 

@@ -66,3 +66,13 @@ def test_a_band_that_is_left_lists_nothing() -> None:
     run = Run().apply(*[plain("form.failed", n) for n in range(12)]).advance(3 * 86_400_000)
     assert bands(run)[-1].status == "resolved"
     assert bands(run)[-1].open_clocks == ()
+
+
+def test_a_clock_that_stands_still_is_listed_without_the_deadline_that_moves() -> None:
+    pending = plain("case.pending", 8 * MINUTE_MS, customer_id="Ömer", case_id="P-1")
+    run = Run().apply(*sorted([*passed_around("Ömer"), pending], key=lambda one: one.append_ms))
+    deadlines = {(c.clock, c.case_id): c.deadline_ms for c in bands(run)[-1].open_clocks}
+    assert deadlines["resolution", "P-1"] is None
+    assert deadlines["first_response", "P-1"] is not None
+    (listed,) = run.core.open_clocks().values()
+    assert [(c.clock, c.case_id) for c in listed if c.deadline_ms is None] == [("resolution", "P-1")]
