@@ -26,6 +26,9 @@ RATED, AMOUNT_OF, SHIPPING, MOOD = range(4)
 STAGE, SEGMENT_CODE, VALUES = range(3)
 
 
+_NO_TIME = -1  # a deadline that was told and is no time
+
+
 class Facts(NamedTuple):
     """What is said of n interactions.
 
@@ -90,7 +93,8 @@ def read_attributes(
             elif part == 1:
                 facts.number[i, SHIPPING] = number_at(data, value_start[e], value_length[e])
             elif part == 2:
-                facts.word[i, DEADLINE_MS] = time_at(data, value_start[e], value_length[e])
+                at_ms = time_at(data, value_start[e], value_length[e])
+                facts.word[i, DEADLINE_MS] = at_ms if at_ms > 0 or value_length[e] == 0 else _NO_TIME
             elif part == 3:
                 facts.text[i, 10] = value_start[e]
                 facts.text[i, 11] = value_length[e]
@@ -140,7 +144,10 @@ _COLUMNS = ("channel", "segment")  # conditions may ask for them as if they were
 
 
 class FactReader:
-    """Reads the facts that a policy asks for."""
+    """Reads the facts that a policy asks for.
+
+    bad_deadlines: how many deadlines of the last batch are no time; they count as not told.
+    """
 
     def __init__(self, file: PolicyFile, attributes: Attributes, deadline: str | None) -> None:
         parts = {**_PARTS, **({deadline: 2} if deadline else {})}
@@ -160,6 +167,7 @@ class FactReader:
             for at, value in enumerate(values):
                 if value in known:
                     self._meaning[n, at] = known[value]
+        self.bad_deadlines = 0
         self._attributes = attributes
         self._segments = TextIndex(["", *file.segments])
         self._feedback = file.feedback
@@ -170,6 +178,7 @@ class FactReader:
     def read(self, batch: InteractionBatch) -> Facts:
         """Facts of a batch; without details everything is unknown."""
         n, details = len(batch), batch.details
+        self.bad_deadlines = 0
         if details is None:
             return no_facts(n, len(self._attributes.number))
         facts = self._identities(batch, details, len(self._attributes.number))
@@ -180,14 +189,17 @@ class FactReader:
             batch.data, details.entry_start, details.entry_count, key, value, details.entry_value.start,
             details.entry_value.length, self._role, self._meaning, facts, question,
         )  # fmt: skip
+        bad = facts.word[:, DEADLINE_MS] == _NO_TIME
+        self.bad_deadlines = int(bad.sum())
+        facts.word[bad, DEADLINE_MS] = 0
         for name in _COLUMNS:
             if name in self._attributes.number:
                 self._column(batch, details.segment if name == "segment" else batch.channel, name, facts)
         said = self._feedback
-        bad, good = (said.bad, said.good) if said else (0.0, 0.0)
+        bounds = (said.bad, said.good) if said else (0.0, 0.0)
         numbers = self._attributes.number
         judge_compiled(
-            details.rating, details.sentiment, question, self._worst, self._best, bad, good,
+            details.rating, details.sentiment, question, self._worst, self._best, *bounds,
             numbers.get("feedback", -1), numbers.get("sentiment", -1), facts,
         )  # fmt: skip
         return facts

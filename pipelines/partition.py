@@ -58,6 +58,7 @@ class Applied:
     duplicates: int
     unknown_marks: int = 0
     bad_preferences: int = 0
+    bad_deadlines: int = 0
     given_up: int = 0
 
 
@@ -161,7 +162,7 @@ class CustomerPartition:
         return Applied(
             alerts, misrouted, unrated, unknown, self.windows.late - late,
             int(room.counted[DUPLICATES]) - duplicates, self.desk.unknown_marks - unknown_marks,
-            self.desk.preferences.bad - bad_preferences, self.tally["given_up"] - given_up,
+            self.desk.preferences.bad - bad_preferences, self._reader.bad_deadlines, self.tally["given_up"] - given_up,
         )  # fmt: skip
 
     def advance(self, to_ms: int) -> Alerts:

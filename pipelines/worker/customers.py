@@ -138,6 +138,7 @@ class CustomerWork:
             (metrics.UNKNOWN_KINDS, applied.unknown_kinds),
             (metrics.UNKNOWN_MARKS, applied.unknown_marks),
             (metrics.BAD_PREFERENCES, applied.bad_preferences),
+            (metrics.BAD_DEADLINES, applied.bad_deadlines),
             (metrics.LATE_WAITS, applied.late),
             (metrics.KEYS_DIFFER, decoded.keys_differ),
             (metrics.GIVEN_UP, applied.given_up),

@@ -225,6 +225,21 @@ def test_a_clock_that_runs_out_after_the_last_interaction_is_told(tmp_path: Path
     assert told[0]["raised_at"] == time_text(START_MS + 45 * MINUTE_MS)
 
 
+def test_a_deadline_that_is_no_time_is_counted_and_the_promise_of_the_policy_holds(tmp_path: Path) -> None:
+    told = ["tomorrow at three", time_text(START_MS + 60_000), str(START_MS + 60_000), "2026-13-45T10:00:00Z", ""]
+    rows = [
+        interaction(START_MS, customer_id=f"c{n}", kind="callback.promised", attributes={"deadline": said})
+        for n, said in enumerate(told)
+    ]
+    summary = run(Asked([str(written(tmp_path / "a.jsonl", rows))], tmp_path / "out", FULL))
+    assert (summary["bad_deadlines"], summary["accepted"]) == (2, 5)
+    scores = {
+        row["customer_id"]: row["open_clocks"] for row in pq.read_table(tmp_path / "out" / "scores.parquet").to_pylist()
+    }
+    deadlines = {who: clocks[0]["deadline"] for who, clocks in scores.items()}
+    assert deadlines["c0"] == deadlines["c3"] == deadlines["c4"] > deadlines["c1"] == deadlines["c2"]
+
+
 def test_an_until_before_the_last_interaction_is_warned_of(tmp_path: Path) -> None:
     events = written(tmp_path / "a.jsonl", [interaction(START_MS), interaction(START_MS + 60_000)])
     summary = run(Asked([str(events)], tmp_path / "out", FULL, until=time_text(START_MS)))

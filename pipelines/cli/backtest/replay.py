@@ -29,6 +29,7 @@ class Counts:
     unknown_kinds: int = 0
     unknown_marks: int = 0
     bad_preferences: int = 0
+    bad_deadlines: int = 0
 
     def add(self, batch: InteractionBatch, applied: Applied) -> None:
         """Count one batch."""
@@ -37,6 +38,7 @@ class Counts:
         self.unknown_kinds += applied.unknown_kinds
         self.unknown_marks += applied.unknown_marks
         self.bad_preferences += applied.bad_preferences
+        self.bad_deadlines += applied.bad_deadlines
         self.accepted += len(batch)
 
 

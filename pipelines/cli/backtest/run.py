@@ -72,6 +72,7 @@ def run(asked: Asked) -> dict[str, Any]:
         "unknown_kinds": counts.unknown_kinds,
         "unknown_marks": counts.unknown_marks,
         "bad_preferences": counts.bad_preferences,
+        "bad_deadlines": counts.bad_deadlines,
         "outside": found.outside,
         "skipped": reader.skipped,
         "customers": len(replay.standing),
