@@ -227,7 +227,8 @@ def test_the_image_sets_variables_that_exist() -> None:
     assert used - known == set()
 
 
-PICTURES = ("pipelines.cli.explain.panels", "pipelines.cli.explain.picture")  # the extra picture: workers draw nothing
+PICTURES = tuple(f"pipelines.cli.explain.{name}" for name in ("heats", "panels", "picture"))
+"""The extra picture: workers draw nothing."""
 
 
 def test_the_image_has_what_every_module_imports_but_those_of_the_page_and_of_pictures() -> None:
