@@ -42,7 +42,7 @@ class Sentences:
             about = (template, clock, still, *values)
             sentence = known.get(about)
             if sentence is None:
-                own = dict(zip(parts, values, strict=True))
+                own = {PAUSED: still[0], **dict(zip(parts, values, strict=True))}
                 sentence = known[about] = self._sentence(template, clock, still, own)
             made.append(sentence)
         return made

@@ -305,7 +305,10 @@ def test_help_loads_no_policy() -> None:
         ("{resolved: '{clock'}", "wording.templates.resolved: has a brace without its other one"),
         ("{resolved: '{clock:{level}}'}", "wording.templates.resolved: must have placeholders without a format"),
         ("{resolved: ''}", "wording.templates.resolved: must not be empty"),
-        ("{paused: '{clock}'}", "wording.templates: paused must have no other placeholders than {paused}, got {clock}"),
+        (
+            "{paused: '{clock}'}",
+            "wording.templates: paused must have no other placeholders than {paused}, {waited}, got {clock}",
+        ),
         ("{band_entered: '{score} {made_of}', touchpoint_incident.silence: '{place}'}", None),
         (
             "{band_entered: '{clock}'}",
