@@ -15,7 +15,7 @@ from pipelines.facts import EVENT_ID, NO_SEGMENT, SEGMENT_CODE
 from pipelines.folding import fold_customer, insert_event, set_tallies, tallies_of
 from pipelines.items import NEVER, NEXT_MS, SEEN, SEEN_MS, held_at
 from pipelines.matching import Arrivals, is_folded, look_ahead, make_event, matched, points_of
-from pipelines.notes import ROWS_USED, may_list
+from pipelines.notes import ROWS_USED
 from pipelines.put_back import list_risen, put_back
 from pipelines.rules import OP, SIGNAL, TARGET, Rules, first_rule, rule_word
 from pipelines.scoring import (
@@ -30,14 +30,13 @@ from pipelines.scoring import (
     Rows,
     Senses,
     add_heat,
-    bands_of,
     bring_to,
     cool,
     is_forgotten,
     rise,
     signals_of,
 )
-from pipelines.timers import may_push, pop_timer
+from pipelines.timers import pop_timer
 from pipelines.work import DUPLICATES, FOLDED, Work, may_go_on
 from schemas.compiled import compiled, step
 
@@ -56,9 +55,7 @@ def pass_time(row: int, to_ms: int, k: int, senses: Senses, rules: Rules, rows: 
         if block == 0 or arena[block + NEXT_MS] >= to_ms:
             return True, k
         due_ms = arena[block + NEXT_MS]
-        if k + 4 * bands_of(senses) > work.crossed.word.shape[0] or not (
-            may_push(work.timers) and may_list(work.notes)
-        ):
+        if not may_go_on(k, senses, work):
             return False, k
         if not load_block(block, signals, arena, scratch):
             return False, k

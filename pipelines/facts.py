@@ -24,8 +24,6 @@ _SENTIMENT_BOUND = 0.25  # on -1 .. 1: what is nearer to 0 is neutral
 EVENT_ID, CASE_ID, SUBJECT_ID, CHANNEL_ID, PLACE_ID, SESSION_ID, DEADLINE_MS, REACH_COUNT = range(8)
 RATED, AMOUNT_OF, SHIPPING, MOOD = range(4)
 STAGE, SEGMENT_CODE, VALUES = range(3)
-
-
 _NO_TIME = -1  # a deadline that was told and is no time
 
 

@@ -20,7 +20,7 @@ from pipelines.notes import (
 )
 from pipelines.policy import Policy
 from schemas.arrays import Bytes, Int64s
-from schemas.columnar.writer import Column, ListColumn, NullableColumn, TextColumn, ValueColumn
+from schemas.columnar.writer import ListColumn, NullableColumn, TextColumn, ValueColumn
 
 EVENT_ID, CASE_ID, SUBJECT, CHANNEL, TOUCHPOINT, TRIED = range(6)
 """Texts of a row of notes."""
@@ -37,7 +37,7 @@ class Listings(NamedTuple):
     clocks: tuple[str, ...]
     kinds: TextColumn
 
-    def lists_of(self, crossing: Int64s) -> dict[str, Column]:
+    def lists_of(self, crossing: Int64s) -> dict[str, ListColumn]:
         """What alerts of crossings, int64[n] ascending, list."""
         rows = np.flatnonzero(self.row[:, WHAT] == RISEN)
         of = np.full_like(crossing, -1)
@@ -45,46 +45,48 @@ class Listings(NamedTuple):
             numbers = self.row[rows, NOTE_AFTER]
             at = np.minimum(np.searchsorted(numbers, crossing), rows.shape[0] - 1)
             of = np.where(numbers[at] == crossing, rows[at], -1)
-        return {"open_clocks": self.open_clocks(of), "earlier": self.earlier(of)}
+        return self.lists_behind(of)
 
-    def open_clocks(self, of: Int64s) -> ListColumn:
-        """The open clocks that stand behind each row, int64[n] ascending; below 0 for none."""
-        rows, begin = self._behind(of, clocks=True)
-        listed = self.row[rows]
-        entries: dict[str, ValueColumn] = {
+    def lists_behind(self, of: Int64s) -> dict[str, ListColumn]:
+        """The open clocks and earlier contacts that stand behind each row, int64[n] ascending; below 0 for none."""
+        listed = self.row[:, WHAT] == LISTED
+        head = np.maximum.accumulate(np.where(listed, 0, np.arange(listed.shape[0])))
+        asked = np.zeros(listed.shape[0], np.bool_)
+        asked[of[of >= 0]] = True
+        wanted, is_clock = listed & asked[head], self.row[:, LISTED_CLOCK] >= 0
+
+        def lists(rows: Int64s, entries: dict[str, ValueColumn]) -> ListColumn:
+            size = np.bincount(head[rows], minlength=listed.shape[0] + 1)[of]  # behind the last row there is nothing
+            return ListColumn(np.append(0, np.cumsum(size)).astype(np.int32), entries)
+
+        clocks, contacts = np.flatnonzero(wanted & is_clock), np.flatnonzero(wanted & ~is_clock)
+        return {
+            "open_clocks": lists(clocks, self._clocks(self.row[clocks])),
+            "earlier": lists(contacts, self._contacts(self.row[contacts])),
+        }
+
+    def _clocks(self, listed: Int64s) -> dict[str, ValueColumn]:
+        return {
             "clock": TextColumn.chosen(self.clocks, listed[:, LISTED_CLOCK]),
             "opened_at": listed[:, LISTED_AT],
             "deadline": NullableColumn(listed[:, LISTED_DUE], listed[:, LISTED_DUE] != 0),
             "case_id": or_null(text_of(listed, CASE_ID, self.data)),
         }
-        return ListColumn(begin, entries)
 
-    def earlier(self, of: Int64s) -> ListColumn:
-        """The earlier contacts that stand behind each row, as above; what was tried is told, or is a kind."""
-        rows, begin = self._behind(of, clocks=False)
-        listed, told = self.row[rows], text_of(self.row[rows], TRIED, self.data)
-        kind, first = listed[:, LISTED_KIND], self.data.shape[0] - self.kinds.data.shape[0]
+    def _contacts(self, listed: Int64s) -> dict[str, ValueColumn]:
+        """What was tried is told, or is a kind."""
+        told, kind = text_of(listed, TRIED, self.data), listed[:, LISTED_KIND]
+        first = self.data.shape[0] - self.kinds.data.shape[0]
         tried = TextColumn(
             self.data,
             np.where(told.length > 0, told.start, first + self.kinds.start[kind]),
             np.where(told.length > 0, told.length, self.kinds.length[kind]).astype(np.int32),
         )
-        entries: dict[str, ValueColumn] = {
+        return {
             "occurred_at": listed[:, LISTED_AT],
             "channel": text_of(listed, CHANNEL, self.data),
             "tried": tried,
         }
-        return ListColumn(begin, entries)
-
-    def _behind(self, of: Int64s, *, clocks: bool) -> "tuple[Int64s, np.ndarray[tuple[int], np.dtype[np.int32]]]":
-        """The clocks, or contacts, that stand behind some rows, and where those of each begin, int32[n + 1]."""
-        listed = self.row[:, WHAT] == LISTED
-        head = np.maximum.accumulate(np.where(listed, 0, np.arange(listed.shape[0])))
-        asked = np.zeros(listed.shape[0], np.bool_)
-        asked[of[of >= 0]] = True
-        rows = np.flatnonzero(listed & asked[head] & ((self.row[:, LISTED_CLOCK] >= 0) == clocks))
-        size = np.bincount(head[rows], minlength=listed.shape[0] + 1)[of]  # behind the last row there is nothing
-        return rows, np.append(0, np.cumsum(size)).astype(np.int32)
 
 
 class Lister:

@@ -82,7 +82,7 @@ class NotedAlerts:
         about = np.where(of_clock, said[:, NOTE_CLOCK], len(policy.clock_names) + kind)
         case_id = TextColumn(data, said[:, NOTE_CASE], said[:, NOTE_CASE_BYTES].astype(np.int32))
         subject = text_of(said, SUBJECT, data)
-        earlier = listings.earlier(which)
+        lists = listings.lists_behind(which)
         made = contributed(heats, policy)
         whole, channel = data.tobytes(), text_of(said, CHANNEL, data)
         subjects = _decoded(subject, whole)
@@ -97,18 +97,16 @@ class NotedAlerts:
             "deadline": NullableColumn(due_ms, due_ms != 0),
             "band": TextColumn.chosen(policy.band_names, said[:, NOTE_BAND]),
             "score": -100.0 * np.expm1(-made.total / policy.scale[segment]),
-            "reason": self._reasons(said, about, subjects, _decoded(channel, whole), np.diff(earlier.begin)),
+            "reason": self._reasons(said, about, subjects, _decoded(channel, whole), np.diff(lists["earlier"].begin)),
             "contributions": contribution_column(made, policy),
             "clock": NullableColumn(TextColumn.chosen((*policy.clock_names, *[""] * len(TYPES)), about), of_clock),
-            "open_clocks": listings.open_clocks(which),
-            "earlier": earlier,
             "priority": np.clip(self._priority[about] + policy.shift[segment], 1, 5),
             "suggested_action": action_column(self._actions, about, status < _OVER),
             "team": team_column(
                 (TYPES[k] for k in kind.tolist()), segment, (text or None for text in subjects), policy
             ),
         }
-        return {**unsaid(n, policy.digest), **own}
+        return {**unsaid(n, policy.digest), **own, **lists}
 
     @cached_property
     def _priority(self) -> Int64s:

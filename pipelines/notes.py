@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipelines.blocks import copy_bytes
 from pipelines.contacts import MOST_CONTACTS
 from pipelines.items import (
     AT,
@@ -103,8 +104,7 @@ def write_case(n: int, told: Int64s, items: Int64s, count: int, text: Bytes, not
     at = find_item(items, count, tag_of(CASE_ITEM, 0), CASE, told[CASE])
     if at >= 0:
         start, length = items[at, TEXT] + text_length(items[at], 0), text_length(items[at], 1)
-        for b in range(length):
-            notes.text[to + b] = text[start + b]
+        copy_bytes(text, start, length, notes.text, to)
         notes.row[n, NOTE_CASE], notes.row[n, NOTE_CASE_BYTES] = to, length
         notes.used[TEXT_USED] = to + length
 
@@ -193,8 +193,7 @@ def list_contact(item: Int64s, text: Bytes, notes: Notes) -> None:
 def add_text(k: int, which: int, start: int, length: int, text: Bytes, notes: Notes) -> None:
     """Copy text ``which`` of row k, behind those before it."""
     to = notes.used[TEXT_USED]
-    for b in range(length):
-        notes.text[to + b] = text[start + b]
+    copy_bytes(text, start, length, notes.text, to)
     notes.row[k, TEXTS_AT + 1 + which] = length
     notes.used[TEXT_USED] = to + length
 

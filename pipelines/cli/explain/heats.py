@@ -4,19 +4,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from pipelines.cli.explain.panels import FAINT, INK, samples
+from pipelines.cli.explain.panels import DAY_MS, FAINT, INK, SMALL, samples
 from pipelines.cli.explain.story import Story
 from schemas.arrays import Float64s, Int64s
 
 _COLOURS = ("#5b8ec7", "#e39a4e", "#6fae75", "#c9656b", "#8f7bb8", "#a58260")
 _OTHERS, _RELIEF = "#b8bfc9", "#cfe6d6"
-_SMALL, _DAY_MS = 8.5, 86_400_000.0
 
 
 def draw_heat(axes: Axes, story: Story) -> None:
     """What each signal counts, up to its cap, over time; relief stands below the axis."""
     at_ms, counted = heat_curve(story)
-    days, friction = at_ms / _DAY_MS, np.maximum(counted, 0.0)
+    days, friction = at_ms / DAY_MS, np.maximum(counted, 0.0)
     relief, names = np.minimum(counted, 0.0).sum(axis=1), story.policy.signal_names
     strongest = np.argsort(-friction.max(axis=0), kind="stable")[: len(_COLOURS)]
     shown = [int(s) for s in strongest if friction[:, s].max() > 0.05]
@@ -36,7 +35,7 @@ def draw_heat(axes: Axes, story: Story) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(4))
     if parts or low < 0:
         axes.legend(
-            loc="upper left", ncols=8, frameon=False, fontsize=_SMALL, labelcolor=FAINT, handlelength=1.0,
+            loc="upper left", ncols=8, frameon=False, fontsize=SMALL, labelcolor=FAINT, handlelength=1.0,
             columnspacing=1.2, borderaxespad=0.2,
         )  # fmt: skip
 

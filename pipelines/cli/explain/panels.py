@@ -23,9 +23,9 @@ _MARKS = {
     "resolved": ("o", "#4f9d69"),
     "retracted": ("X", "#6b7280"),
 }
-_SMALL = 8.5
+SMALL = 8.5  # points
 _SAMPLES = 700
-_DAY_MS = 86_400_000.0
+DAY_MS = 86_400_000.0
 
 LEGEND = (
     "score", "interaction", "band is left below", "clock runs", "paused", "after its deadline", "deadline",
@@ -38,7 +38,7 @@ Handles = dict[str, Line2D | Patch]
 
 def day_of(at_ms: int) -> float:
     """A time as matplotlib has it: days since 1970."""
-    return at_ms / _DAY_MS
+    return at_ms / DAY_MS
 
 
 def band_colours(policy: Policy) -> list[tuple[str, str]]:
@@ -56,12 +56,12 @@ def draw_score(axes: Axes, story: Story, begin: float, end: float) -> Handles:
         axes.axhspan(enters[n], enters[n + 1], color=tint, linewidth=0, zorder=0)
         axes.text(
             1.008, (enters[n] + enters[n + 1]) / 2, name, transform=axes.get_yaxis_transform(), color=strong,
-            va="center", fontsize=_SMALL, weight="bold",
+            va="center", fontsize=SMALL, weight="bold",
         )  # fmt: skip
     for n, level in enumerate(policy.file.bands.levels, 1):
         axes.plot([begin, end], [level.leave] * 2, color=colours[n][1], linewidth=0.8, linestyle=(0, (1, 3)), zorder=1)
     at_ms, scores, band = curve(story)
-    days = at_ms / _DAY_MS
+    days = at_ms / DAY_MS
     for n, (_, strong) in enumerate(colours):
         is_in = band == n
         axes.fill_between(days, 0, scores, where=is_in, color=strong, alpha=0.13, linewidth=0, zorder=2)
@@ -111,7 +111,7 @@ def draw_interactions(
         axes.plot(x, label.row, marker="o", markersize=3, color=INK, zorder=3, clip_on=False)
         axes.annotate(
             label.text, (x, label.row), xytext=(-4 if is_left(label) else 4, 0), textcoords="offset points",
-            ha="right" if is_left(label) else "left", va="center", fontsize=_SMALL, zorder=2, annotation_clip=False,
+            ha="right" if is_left(label) else "left", va="center", fontsize=SMALL, zorder=2, annotation_clip=False,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
         )  # fmt: skip
     if without:
@@ -167,7 +167,7 @@ def draw_alerts(axes: Axes, rows: Sequence[tuple[str, list[Line]]], until_ms: in
 def note_more(axes: Axes, said: str) -> None:
     """Say at the upper right of a panel what is not in it."""
     axes.text(
-        1.0, 1.0, f"{said}: the text has them", transform=axes.transAxes, ha="right", va="bottom", fontsize=_SMALL,
+        1.0, 1.0, f"{said}: the text has them", transform=axes.transAxes, ha="right", va="bottom", fontsize=SMALL,
         color=FAINT,
     )  # fmt: skip
 
@@ -191,7 +191,7 @@ def _deadline(
     if day_of(deadline_ms) > axes.get_xlim()[1]:
         if stands and end_ms is not None:
             axes.text(
-                day_of(end_ms), row, f"due {say(deadline_ms)} ", ha="right", va="center", fontsize=_SMALL - 1,
+                day_of(end_ms), row, f"due {say(deadline_ms)} ", ha="right", va="center", fontsize=SMALL - 1,
                 color=INK, zorder=5,
             )  # fmt: skip
         return {}

@@ -19,6 +19,7 @@ from pipelines.cli.explain.panels import (
     GRID,
     INK,
     LEGEND,
+    SMALL,
     band_colours,
     day_of,
     draw_alerts,
@@ -35,7 +36,6 @@ _WIDTH, _SCORE, _HEAT, _ROW, _GAP = 13.0, 3.2, 1.5, 0.235, 0.34  # inches
 _HEAD, _FOOT = 1.0, 0.85
 _MOST_ROWS = 9  # of labels of interactions
 _MOST_LANES = 24  # of clocks, and of alerts
-_SMALL = 8.5  # points
 _RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, and has the letters of Turkish
     "font.size": 9.5,
@@ -74,7 +74,7 @@ class _Sheet:
             (self.left / _WIDTH, self._top / self.height, self.width / _WIDTH, height / self.height), sharex=shared
         )
         self._top -= _GAP
-        axes.tick_params(length=0, labelsize=_SMALL)
+        axes.tick_params(length=0, labelsize=SMALL)
         for side in ("top", "right", "left"):
             axes.spines[side].set_visible(False)
         return axes
@@ -127,12 +127,12 @@ def _figure(story: Story, zone: Zone) -> Figure:
     titles = ["score", "heat", "interactions", *(["clocks"] if clocks else []), *(["alerts"] if alerts else [])]
     _time_axis(panels, zone)
     for axes, title in zip(panels, titles, strict=True):
-        axes.set_title(title, loc="left", fontsize=_SMALL, color=FAINT, pad=4)
+        axes.set_title(title, loc="left", fontsize=SMALL, color=FAINT, pad=4)
     _title(sheet, story, zone)
     names = [name for name in LEGEND if name in handles]
     in_one_row = sum(_inches(name) + 0.5 for name in names) < _WIDTH - 0.5
     sheet.figure.legend(
-        handles=[handles[name] for name in names], labels=names, loc="lower left", frameon=False, fontsize=_SMALL,
+        handles=[handles[name] for name in names], labels=names, loc="lower left", frameon=False, fontsize=SMALL,
         ncols=len(names) if in_one_row else -(-len(names) // 2), bbox_to_anchor=(0.15 / _WIDTH, 0.02 / total),
         handlelength=1.6, columnspacing=1.4,
     )  # fmt: skip
@@ -145,7 +145,7 @@ def _time_axis(panels: list[Axes], zone: Zone) -> None:
     locator = AutoDateLocator(tz=tz, minticks=5, maxticks=11)
     last.xaxis.set_major_locator(locator)
     last.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=tz))
-    last.xaxis.get_offset_text().set_fontsize(_SMALL)
+    last.xaxis.get_offset_text().set_fontsize(SMALL)
     for axes in panels:
         axes.grid(axis="x", color=GRID, linewidth=0.6)
         axes.set_axisbelow(True)
@@ -169,14 +169,14 @@ def _title(sheet: _Sheet, story: Story, zone: Zone) -> None:
         0.15 / _WIDTH, 1 - 0.53 / sheet.height,
         f"{told} interaction{'s' * (told != 1)}, {zone.full(story.begins_ms)} to "
         f"{zone.full(story.until_ms)} ({zone.name}) · alerts that stand: {standing} · policy {policy.digest}",
-        fontsize=_SMALL, color=FAINT, va="top",
+        fontsize=SMALL, color=FAINT, va="top",
     )  # fmt: skip
 
 
 @lru_cache(maxsize=4096)
 def _inches(text: str) -> float:
     """How wide a small text is."""
-    width, _, _ = _ruler().get_text_width_height_descent(text, FontProperties(size=_SMALL), ismath=False)
+    width, _, _ = _ruler().get_text_width_height_descent(text, FontProperties(size=SMALL), ismath=False)
     return float(width) / 100
 
 

@@ -4,8 +4,6 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from pipelines.alerts import Alert, alert_columns
 from pipelines.cli.backtest.results import alert_lines, time_text
 from pipelines.cli.explain.story import Moment, State, Story
@@ -47,7 +45,7 @@ def alert_records(alerts: Sequence[Alert]) -> list[dict[str, Any]]:
 def _standing(state: State, at_ms: int) -> dict[str, Any]:
     return {
         "score": state.score(at_ms),
-        "heat": float(state.capped(np.array([at_ms]))[0]),
+        "heat": state.capped_at(at_ms),
         "band": state.band_name,
         "contributions": {part.signal: part.heat for part in made_of(state, at_ms)},
     }

@@ -63,6 +63,10 @@ class State:
         scores: Float64s = -100.0 * np.expm1(-self.capped(at_ms) / self.policy.scale[self.segment])
         return scores
 
+    def capped_at(self, at_ms: int) -> float:
+        """The capped heat at a time."""
+        return float(self.capped(np.array([at_ms]))[0])
+
     def score(self, at_ms: int) -> float:
         """The score at a time."""
         return float(self.scores(np.array([at_ms]))[0])

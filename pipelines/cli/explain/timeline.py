@@ -28,7 +28,7 @@ def timeline(story: Story, zone: Zone, width: int) -> Iterator[str]:
             day = zone.day(moment.at_ms)
             yield f"\n{day}"
         after = moment.after
-        heat, score = after.capped(np.array([moment.at_ms]))[0], after.score(moment.at_ms)
+        heat, score = after.capped_at(moment.at_ms), after.score(moment.at_ms)
         first = f"  {zone.at(moment.at_ms):%H:%M:%S}  {heat:>6.1f}  {score:>5.1f}  {after.band_name:<{band_width}}  "
         said = [*_happened(moment), *_changed(moment, zone)]
         yield from _wrapped(said[:1], first, margin + "  ", width)
