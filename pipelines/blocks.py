@@ -119,16 +119,29 @@ def load_block(block: int, signals: int, arena: Int64s, scratch: Scratch) -> boo
     if not is_loadable(block, arena, scratch):
         return False
     text_bytes = arena[block + TEXT_BYTES]
-    at = block + HEAD + signals
-    begin_items(scratch.carried)
-    for k in range(RECENT, LISTS):
-        counts[k] = arena[block + k]
-        at = unpack_list(arena, at, counts[k], scratch.carried, scratch.lists[k])
+    at = unpack_lists(block, signals, arena, scratch)
     counts[BASE] = arena[block + BASE]
     at = unpack_base(arena, at, counts[BASE], scratch.lists[LIVE], scratch.carried, scratch.lists[BASE])
     copy_bytes(arena.view(np.uint8), 8 * at, text_bytes, scratch.text, 0)
     counts[TEXT_USED], counts[FIRED] = text_bytes, arena[block + FIRED_MS]
     return True
+
+
+@step
+def unpack_lists(block: int, signals: int, arena: Int64s, scratch: Scratch) -> int:
+    """Read the lists of a block, all but ``base``, to the scratch, which has room; return where ``base`` begins."""
+    at = block + HEAD + signals
+    begin_items(scratch.carried)
+    for k in range(RECENT, LISTS):
+        scratch.count[k] = arena[block + k]
+        at = unpack_list(arena, at, scratch.count[k], scratch.carried, scratch.lists[k])
+    return at
+
+
+@step
+def texts_at(block: int, signals: int, arena: Int64s) -> int:
+    """At which byte of the arena the texts of a block begin."""
+    return 8 * (block + HEAD + signals + arena[block + ITEM_WORDS])
 
 
 @step

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
+
 from pipelines.alerts import OpenClock
-from pipelines.blocks import LIVE, texts_of
+from pipelines.blocks import LISTS, LIVE, SPARE, Scratch, new_scratch, texts_at, texts_of, unpack_lists
 from pipelines.items import (
     AT,
     BREACHED,
@@ -18,9 +20,19 @@ from pipelines.items import (
     PAUSED,
     PAUSED_AT,
     TAG,
+    TEXT,
+    kind_of,
+    number_of,
+    text_length,
 )
 from pipelines.policy import Policy
+from pipelines.scoring import BLOCK
 from pipelines.state import CustomerRows
+from schemas.arrays import Bytes, Int32s, Int64s
+from schemas.columnar.writer import TextColumn
+from schemas.compiled import compiled
+
+_ROW, _CLOCK, _OPENED, _DEADLINE, _CASE, _CASE_BYTES = range(6)
 
 
 class WaitingClock(NamedTuple):
@@ -59,15 +71,77 @@ class Opened(NamedTuple):
     cases: tuple[OpenCase, ...] = ()
 
 
-def open_clocks(rows: CustomerRows, policy: Policy) -> dict[bytes, list[OpenClock]]:
-    """By customer the clocks that are open, in the order in which they were opened; as alerts list them."""
+class OpenClocks(NamedTuple):
+    """The open clocks of many customers, n in all, as alerts list them.
+
+    row: int64[n], of the customers, ascending; those of one in the order in which they were opened. clock: int64[n],
+    their numbers. opened_ms, deadline_ms: int64[n], 0 without a deadline. case_id: empty for none.
+    """
+
+    row: Int64s
+    clock: Int64s
+    opened_ms: Int64s
+    deadline_ms: Int64s
+    case_id: TextColumn
+
+
+def open_clocks(rows: CustomerRows) -> OpenClocks:
+    """Those that are open now."""
+    words, arena = rows.kernel.words[: rows.numbers], rows.blocks.arena
+    which = np.flatnonzero(words[:, BLOCK])
+    block = words[which, BLOCK]
+    alive = arena[block + LIVE]
+    most = max(int(arena[block + k].max(initial=0)) for k in range(LISTS))
+    out = np.empty((int(alive.sum()), 6), np.int64)
+    signals = len(rows.signal_names)
+    n = list_clocks_compiled(which[alive > 0], words, arena, signals, new_scratch(most + SPARE, 0), out)
+    found = out[:n]
+    length: Int32s = found[:, _CASE_BYTES].astype(np.int32)
+    start: Int64s = np.cumsum(length) - length
+    text: Bytes = arena.view(np.uint8)[np.repeat(found[:, _CASE] - start, length) + np.arange(int(length.sum()))]
+    case_id = TextColumn(text, start, length)
+    return OpenClocks(found[:, _ROW], found[:, _CLOCK], found[:, _OPENED], found[:, _DEADLINE], case_id)
+
+
+def list_clocks(which: Int64s, words: Int64s, arena: Int64s, signals: int, scratch: Scratch, out: Int64s) -> int:
+    """Write the open clocks of the rows ``which`` (int64[k], each with a block) to ``out`` (int64[m, 6]).
+
+    A case id is given as where it begins in the bytes of the arena, and its length. Returns how many clocks there are.
+    """
+    n = 0
+    for i in range(which.shape[0]):
+        first, block = n, words[which[i], BLOCK]
+        unpack_lists(block, signals, arena, scratch)
+        text = texts_at(block, signals, arena)
+        for k in range(scratch.count[LIVE]):
+            item = scratch.lists[LIVE, k]
+            if kind_of(item) != CLOCK or item[ENDS] != 0:
+                continue
+            at = n
+            while at > first and out[at - 1, _OPENED] > item[AT]:
+                for w in range(out.shape[1]):
+                    out[at, w] = out[at - 1, w]
+                at -= 1
+            stands_still = item[PAUSED_AT] != 0 and item[FLAGS] & BREACHED == 0
+            out[at, _ROW], out[at, _CLOCK], out[at, _OPENED] = which[i], number_of(item), item[AT]
+            out[at, _DEADLINE] = 0 if stands_still or item[DUE] >= NEVER else item[DUE]
+            out[at, _CASE], out[at, _CASE_BYTES] = text + item[TEXT] + text_length(item, 0), text_length(item, 1)
+            n += 1
+    return n
+
+
+list_clocks_compiled = compiled(list_clocks, allocates=False)
+
+
+def clocks_by_customer(rows: CustomerRows, policy: Policy) -> dict[bytes, list[OpenClock]]:
+    """By customer the clocks that are open, in the order in which they were opened."""
     found: dict[bytes, list[OpenClock]] = {}
-    for row in range(rows.numbers):
-        clocks = opened(row, rows, policy).clocks
-        if clocks:
-            found[rows.customers.raw(row)] = [
-                OpenClock(c.clock, c.opened_ms, None if c.stands_still else c.deadline_ms, c.case_id) for c in clocks
-            ]
+    told = open_clocks(rows)
+    for row, clock, opened_ms, deadline_ms, case_id in zip(
+        *(c.tolist() for c in told[:4]), told.case_id.raw(), strict=True
+    ):
+        made = OpenClock(policy.clock_names[clock], opened_ms, deadline_ms or None, case_id.decode() or None)
+        found.setdefault(rows.customers.raw(row), []).append(made)
     return found
 
 

@@ -25,7 +25,7 @@ from pipelines.listings import Lister
 from pipelines.matching import Arrivals
 from pipelines.noted import NotedAlerts
 from pipelines.notes import ROWS_USED
-from pipelines.open_clocks import Opened, open_clocks, opened
+from pipelines.open_clocks import OpenClocks, Opened, clocks_by_customer, open_clocks, opened
 from pipelines.policy import Policy
 from pipelines.room import Room
 from pipelines.scores import ScoreColumns, decayed_to
@@ -206,7 +206,12 @@ class CustomerPartition:
 
     def open_clocks(self) -> dict[bytes, list[OpenClock]]:
         """By customer the clocks that are open now."""
-        return open_clocks(self.rows, self.policy)
+        return clocks_by_customer(self.rows, self.policy)
+
+    def listed_clocks(self) -> tuple[OpenClocks, TextColumn]:
+        """The clocks that are open now, as columns, and whose each is."""
+        listed = open_clocks(self.rows)
+        return listed, TextColumn(*self.rows.customers.texts(listed.row))
 
     def opened(self, customer: bytes) -> Opened:
         """What is open of a customer now."""

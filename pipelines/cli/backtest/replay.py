@@ -6,14 +6,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from pipelines.alert_tables import Alerts
-from pipelines.alerts import Alert, OpenClock
+from pipelines.alerts import Alert
 from pipelines.cli.backtest.standing import Standing
 from pipelines.incident_alerts import Labels
 from pipelines.incident_replay import OneSource
 from pipelines.interactions import InteractionBatch
-from pipelines.open_clocks import Opened
+from pipelines.open_clocks import OpenClocks, Opened
 from pipelines.partition import Applied, CustomerPartition
 from pipelines.policy import Policy
+from schemas.columnar.writer import TextColumn
 
 BATCH_EVENTS = 16_384
 """At most so many interactions between two looks at the clocks."""
@@ -79,9 +80,9 @@ class Replay:
             self._tell(applied.alerts, incidents, self._core.advance(self.last_ms))
             self.seen(self.counts.accepted)
 
-    def open_clocks(self) -> dict[bytes, list[OpenClock]]:
-        """By customer the clocks that are open where time stands."""
-        return self._core.open_clocks()
+    def listed_clocks(self) -> tuple[OpenClocks, TextColumn]:
+        """The clocks that are open where time stands, and whose each is."""
+        return self._core.listed_clocks()
 
     def opened(self, customer: bytes) -> Opened:
         """What is open of a customer where time stands."""

@@ -1,8 +1,8 @@
-"""What a backtest writes: alerts, scores and the summary."""
+"""What a backtest writes: alerts, rejected rows and the summary."""
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
@@ -10,29 +10,16 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from connectors.files.rejects import RejectedRow
 from pipelines.alert_tables import Alerts
-from pipelines.alerts import OpenClock
 from pipelines.cli.backtest.json_lines import JsonLines
-from pipelines.cli.backtest.standing import Standing
 from pipelines.muting import Muting
-from pipelines.policy import Policy
-from pipelines.scores import contributed, decayed_to, with_held
-from schemas.arrays import Int64s
-from schemas.columnar.arrow import arrow_type, text_array
 from schemas.columnar.writer import Column
 from schemas.topics import avro_schema
 
-Clocks = Mapping[bytes, Sequence[OpenClock]]
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ALERT: list[Any] = [f for f in json.loads(avro_schema("alert"))["fields"] if f["name"] != "emitted_at"]
-_SCORE: list[Any] = json.loads(avro_schema("score"))["fields"]
-_TIMES = pa.timestamp("ms", tz="UTC")
-_ROWS_AT_ONCE = 65_536
 
 
 def time_text(at_ms: int) -> str:
@@ -114,77 +101,6 @@ class RejectedFile:
         self.count += 1
         self.first = self.first or row
         self.file.write(json.dumps(row._asdict(), ensure_ascii=False) + "\n")
-
-
-def _score_schema() -> pa.Schema:
-    contributions = arrow_type(next(f for f in _SCORE if f["name"] == "contributions")["type"])
-    open_clocks = arrow_type(next(f for f in _ALERT if f["name"] == "open_clocks")["type"])
-    return pa.schema(
-        [
-            ("customer_id", pa.utf8()), ("score", pa.float64()), ("score_at_last_event", pa.float64()),
-            ("band", pa.utf8()), ("heat", pa.float64()), ("contributions", contributions), ("interactions", pa.int64()),
-            ("last_event_at", _TIMES), ("open_clocks", open_clocks),
-        ]
-    )  # fmt: skip
-
-
-def write_scores(path: Path, standing: Standing, until_ms: int | None, policy: Policy, clocks: Clocks) -> None:
-    """Write scores.parquet: each customer as of ``until_ms``, in the order in which they came.
-
-    clocks: those that are open, by customer.
-    """
-    schema = _score_schema()
-    with pq.ParquetWriter(path, schema, compression="zstd") as file:
-        for first in range(0, len(standing), _ROWS_AT_ONCE):
-            rows = np.arange(first, min(first + _ROWS_AT_ONCE, len(standing)))
-            file.write_batch(_score_batch(schema, standing, rows, until_ms or 0, policy, clocks))
-
-
-def _score_batch(
-    schema: pa.Schema, standing: Standing, rows: Int64s, until_ms: int, policy: Policy, clocks: Clocks
-) -> pa.RecordBatch:
-    age_ms = np.maximum(until_ms - standing.scored_ms[rows], 0)
-    held = standing.held[rows]
-    made = contributed(with_held(decayed_to(standing.heat[rows], age_ms, policy), held), policy)
-    last_total = contributed(with_held(standing.last_heat[rows], np.zeros_like(held)), policy).total
-    scale = policy.scale[standing.segment[rows]]
-    made_of = {
-        "signal": pa.array(policy.signal_names, pa.utf8()).take(pa.array(made.signal)),
-        "heat": pa.array(made.heat),
-        "half_life_s": pa.array(policy.half_life_ms[made.signal] / 1000.0),
-        "cap": pa.array(policy.cap[made.signal]),
-        "held": pa.array(made.held),
-    }
-    told = list(schema.field("contributions").type.value_type)
-    entries = pa.StructArray.from_arrays([made_of[f.name] for f in told], fields=told)
-    contributions = pa.Array.from_buffers(
-        schema.field("contributions").type, len(rows), [None, pa.py_buffer(made.begin)], children=[entries]
-    )
-    columns = {
-        "customer_id": text_array(*standing.customers.texts(rows), None, pa.utf8()),
-        "score": pa.array(-100.0 * np.expm1(-made.total / scale)),
-        "score_at_last_event": pa.array(-100.0 * np.expm1(-last_total / scale)),
-        "band": pa.array(policy.band_names, pa.utf8()).take(pa.array(standing.band[rows].astype(np.int64))),
-        "heat": pa.array(made.total),
-        "contributions": contributions,
-        "interactions": pa.array(standing.interactions[rows]),
-        "last_event_at": pa.array(standing.updated_ms[rows]).cast(_TIMES),
-        "open_clocks": _open_clocks(schema.field("open_clocks").type, standing, rows, clocks),
-    }
-    return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
-
-
-def _open_clocks(kind: pa.DataType, standing: Standing, rows: Int64s, clocks: Clocks) -> pa.Array:
-    if not clocks:
-        return pa.repeat(pa.scalar([], kind), len(rows))
-    shape = [
-        [
-            {"clock": c.clock, "opened_at": c.opened_ms, "deadline": c.deadline_ms, "case_id": c.case_id}
-            for c in clocks.get(standing.customers.raw(int(row)), [])
-        ]
-        for row in rows
-    ]
-    return pa.array(shape, kind)
 
 
 def write_summary(path: Path, summary: Mapping[str, Any]) -> None:

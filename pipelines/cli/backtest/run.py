@@ -7,7 +7,8 @@ from typing import Any
 
 from pipelines.cli.backtest.given import Given, shown_progress, time_of
 from pipelines.cli.backtest.replay import Replay
-from pipelines.cli.backtest.results import AlertFile, RejectedFile, time_text, write_scores, write_summary
+from pipelines.cli.backtest.results import AlertFile, RejectedFile, time_text, write_summary
+from pipelines.cli.backtest.score_file import write_scores
 from pipelines.worker.policy_file import load_policy
 from schemas.errors import SettingsError
 
@@ -53,7 +54,7 @@ def run(asked: Asked) -> dict[str, Any]:
         replay.run(found.in_order())
         end_ms = replay.run_on(until_ms)
     counts = replay.counts
-    write_scores(asked.out / "scores.parquet", replay.standing, end_ms, policy, replay.open_clocks())
+    write_scores(asked.out / "scores.parquet", replay.standing, end_ms, policy, *replay.listed_clocks())
     if rejected.first is not None and not counts.accepted:
         line, reason = rejected.first.line, rejected.first.reason
         warnings.append(f"all {rejected.count:,} rows were rejected, the first one in line {line}: {reason}")
