@@ -89,7 +89,8 @@ def _valid(array: pa.Array) -> Bools:
 
 
 def _numbers(array: pa.Array, null: float) -> Any:
-    return (array.fill_null(null) if array.null_count else array).to_numpy()
+    told = array.fill_null(null) if array.null_count else array
+    return told.to_numpy().copy()  # writable, as what is decoded: kernels are compiled for that
 
 
 def _entries(maps: pa.Array, texts: _JoinedTexts) -> dict[str, Any]:

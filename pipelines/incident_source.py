@@ -57,13 +57,15 @@ class IncidentSource:
     def _reached_slot(self) -> int:
         return self.slots.seen_ms // self.slots.slot_ms
 
-    def take_changes(self) -> IncidentChanges:
-        """Copy what has changed since the last call."""
-        stored = self._chunks.take(self.slots, self._customers)
+    def take_changes(self, *, stored: bool = True) -> IncidentChanges:
+        """Copy what has changed since the last call. stored: whether somebody keeps the state."""
+        kept = self._chunks.take(self.slots, self._customers) if stored else []
+        if not stored:
+            self.slots.take_observations()
         told = self.slots.take_slots(self._names)
         reached = self._reached_slot()
         marks, self._told_slot = reached > self._told_slot, max(reached, self._told_slot)
-        return IncidentChanges(stored, told, self.slots.seen_ms, marks)
+        return IncidentChanges(kept, told, self.slots.seen_ms, marks)
 
     def restore(self, stored: Mapping[bytes, bytes], seen_ms: int) -> None:
         """Take back what was stored, by key.

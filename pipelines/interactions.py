@@ -25,6 +25,10 @@ class Texts:
         """The texts of some rows."""
         return Texts(self.start[rows], self.length[rows])
 
+    def part(self, rows: slice) -> "Texts":
+        """The texts of rows that lie side by side, not copied."""
+        return Texts(self.start[rows], self.length[rows])
+
     def text(self, data: Bytes, i: int) -> str:
         """Text i."""
         return data[self.start[i] : self.start[i] + self.length[i]].tobytes().decode()
@@ -53,7 +57,8 @@ class Details(_Columns):
     """What a policy with more than signals of single kinds asks of n interactions.
 
     amount, rating, sentiment: float64[n], NaN when not told. reach: int64[n], -1 when not told.
-    entry_start: int64[n], entry_count: int32[n], the attributes of each in ``entry_key`` and ``entry_value``, [e].
+    entry_start: int64[n], ascending, entry_count: int32[n], the attributes of each in ``entry_key`` and
+    ``entry_value``, [e].
     """
 
     event_id: Texts
@@ -83,6 +88,19 @@ class Details(_Columns):
             return column.take(which) if isinstance(column, Texts) else column[which]
 
         return self._each(taken)
+
+    def part(self, first: int, stop: int) -> "Details":
+        """The details of rows ``first`` ... stop - 1, not copied."""
+        begin = int(self.entry_start[first]) if first < stop else 0
+        end = int(self.entry_start[stop - 1] + self.entry_count[stop - 1]) if first < stop else 0
+
+        def own(name: str, column: Any) -> Any:
+            rows = slice(begin, end) if name in _ENTRIES else slice(first, stop)
+            if isinstance(column, Texts):
+                return column.part(rows)
+            return column[rows] - begin if name == "entry_start" else column[rows]
+
+        return self._each(own)
 
     def attributes(self, data: Bytes, i: int) -> dict[str, str]:
         """The attributes of one interaction; for the few kinds of which more is asked than a kernel can read."""
@@ -128,11 +146,24 @@ class InteractionBatch(_Columns):
 
         return self._each(taken)
 
+    def part(self, first: int, stop: int) -> "InteractionBatch":
+        """The batch of rows ``first`` ... stop - 1, not copied."""
+
+        def own(name: str, column: Any) -> Any:
+            if name == "data" or column is None:
+                return column
+            if isinstance(column, Details):
+                return column.part(first, stop)
+            rows = slice(first, stop)
+            return column.part(rows) if isinstance(column, Texts) else column[rows]
+
+        return self._each(own)
+
 
 def joined(parts: Sequence[tuple[Int64s, InteractionBatch]]) -> tuple[InteractionBatch, Int64s]:
-    """Bring the parts of a batch, one for each writer, into one in offset order."""
+    """Bring the parts of a batch into one, in the order of the number that stands beside each row, int64[n]."""
     if len(parts) == 1:
-        return parts[0][1], parts[0][0]
+        return _in_order(parts[0][1], parts[0][0])
     if not parts:
         none = np.zeros(0, np.int64)
         texts = Texts(none, none.astype(np.int32))
@@ -145,8 +176,14 @@ def joined(parts: Sequence[tuple[Int64s, InteractionBatch]]) -> tuple[Interactio
     data.flags.writeable = False  # as above
     base = np.cumsum([0, *(b.data.shape[0] for b in batches)])[:-1].tolist()
     together = InteractionBatch(data=data, details=_details(batches, base), **_whole(batches, base, InteractionBatch))
+    return _in_order(together, index)
+
+
+def _in_order(batch: InteractionBatch, index: Int64s) -> tuple[InteractionBatch, Int64s]:
+    if (index[1:] >= index[:-1]).all():
+        return batch, index
     order = np.argsort(index, kind="stable")
-    return together.take(order), index[order]
+    return batch.take(order), index[order]
 
 
 def _whole(parts: Sequence[Any], base: Sequence[int], kind: type[Any]) -> dict[str, Any]:

@@ -263,17 +263,21 @@ class CustomerPartition:
         """Whether there are customers that the log has to forget."""
         return bool(self._forgotten)
 
-    def take_changes(self, *, whole: bool = True) -> Changes:
+    def take_changes(self, *, whole: bool = True, stored: bool = True) -> Changes:
         """Copy what has changed since the last call.
 
         Of windows that are still open the second stage needs to hear now and then only, for what it hears is
-        cumulative: when it is ``whole``. Of those that were closed it hears at once.
+        cumulative: when it is ``whole``. Of those that were closed it hears at once. stored: whether somebody keeps the
+        state; without it there are no rows, and nothing of incidents to be stored.
         """
         numbers = self.rows.take_dirty()
         scored_ms = self.rows.updated_ms[numbers]
         if self._cooled:
-            cooled = np.array([self._cooled.get(int(r), NO_TIME) for r in numbers], np.int64)
-            scored_ms = np.maximum(scored_ms, cooled)
+            cooled = np.fromiter(self._cooled, np.int64, len(self._cooled))
+            cooled_ms = np.fromiter(self._cooled.values(), np.int64, len(self._cooled))
+            here = np.isin(cooled, numbers)  # others were forgotten
+            at = np.searchsorted(numbers, cooled[here])
+            scored_ms[at] = np.maximum(scored_ms[at], cooled_ms[here])
             self._cooled.clear()
         age_ms = scored_ms - self.rows.updated_ms[numbers]
         scores = ScoreColumns(
@@ -286,19 +290,20 @@ class CustomerPartition:
             segment=self.rows.segments(numbers),
         )
         forgotten, self._forgotten = self._forgotten, []
+        kept = numbers if stored else numbers[:0]
         windows = self.windows.take_dirty()
         told = [w for w in windows if w.closed] + (self.windows.take_untold() if whole else [])
         return Changes(
             scores=scores,
             newest_ms=self.rows.newest_ms[numbers],
-            rows=self.rows.copied(numbers, self.form) if self.whole else self.rows.columns(numbers),
+            rows=self.rows.copied(kept, self.form) if self.whole else self.rows.columns(kept),
             forgotten=forgotten,
             windows=windows,
             told=told,
             untold=self.windows.untold,
             watermark_ms=self.windows.watermark_ms,
             advanced_ms=self.advanced_ms,
-            incidents=None if self.incidents is None else self.incidents.take_changes(),
+            incidents=None if self.incidents is None else self.incidents.take_changes(stored=stored),
             desk=self.desk.take_changes(),
         )
 

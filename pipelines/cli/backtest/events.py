@@ -1,6 +1,6 @@
 """The whole input as columns: what is accepted, in the order in which it is to be told."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -22,6 +22,10 @@ Order = Literal["event", "file", "appended"]
 
 MAX_PLACE_BYTES = 512  # as the worker holds it
 
+AT_ONCE = 16_384
+"""Interactions of a batch that are brought into order together."""
+
+_MOST_MIXED = 4  # batches of the input that are taken apart for one of the order: else all are joined before
 _REFUSED = {
     1: "customer_id must have 1 to 512 bytes",
     2: "occurred_at is further before appended_at than acceptance.max_age of the policy allows",
@@ -43,11 +47,25 @@ class Gathered:
     def __len__(self) -> int:
         return sum(len(part) for _, part in self.parts)
 
-    def in_order(self) -> InteractionBatch:
+    def in_order(self) -> Iterator[InteractionBatch]:
         """All of them; those of the same time stay in the order of the file. The parts are gone then."""
-        whole, key = joined(self.parts)
+        parts = [(key, batch) for key, batch in self.parts if len(batch)]
         self.parts.clear()
-        return whole if (key[1:] >= key[:-1]).all() else whole.take(np.argsort(key, kind="stable"))
+        if not parts:
+            return
+        order = np.argsort(np.concatenate([key for key, _ in parts]), kind="stable")
+        begin = np.append(0, np.cumsum([len(batch) for _, batch in parts]))
+        of = np.searchsorted(begin, order, "right") - 1
+        cuts = range(0, order.shape[0], AT_ONCE)
+        mixed = [np.unique(of[at : at + AT_ONCE]).tolist() for at in cuts]
+        if max(map(len, mixed)) > _MOST_MIXED:
+            yield joined(parts)[0]
+            return
+        for at, numbers in zip(cuts, mixed, strict=True):
+            here, some = of[at : at + AT_ONCE], order[at : at + AT_ONCE]
+            place = [np.flatnonzero(here == k) for k in numbers]
+            taken = [parts[k][1].take(some[which] - begin[k]) for k, which in zip(numbers, place, strict=True)]
+            yield joined(list(zip(place, taken, strict=True)))[0]
 
 
 def gathered(

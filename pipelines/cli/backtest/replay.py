@@ -68,9 +68,9 @@ class Replay:
     def run(self, batch: InteractionBatch, *, batch_events: int = BATCH_EVENTS) -> None:
         """Apply interactions, and let time pass to the newest of them after each part."""
         for at in range(0, len(batch), batch_events):
-            rows = np.arange(at, min(at + batch_events, len(batch)))
+            stop = min(at + batch_events, len(batch))
             # the core takes interactions in the order of their offsets
-            part = replace(batch.take(rows), offset=rows)
+            part = replace(batch.part(at, stop), offset=np.arange(at, stop))
             applied = self._core.apply(part)
             self.counts.add(part, applied)
             # copied before time passes: advance may forget a customer who has cooled down
@@ -115,6 +115,6 @@ class Replay:
 
     def _take(self) -> list[Alert]:
         """Take what has changed, and give the incidents that it leads to."""
-        changes = self._core.take_changes()
+        changes = self._core.take_changes(stored=False)
         self.standing.take(changes)
         return [] if self._watch is None or changes.incidents is None else self._watch.take(changes.incidents)

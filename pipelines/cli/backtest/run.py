@@ -51,7 +51,8 @@ def run(asked: Asked) -> dict[str, Any]:
         found = given.gathered(reader, policy, lambda n: progress("reading", n, None))
         count = len(found)
         replay = Replay(policy, alerts.write, lambda n: progress("scoring", n, count))
-        replay.run(found.in_order())
+        for batch in found.in_order():
+            replay.run(batch)
         end_ms = replay.run_on(until_ms)
     counts = replay.counts
     write_scores(asked.out / "scores.parquet", replay.standing, end_ms, policy, *replay.listed_clocks())

@@ -84,8 +84,7 @@ def _of_customer(found: Gathered, customer: str) -> InteractionBatch:
     if not own:
         others = [index.text(n) for n in range(1 if customer else 0, index.numbers)]
         raise InputUnreadable(_unknown(customer, others, found.outside))
-    whole, key = joined(own)
-    return whole.take(np.argsort(key, kind="stable"))
+    return joined(own)[0]
 
 
 def _unknown(customer: str, others: Sequence[str], outside: int) -> str:
