@@ -63,6 +63,15 @@ class AlertTable:
         """What a column says of some of them, int64[k]; None for null."""
         return _values(_taken(self.column(name), rows), rows.shape[0])
 
+    def first_texts(self, name: str, field: str) -> list[str]:
+        """Of a column of lists what a field of the first entry of each says, empty without one."""
+        column = self.column(name)
+        if not isinstance(column, ListColumn):
+            raise TypeError(f"{name} is no column of lists")
+        first, there = column.begin[:-1].astype(np.int64), np.diff(column.begin) > 0
+        texts = iter(_values(_chosen(column.entries[field], first[there]), int(there.sum())))
+        return [next(texts) if told else "" for told in there.tolist()]
+
     def with_texts(self, name: str, rows: Int64s, texts: Sequence[str | None]) -> NullableColumn:
         """A column of texts that says something else of some of them, int64[k]; None for null."""
         column = self.column(name)
@@ -219,36 +228,28 @@ class Alerts(Sequence[Alert]):
                 counts.update(zip(table.texts("type"), table.texts("status"), strict=True))
         return counts
 
-    def of_types(self, *types: str) -> list[Alert]:
-        """Those of some types, as objects."""
-        found: list[Alert] = []
-        for part in self.parts:
-            told = [(k, alert) for k, alert in part.others if alert.type in types]
-            for table, at in part.tables:
-                which = np.flatnonzero([kind in types for kind in table.texts("type")])
-                if which.shape[0]:
-                    told += zip(at[which].tolist(), table.take(which).alerts(), strict=True)
-            found += _in_order(told)
-        return found
-
     def held_back(self) -> Counter[str]:
         """How many are held back, by team; of tables none are."""
         return Counter(a.team or "" for part in self.parts for _, a in part.others if a.held_back)
 
-    def each(self, made: Callable[[int, Mapping[str, Column]], Iterable[T]]) -> Iterator[T]:
-        """What is made of the columns of n alerts at a time, one for each alert, in the order of the alerts."""
+    def columns(self) -> Iterator[tuple[Int64s, int, Mapping[str, Column]]]:
+        """The columns of n alerts at a time, with the places of these among all, int64[n]."""
+        first = 0
         for part in self.parts:
-            told: list[tuple[int, T]] = []
             if part.others:
-                others = [alert for _, alert in part.others]
-                told += zip((k for k, _ in part.others), made(len(others), alert_columns(others)), strict=True)
+                at = np.array([k for k, _ in part.others], np.int64)
+                yield first + at, len(part.others), alert_columns([alert for _, alert in part.others])
             for table, at in part.tables:
-                told += zip(at.tolist(), made(table.n, table.columns), strict=True)
-            yield from _in_order(told)
+                yield first + at, table.n, table.columns
+            first += len(part)
 
     def written(self, writer: ColumnarWriter, emitted_ms: int) -> Iterator[tuple[bytes, bytes]]:
         """Key and value of each, in their order. The key is the customer, or the touchpoint."""
-        return self.each(lambda n, columns: zip(_keys(columns), encoded(n, columns, writer, emitted_ms), strict=True))
+        told: list[tuple[int, tuple[bytes, bytes]]] = []
+        for at, n, columns in self.columns():
+            records = zip(_keys(columns), encoded(n, columns, writer, emitted_ms), strict=True)
+            told += zip(at.tolist(), records, strict=True)
+        return iter(_in_order(told))
 
 
 def encoded(n: int, columns: Mapping[str, Column], writer: ColumnarWriter, emitted_ms: int) -> list[bytes]:

@@ -8,8 +8,12 @@ at the touchpoint is a member, whether or not a revision has named the customer 
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
+
+from pipelines.alert_tables import Alerts, AlertTable
 from pipelines.alerts import Alert
 from pipelines.policy import Policy
+from pipelines.wording_terms import BAND
 
 STANDS = frozenset({"opened", "escalated"})
 
@@ -47,13 +51,31 @@ class Muting:
         """Take a revision, newer than those before it of the same alert."""
         if alert.type == "touchpoint_incident":
             self._incidents[alert.alert_id] = alert
-        elif alert.type == "band_entered":
-            stands = alert.status in STANDS
+        elif alert.type == BAND:
             signal = alert.contributions[0].signal if alert.contributions else ""
             said = Said(alert.alert_id, alert.raised_ms, signal)
-            self._latest[alert.alert_id] = said if stands else None
-            if stands:
-                self._said.setdefault(alert.touchpoint or "", []).append(said)
+            self._note(said, alert.touchpoint or "", stands=alert.status in STANDS)
+
+    def take_all(self, alerts: Alerts) -> None:
+        """Take revisions; of those that are columns no objects are made."""
+        for part in alerts.parts:
+            for _, alert in part.others:
+                self.take(alert)
+            for table, _ in part.tables:
+                if BAND in (kinds := table.texts("type")):
+                    self._take_bands(table.take(np.flatnonzero([kind == BAND for kind in kinds])))
+
+    def _take_bands(self, table: AlertTable) -> None:
+        raised_ms = table.values("raised_at", np.arange(table.n))
+        signals = table.first_texts("contributions", "signal")
+        every = map(Said, table.texts("alert_id"), raised_ms, signals)
+        for said, where, status in zip(every, table.texts("touchpoint"), table.texts("status"), strict=True):
+            self._note(said, where, stands=status in STANDS)
+
+    def _note(self, said: Said, touchpoint: str, *, stands: bool) -> None:
+        self._latest[said.alert_id] = said if stands else None
+        if stands:
+            self._said.setdefault(touchpoint, []).append(said)
 
     def listed(self) -> dict[str, tuple[str, ...]]:
         """By incident the alerts about the same that were raised from its beginning to its end, in their order."""

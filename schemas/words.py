@@ -12,6 +12,7 @@ from numba.core import types
 from numba.extending import intrinsic, overload
 
 from schemas.arrays import Bytes
+from schemas.compiled import step
 
 HIGH_BITS = np.uint64(0x8080808080808080)
 """Set in a word where a byte is not ASCII."""
@@ -38,3 +39,34 @@ def _word_at(data: Any, at: Any) -> Any:  # noqa: ARG001 - numba calls it with t
         return _load(data, at)
 
     return load
+
+
+def put_word(word: np.uint64, out: Bytes, at: int) -> None:
+    """Write the eight bytes of a number to out[at:at + 8]."""
+    out[at : at + 8] = np.frombuffer(int(word).to_bytes(8, "little"), np.uint8)
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # as above
+def _store(_typing: Any, _word: Any, out: Any, _at: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        first = context.make_array(signature.args[1])(context, builder, arguments[1]).data
+        place = builder.bitcast(builder.gep(first, [arguments[2]]), ir.IntType(64).as_pointer())
+        builder.store(arguments[0], place, align=1)
+        return context.get_dummy_value()
+
+    return types.void(types.uint64, out, types.int64), code
+
+
+@overload(put_word)  # type: ignore[untyped-decorator]  # as above
+def _put_word(word: Any, out: Any, at: Any) -> Any:  # noqa: ARG001 - as above
+    def store(word: Any, out: Any, at: Any) -> Any:
+        _store(word, out, at)
+
+    return store
+
+
+@step
+def copy_text(data: Bytes, start: int, length: int, out: Bytes, at: int) -> None:
+    """Copy a text, eight bytes at a time: behind it there are seven more bytes to read, and to write what they are."""
+    for k in range(0, length, 8):
+        put_word(word_at(data, start + k), out, at + k)

@@ -1,13 +1,14 @@
-"""Alerts as lines of JSON: what Python's own writer would say of the same values."""
+"""Alerts as lines of JSON: Python reads of them what the columns say, to the last bit."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.cli.backtest.json_lines import JsonLines
+from pipelines.cli.backtest.json_lines import JsonLines, in_order
 from schemas.columnar.writer import Column, ListColumn, NullableColumn, TextColumn
 
 TIME = {"type": "long", "logicalType": "timestamp-millis"}
@@ -54,7 +55,7 @@ def test_a_line_says_what_its_columns_say(records: list[Any]) -> None:
         "entries": lists_of(list(entries)),
         "nothing": lists_of([[]] * len(records)),
     }
-    lines = JsonLines(FIELDS).of(len(records), columns)
+    lines = JsonLines(FIELDS).joined(len(records), columns, "\n").raw()
     said = np.datetime_as_string(at_ms.astype("datetime64[ms]"), unit="ms").tolist()
     for n, line in enumerate(lines):
         wanted = {
@@ -62,9 +63,26 @@ def test_a_line_says_what_its_columns_say(records: list[Any]) -> None:
             "until": f"{said[n]}Z" if until[n] else None, "flag": flags[n],
             "entries": [{"a": a, "n": value} for a, value in entries[n]], "nothing": [],
         }  # fmt: skip
-        assert line.decode() == json.dumps(wanted, ensure_ascii=False, separators=(",", ":")) + "\n"
+        assert line.endswith(b"}\n")
+        assert b" " not in line or any(" " in t for t in (texts[n], maybes[n] or "", *(a for a, _ in entries[n])))
+        assert json.dumps(json.loads(line)) == json.dumps(wanted)  # 1.0 is no 1, -0.0 is no 0.0
 
 
 def test_no_records_are_no_lines() -> None:
     column = TextColumn.of([])
-    assert JsonLines([{"name": "a", "type": "string"}]).of(0, {"a": column}) == []
+    assert JsonLines([{"name": "a", "type": "string"}]).joined(0, {"a": column}, "\n").raw() == []
+
+
+@given(st.lists(st.datetimes(timezones=st.just(UTC)), min_size=1))
+def test_times_are_those_of_the_calendar(times: list[datetime]) -> None:
+    at_ms = np.array([(t - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1) for t in times], np.int64)
+    lines = JsonLines([{"name": "at", "type": TIME}]).joined(len(times), {"at": at_ms}, "").raw()
+    said = [time.replace(tzinfo=None).isoformat(timespec="milliseconds") for time in times]
+    assert [json.loads(line)["at"] for line in lines] == [f"{time}Z" for time in said]
+
+
+def test_lines_are_put_into_order() -> None:
+    first, second = TextColumn.of(["a", "", "a longer one, of more than eight bytes"]), TextColumn.of(["Ş", "e"])
+    assert bytes(in_order([first, second], np.array([3, 2, 4, 1, 0]))).decode() == (
+        "Şa longer one, of more than eight bytesea"
+    )

@@ -2,7 +2,12 @@
 
 from schemas.arrays import Bytes, Int32s, Int64s
 from schemas.compiled import compiled, step
+from schemas.words import copy_text
 
+SPARE = 8
+"""Bytes behind those of an array from which, or to which, texts are copied."""
+TIME_BYTES = 26
+_DAY_MS = 86_400_000
 _QUOTE, _BACKSLASH, _SPACE = 0x22, 0x5C, 0x20
 
 
@@ -62,7 +67,7 @@ def quote(data: Bytes, start: Int64s, length: Int32s, out: Bytes, begin: Int64s,
 
 
 def join(data: Bytes, literal: Int32s, start: Int64s, length: Int32s, out: Bytes) -> None:
-    """Write n records of k parts: literal, part, literal ... part, literal.
+    """Write n records of k parts: literal, part, literal ... part, literal. Behind all bytes there are SPARE more.
 
     data: first the literals, one behind the other (literal: int32[k + 1], their lengths); the parts are at ``start``
     (int64[n, k]) with ``length`` (int32[n, k]).
@@ -71,17 +76,58 @@ def join(data: Bytes, literal: Int32s, start: Int64s, length: Int32s, out: Bytes
     for i in range(start.shape[0]):
         said = 0
         for k in range(literal.shape[0]):
-            for b in range(literal[k]):
-                out[at + b] = data[said + b]
+            copy_text(data, said, literal[k], out, at)
             said += literal[k]
             at += literal[k]
             if k < start.shape[1]:
-                first = start[i, k]
-                for b in range(length[i, k]):
-                    out[at + b] = data[first + b]
+                copy_text(data, start[i, k], length[i, k], out, at)
                 at += length[i, k]
 
 
+def line_up(data: Bytes, start: Int64s, length: Int32s, out: Bytes) -> None:
+    """Write n texts one behind the other. start: int64[n], length: int32[n]. Behind all bytes there are SPARE more."""
+    at = 0
+    for i in range(start.shape[0]):
+        copy_text(data, start[i], length[i], out, at)
+        at += length[i]
+
+
+@step
+def put_digits(number: int, count: int, out: Bytes, at: int) -> None:
+    """Write so many digits of a number."""
+    for k in range(count - 1, -1, -1):
+        out[at + k] = 0x30 + number % 10
+        number //= 10
+
+
+def write_times(at_ms: Int64s, out: Bytes) -> None:
+    """Write n times of the years 0 to 9999 in quotes, TIME_BYTES each: "2026-09-21T14:13:20.000Z".
+
+    The date of a day is by Howard Hinnant, chrono-Compatible Low-Level Date Algorithms (civil_from_days).
+    """
+    for i in range(at_ms.shape[0]):
+        day, rest = at_ms[i] // _DAY_MS, at_ms[i] % _DAY_MS
+        since = day + 719_468  # 0000-03-01
+        era = since // 146_097
+        of_era = since - era * 146_097
+        year = (of_era - of_era // 1460 + of_era // 36_524 - of_era // 146_096) // 365
+        of_year = of_era - (365 * year + year // 4 - year // 100)
+        shifted = (5 * of_year + 2) // 153
+        month = shifted + 3 if shifted < 10 else shifted - 9
+        at = i * TIME_BYTES
+        out[at], out[at + 5], out[at + 8], out[at + 11] = _QUOTE, 0x2D, 0x2D, 0x54  # - - T
+        out[at + 14], out[at + 17], out[at + 20], out[at + 24], out[at + 25] = 0x3A, 0x3A, 0x2E, 0x5A, _QUOTE  # : : . Z
+        put_digits(year + era * 400 + (1 if month <= 2 else 0), 4, out, at + 1)
+        put_digits(month, 2, out, at + 6)
+        put_digits(of_year - (153 * shifted + 2) // 5 + 1, 2, out, at + 9)
+        put_digits(rest // 3_600_000, 2, out, at + 12)
+        put_digits(rest // 60_000 % 60, 2, out, at + 15)
+        put_digits(rest // 1000 % 60, 2, out, at + 18)
+        put_digits(rest % 1000, 3, out, at + 21)
+
+
+line_up_compiled = compiled(line_up, allocates=False)
+write_times_compiled = compiled(write_times, allocates=False)
 quoted_size_compiled = compiled(quoted_size, allocates=False)
 quote_compiled = compiled(quote, allocates=False)
 join_compiled = compiled(join, allocates=False)

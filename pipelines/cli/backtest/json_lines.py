@@ -5,11 +5,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from pipelines.cli.backtest.json_kernels import join_compiled, quote_compiled, quoted_size_compiled
+from pipelines.cli.backtest.json_kernels import (
+    SPARE,
+    TIME_BYTES,
+    join_compiled,
+    line_up_compiled,
+    quote_compiled,
+    quoted_size_compiled,
+    write_times_compiled,
+)
 from schemas.arrays import Bytes, Int32s, Int64s
 from schemas.columnar.plan import branches, kind_of
 from schemas.columnar.writer import Column, ListColumn, NullableColumn, TextColumn
+
+_SPARE = np.zeros(SPARE, np.uint8)
 
 Said = Callable[[Any], TextColumn]
 """How the numbers of a column are said."""
@@ -38,14 +49,8 @@ class JsonLines:
     def __init__(self, fields: Sequence[Any]) -> None:
         self._fields = [_Field.of(field) for field in fields]
 
-    def of(self, n: int, columns: Mapping[str, Column]) -> list[bytes]:
-        """N records, each with the end of its line. columns: by field name, one for each field of the schema."""
-        lines = self.joined(n, columns, "\n")
-        whole = lines.data.tobytes()
-        return [whole[a:b] for a, b in zip(lines.start.tolist(), (lines.start + lines.length).tolist(), strict=True)]
-
     def joined(self, n: int, columns: Mapping[str, Column], end: str) -> TextColumn:
-        """N records one behind the other, each with the same behind it."""
+        """N records one behind the other, each with ``end`` behind it. columns: by name, one for each field."""
         before, between, parts = "{", [], list[TextColumn]()
         for field in self._fields:
             column = columns[field.name]
@@ -94,15 +99,15 @@ def _or_null(values: TextColumn, column: NullableColumn) -> TextColumn:
 def _joined(n: int, between: Sequence[str], parts: Sequence[TextColumn]) -> TextColumn:
     """What stands between the parts of a record, and the parts of each, one behind the other."""
     literals = TextColumn.of(between)
-    data = np.concatenate([literals.data, *(part.data for part in parts)])
+    data = np.concatenate([literals.data, *(part.data for part in parts), _SPARE])
     base = np.cumsum([literals.data.shape[0], *(part.data.shape[0] for part in parts)])
     start, length = np.empty((n, len(parts)), np.int64), np.empty((n, len(parts)), np.int32)
     for k, part in enumerate(parts):
         start[:, k], length[:, k] = part.start + base[k], part.length
     size = length.sum(axis=1, dtype=np.int64) + literals.data.shape[0]
-    out = np.empty(int(size.sum()), np.uint8)
+    out = np.empty(int(size.sum()) + SPARE, np.uint8)
     join_compiled(data, literals.length, start, length, out)
-    return TextColumn(out, np.cumsum(size) - size, size.astype(np.int32))
+    return TextColumn(out[:-SPARE], np.cumsum(size) - size, size.astype(np.int32))
 
 
 def _quoted(column: TextColumn) -> TextColumn:
@@ -115,18 +120,22 @@ def _quoted(column: TextColumn) -> TextColumn:
     return TextColumn(out, begin, size)
 
 
+def in_order(texts: Sequence[TextColumn], order: Int64s) -> memoryview:
+    """All texts one behind the other. order: int64[n], their numbers from the first of the first column on."""
+    base = np.cumsum([0, *(some.data.shape[0] for some in texts)])
+    start = np.concatenate([some.start + at for some, at in zip(texts, base.tolist(), strict=False)])[order]
+    length = np.concatenate([some.length for some in texts])[order]
+    out = np.empty(int(length.sum(dtype=np.int64)) + SPARE, np.uint8)
+    line_up_compiled(np.concatenate([*(some.data for some in texts), _SPARE]), start, length, out)
+    return out[:-SPARE].data
+
+
 def _times(values: Any) -> TextColumn:
     """Times of the years 0 to 9999."""
-    said = np.datetime_as_string(values.astype("datetime64[ms]"), unit="ms")
-    n, width = said.shape[0], said.dtype.itemsize // 4
-    letters = said.view(np.uint32).reshape(n, width).astype(np.uint8)
-    size = (letters != 0).sum(axis=1)
-    out: Bytes = np.empty((n, width + 3), np.uint8)
-    out[:, 0] = ord('"')
-    out[:, 1:-2] = letters
-    rows = np.arange(n)
-    out[rows, size + 1], out[rows, size + 2] = ord("Z"), ord('"')
-    return TextColumn(out.reshape(-1), rows * (width + 3), (size + 3).astype(np.int32))
+    n = values.shape[0]
+    out = np.empty(n * TIME_BYTES, np.uint8)
+    write_times_compiled(np.ascontiguousarray(values, np.int64), out)
+    return TextColumn(out, np.arange(n) * TIME_BYTES, np.full(n, TIME_BYTES, np.int32))
 
 
 def _flags(values: Any) -> TextColumn:
@@ -134,4 +143,16 @@ def _flags(values: Any) -> TextColumn:
 
 
 def _numbers(values: Any) -> TextColumn:
-    return TextColumn.of(list(map(repr, values.tolist())))
+    """Numbers as short as they can be; a float has a point or an exponent."""
+    said = pa.array(values).cast(pa.string())
+    _, ends, data = said.buffers()
+    ends = np.frombuffer(ends, np.int32, len(said) + 1)
+    start, length = ends[:-1].astype(np.int64), np.diff(ends)
+    told: Bytes = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
+    if values.dtype == np.float64:
+        whole = np.flatnonzero(values == np.trunc(values))
+        distinct, which = np.unique(values[whole], return_inverse=True)
+        others = TextColumn.of(list(map(repr, distinct.tolist())))
+        start[whole], length[whole] = told.shape[0] + others.start[which], others.length[which]
+        told = np.concatenate([told, others.data])
+    return TextColumn(told, start, length)

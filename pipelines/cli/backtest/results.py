@@ -2,10 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
@@ -13,9 +12,10 @@ import numpy as np
 
 from connectors.files.rejects import RejectedRow
 from pipelines.alert_tables import Alerts
-from pipelines.cli.backtest.json_lines import JsonLines
+from pipelines.cli.backtest.json_lines import JsonLines, in_order
 from pipelines.muting import Muting
-from schemas.columnar.writer import Column
+from schemas.arrays import Int64s
+from schemas.columnar.writer import Column, TextColumn
 from schemas.topics import avro_schema
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -46,20 +46,16 @@ class AlertFile:
     def write(self, alerts: Alerts) -> None:
         """Write every revision."""
         self.counts.update(alerts.counts())
-        for alert in alerts.of_types("band_entered", "touchpoint_incident"):
-            self._muting.take(alert)
+        self._muting.take_all(alerts)
         self._note_held(alerts)
-        told = list(alerts.each(self._told))
-        if self.sort:
-            told.sort(key=itemgetter(0))
-        self.file.writelines(line for _, line in told)
-
-    def _told(self, n: int, columns: Mapping[str, Column]) -> Iterator[tuple[int, bytes]]:
-        """When each alert was raised, and its line."""
-        raised = columns["raised_at"]
-        if not isinstance(raised, np.ndarray):
-            raise TypeError("raised_at is no column of numbers")
-        return zip(raised.tolist(), self._lines.of(n, columns), strict=True)
+        lines, places, times = list[TextColumn](), list[Int64s](), list[Int64s]()
+        for at, n, columns in alerts.columns():
+            lines.append(self._lines.joined(n, columns, "\n"))
+            places.append(at)
+            times.append(_numbers(columns["raised_at"]) if self.sort else np.zeros(n, np.int64))
+        if lines:
+            order = np.lexsort((np.concatenate(places), np.concatenate(times)))
+            self.file.write(in_order(lines, order))
 
     def _note_held(self, alerts: Alerts) -> None:
         for part in alerts.parts:
@@ -86,6 +82,12 @@ class AlertFile:
     def held_back(self) -> dict[str, int]:
         """How many alerts are held back as of their last revision, by team."""
         return dict(sorted(Counter(self._held.values()).items()))
+
+
+def _numbers(column: Column) -> Int64s:
+    if not isinstance(column, np.ndarray):
+        raise TypeError("not a column of numbers")
+    return column.astype(np.int64, copy=False)
 
 
 @dataclass(slots=True)

@@ -39,7 +39,7 @@ def record_text(story: Story) -> str:
 
 def alert_records(alerts: Sequence[Alert]) -> list[dict[str, Any]]:
     """Alerts as they stand in alerts.jsonl."""
-    return [json.loads(line) for line in alert_lines().of(len(alerts), alert_columns(alerts))]
+    return [json.loads(line) for line in alert_lines().joined(len(alerts), alert_columns(alerts), "").raw()]
 
 
 def _standing(state: State, at_ms: int) -> dict[str, Any]:
