@@ -62,8 +62,9 @@ class Muting:
             for _, alert in part.others:
                 self.take(alert)
             for table, _ in part.tables:
-                if BAND in (kinds := table.texts("type")):
-                    self._take_bands(table.take(np.flatnonzero([kind == BAND for kind in kinds])))
+                which = np.flatnonzero([kind == BAND for kind in table.texts("type")])
+                if which.shape[0]:
+                    self._take_bands(table if which.shape[0] == table.n else table.take(which))
 
     def _take_bands(self, table: AlertTable) -> None:
         raised_ms = table.values("raised_at", np.arange(table.n))

@@ -163,13 +163,14 @@ class KnownPreferences:
         """The alerts of a table, at these places, int64[n], as their customers want to be contacted."""
         if not self._of:
             return table
-        told = zip(table.texts("customer_id"), places.tolist(), strict=True)
-        known = [self.known_at(customer, place, heard) for customer, place in told]
-        rows = np.array([row for row, one in enumerate(known) if one is not None], np.int64)
-        if not rows.shape[0]:
+        spoken = [(row, who) for row, who in enumerate(table.texts("customer_id")) if who in self._of]
+        found = [(row, self.known_at(who, places.item(row), heard)) for row, who in spoken]
+        known = {row: one for row, one in found if one is not None}
+        if not known:
             return table
-        spoken = [one for one in known if one is not None]
-        return table.with_columns(_WISHED, partial(self._wished, table, rows, spoken))
+        return table.with_columns(
+            _WISHED, partial(self._wished, table, np.array(list(known), np.int64), list(known.values()))
+        )
 
     def _wished(self, table: AlertTable, rows: Int64s, known: Sequence[Preferences]) -> dict[str, Column]:
         """The columns in which a table is other than it was. rows: int64[k], of customers of whom that is known."""

@@ -120,6 +120,15 @@ def parts_after(row: int, age_ms: float, senses: Senses, rows: Rows, arena: Int6
 
 
 @step
+def has_relief(row: int, senses: Senses, rows: Rows, arena: Int64s, held: int) -> bool:
+    """Whether a row has any heat that takes friction away."""
+    for s in range(signals_of(senses)):
+        if senses.signal[s, FACTOR] < 0.0 and (as_float(rows.words[row, HEAT + s]) > 0.0 or arena[held + s] != 0):
+            return True
+    return False
+
+
+@step
 def heat_after(row: int, age_ms: float, senses: Senses, rows: Rows, arena: Int64s, held: int) -> float:
     """Capped heat of a row, ``age_ms`` after the time of its heats; see parts_after."""
     friction, relief = parts_after(row, age_ms, senses, rows, arena, held)
@@ -135,6 +144,10 @@ def left_after(
     Relief may decay later than what it relieves, so heat may fall and rise again. Between two ages it is never below
     the friction at the later less the relief at the earlier: where that does not decide, the time between is halved.
     """
+    if not has_relief(row, senses, rows, arena, held):
+        friction, _ = parts_after(row, age_ms, senses, rows, arena, held)
+        if friction >= bound:
+            return -1  # it has only fallen
     friction, relief = parts_after(row, from_ms, senses, rows, arena, held)
     low, high, step_ms, found = from_ms, age_ms, age_ms - from_ms, False
     if max(friction - relief, 0.0) < bound:

@@ -22,9 +22,6 @@ Order = Literal["event", "file", "appended"]
 
 MAX_PLACE_BYTES = 512  # as the worker holds it
 
-AT_ONCE = 16_384
-"""Interactions of a batch that are brought into order together."""
-
 _MOST_MIXED = 4  # batches of the input that are taken apart for one of the order: else all are joined before
 _REFUSED = {
     1: "customer_id must have 1 to 512 bytes",
@@ -47,8 +44,11 @@ class Gathered:
     def __len__(self) -> int:
         return sum(len(part) for _, part in self.parts)
 
-    def in_order(self) -> Iterator[InteractionBatch]:
-        """All of them; those of the same time stay in the order of the file. The parts are gone then."""
+    def in_order(self, at_once: int) -> Iterator[InteractionBatch]:
+        """All of them, ``at_once`` or more at a time; those of the same time stay in the order of the file.
+
+        The parts are gone then.
+        """
         parts = [(key, batch) for key, batch in self.parts if len(batch)]
         self.parts.clear()
         if not parts:
@@ -56,13 +56,13 @@ class Gathered:
         order = np.argsort(np.concatenate([key for key, _ in parts]), kind="stable")
         begin = np.append(0, np.cumsum([len(batch) for _, batch in parts]))
         of = np.searchsorted(begin, order, "right") - 1
-        cuts = range(0, order.shape[0], AT_ONCE)
-        mixed = [np.unique(of[at : at + AT_ONCE]).tolist() for at in cuts]
+        cuts = range(0, order.shape[0], at_once)
+        mixed = [np.unique(of[at : at + at_once]).tolist() for at in cuts]
         if max(map(len, mixed)) > _MOST_MIXED:
             yield joined(parts)[0]
             return
         for at, numbers in zip(cuts, mixed, strict=True):
-            here, some = of[at : at + AT_ONCE], order[at : at + AT_ONCE]
+            here, some = of[at : at + at_once], order[at : at + at_once]
             place = [np.flatnonzero(here == k) for k in numbers]
             taken = [parts[k][1].take(some[which] - begin[k]) for k, which in zip(numbers, place, strict=True)]
             yield joined(list(zip(place, taken, strict=True)))[0]

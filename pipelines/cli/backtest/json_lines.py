@@ -144,15 +144,21 @@ def _flags(values: Any) -> TextColumn:
 
 def _numbers(values: Any) -> TextColumn:
     """Numbers as short as they can be; a float has a point or an exponent."""
+    if values.dtype != np.float64:
+        return _written(values)
+    is_whole = values == np.trunc(values)
+    whole, others = np.flatnonzero(is_whole), np.flatnonzero(~is_whole)
+    distinct, which = np.unique(values[whole], return_inverse=True)  # they are few: Arrow would write no point
+    few, many = TextColumn.of(list(map(repr, distinct.tolist()))), _written(values[others])
+    start, length = np.empty(values.shape[0], np.int64), np.empty(values.shape[0], np.int32)
+    start[whole], length[whole] = few.start[which], few.length[which]
+    start[others], length[others] = few.data.shape[0] + many.start, many.length
+    return TextColumn(np.concatenate([few.data, many.data]), start, length)
+
+
+def _written(values: Any) -> TextColumn:
     said = pa.array(values).cast(pa.string())
     _, ends, data = said.buffers()
     ends = np.frombuffer(ends, np.int32, len(said) + 1)
-    start, length = ends[:-1].astype(np.int64), np.diff(ends)
     told: Bytes = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
-    if values.dtype == np.float64:
-        whole = np.flatnonzero(values == np.trunc(values))
-        distinct, which = np.unique(values[whole], return_inverse=True)
-        others = TextColumn.of(list(map(repr, distinct.tolist())))
-        start[whole], length[whole] = told.shape[0] + others.start[which], others.length[which]
-        told = np.concatenate([told, others.data])
-    return TextColumn(told, start, length)
+    return TextColumn(told, ends[:-1].astype(np.int64), np.diff(ends))

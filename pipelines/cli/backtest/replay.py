@@ -16,7 +16,7 @@ from pipelines.partition import Applied, CustomerPartition
 from pipelines.policy import Policy
 from schemas.columnar.writer import TextColumn
 
-BATCH_EVENTS = 16_384
+BATCH_EVENTS = 65_536
 """At most so many interactions between two looks at the clocks."""
 
 

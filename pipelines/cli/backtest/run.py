@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.cli.backtest.given import Given, shown_progress, time_of
-from pipelines.cli.backtest.replay import Replay
+from pipelines.cli.backtest.replay import BATCH_EVENTS, Replay
 from pipelines.cli.backtest.results import AlertFile, RejectedFile, time_text, write_summary
 from pipelines.cli.backtest.score_file import write_scores
 from pipelines.worker.policy_file import load_policy
@@ -51,7 +51,7 @@ def run(asked: Asked) -> dict[str, Any]:
         found = given.gathered(reader, policy, lambda n: progress("reading", n, None))
         count = len(found)
         replay = Replay(policy, alerts.write, lambda n: progress("scoring", n, count))
-        for batch in found.in_order():
+        for batch in found.in_order(BATCH_EVENTS):
             replay.run(batch)
         end_ms = replay.run_on(until_ms)
     counts = replay.counts
