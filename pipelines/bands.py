@@ -1,42 +1,33 @@
 """From crossings of bands to alerts: an episode opens, escalates, is resolved, and may go on within the cooldown."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import pairwise, repeat
-from typing import NamedTuple
 
 import numpy as np
 
 from pipelines.alert_memory import AlertMemory
 from pipelines.alert_tables import AlertTable, action_column, team_column, unsaid
 from pipelines.alerts import STATUSES, Contribution, alert_id, id_texts, many, sha1_of
+from pipelines.episodes import BEGAN_MS, CROSSING, REVISION, STATUS, change_episodes_compiled
 from pipelines.interactions import InteractionBatch, Texts
 from pipelines.listings import Listings
 from pipelines.policy import Policy
 from pipelines.scores import Contributed, contributed, contribution_column
 from pipelines.scoring import (
     CROSSED_EVENT,
-    CROSSED_FROM,
     CROSSED_MS,
     CROSSED_ROW,
     CROSSED_SEGMENT,
     CROSSED_TO,
-    EPISODE_AT,
     Crossings,
 )
-from pipelines.state import CustomerRows, Episode
+from pipelines.state import CustomerRows
 from pipelines.wording import band_reason, language_of
 from pipelines.wording_terms import BAND
 from schemas.arrays import Float64s, Int64s
+from schemas.columnar.gathering import gathered
 from schemas.columnar.writer import Column, NullableColumn, TextColumn
-
-
-class Crossed(NamedTuple):
-    """Episodes that have changed: number of the crossing, of STATUSES, and what the episode is then; n of each."""
-
-    crossing: list[int]
-    status: list[int]
-    episode: list[Episode]
 
 
 def band_alerts(
@@ -53,15 +44,16 @@ def band_alerts(
     batch: the interactions that the crossings' events index; None when time alone made them. memory: what was dismissed
     is resolved, and not told otherwise. listings: what was noted with the crossings.
     """
-    told = _changed_episodes(crossings, count, rows, policy, memory)
-    which = np.array(told.crossing, np.int64)
-    if not told.crossing:
+    told = _told(crossings, count, rows, policy, memory)
+    which = told[:, CROSSING].copy()
+    if not which.shape[0]:
         return AlertTable(0, {}), which
     word = crossings.word[which]
     table = band_table(
         TextColumn(*rows.customers.texts(word[:, CROSSED_ROW])),
-        told.episode,
-        np.array(told.status, np.int64),
+        told[:, BEGAN_MS].copy(),
+        told[:, REVISION].copy(),
+        told[:, STATUS].copy(),
         word,
         crossings.heat[which],
         policy,
@@ -77,16 +69,17 @@ def band_alerts(
 
 def band_table(
     customers: TextColumn,
-    episodes: Sequence[Episode],
+    began_ms: Int64s,
+    revision: Int64s,
     status: Int64s,
     word: Int64s,
     heats: Float64s,
     policy: Policy,
     lists: Callable[[], Mapping[str, Column]],
 ) -> AlertTable:
-    """Alerts of n episodes in which customers are in bands. status: numbers of STATUSES. word: as of Crossings.
+    """Alerts of n episodes in which customers are in bands, int64[n] each: when each began, its revision, and status.
 
-    lists: gives the open clocks and earlier contacts of each.
+    status: numbers of STATUSES. word: as of Crossings. lists: gives the open clocks and earlier contacts of each.
     """
     n = status.shape[0]
 
@@ -98,8 +91,8 @@ def band_table(
         priority = np.array([3 if level is None else level.priority for level in levels])[band]
         actions = [None if level is None else level.action for level in levels]
         own: dict[str, Column] = {
-            "alert_id": _ids(customers, episodes),
-            "revision": np.array([episode.revision for episode in episodes], np.int64),
+            "alert_id": _ids(customers, began_ms),
+            "revision": revision,
             "raised_at": word[:, CROSSED_MS],
             "band": TextColumn.chosen(policy.band_names, band),
             "score": score,
@@ -119,64 +112,30 @@ def band_table(
     return AlertTable(n, known, others)
 
 
-def _changed_episodes(
-    crossings: Crossings, count: int, rows: CustomerRows, policy: Policy, memory: AlertMemory
-) -> Crossed:
-    """Which crossings are told, as what, and the episode then, in their order."""
-    lowest, told = policy.alerting, Crossed([], [], [])
-    if lowest is None:
-        return told
-    word = crossings.word[:count]
-    rises = (word[:, CROSSED_TO] >= lowest) & (word[:, CROSSED_TO] > word[:, CROSSED_FROM])
-    words, row = rows.kernel.words, word[:, CROSSED_ROW]
-    for k in np.flatnonzero(rises | (word[:, CROSSED_TO] < lowest)).tolist():
-        of = row.item(k)
-        if not rises[k] and not words[of, EPISODE_AT]:
-            continue
-        at_ms, episode = word.item(k, CROSSED_MS), rows.episode(of)
-        # not whether the band before alerts: the policy may have been another one when the row came to it
-        if rises[k] and not episode.stands:
-            goes_on = episode.opened_ms != 0 and at_ms - episode.closed_ms <= policy.file.bands.cooldown
-            if goes_on and _is_dismissed(of, episode, rows, memory):
-                continue
-            episode, status = episode.reopened() if goes_on else episode.opened(at_ms), "opened"
-        elif rises[k]:
-            if _is_dismissed(of, episode, rows, memory):
-                continue
-            episode, status = episode.revised(), "escalated"
-        elif episode.stands:
-            episode, status = episode.closed(at_ms), "resolved"
-        else:
-            continue
-        rows.set_episode(of, episode)
-        told.crossing.append(k if status != "resolved" else _landed(word, k))
-        told.status.append(STATUSES.index(status))
-        told.episode.append(episode)
-    return told
+def _told(crossings: Crossings, count: int, rows: CustomerRows, policy: Policy, memory: AlertMemory) -> Int64s:
+    """What is told of the crossings, int64[k, 4]: see episodes.CROSSING ..."""
+    lowest = policy.alerting
+    if lowest is None or not count:
+        return np.zeros((0, 4), np.int64)
+    word, pool = crossings.word[:count], rows.episodes
+    dismissed_ms = np.zeros(count, np.int64)
+    for k in np.flatnonzero(word[:, CROSSED_TO] >= lowest).tolist() if len(memory) else ():
+        row = word.item(k, CROSSED_ROW)
+        began_ms = rows.episode(row).opened_ms
+        if began_ms and memory.is_dismissed(alert_id(BAND, rows.customers.text(row), began_ms)):
+            dismissed_ms[k] = began_ms
+    pool.make_room(count)
+    told = np.empty((count, 4), np.int64)
+    n = change_episodes_compiled(
+        word, lowest, policy.file.bands.cooldown, dismissed_ms, rows.kernel, pool.free, pool.used, told
+    )
+    return told[:n]
 
 
-def _landed(word: Int64s, k: int) -> int:
-    """The last of the crossings from ``k`` on by which a row falls at one moment: it says in which band it is then."""
-    where = word[k, [CROSSED_ROW, CROSSED_MS]]
-    while (
-        k + 1 < word.shape[0]
-        and (word[k + 1, [CROSSED_ROW, CROSSED_MS]] == where).all()
-        and word[k + 1, CROSSED_TO] < word[k + 1, CROSSED_FROM]
-    ):
-        k += 1
-    return k
-
-
-def _is_dismissed(row: int, episode: Episode, rows: CustomerRows, memory: AlertMemory) -> bool:
-    if not len(memory):
-        return False
-    return memory.is_dismissed(alert_id(BAND, rows.customers.text(row), episode.opened_ms))
-
-
-def _ids(customers: TextColumn, episodes: Sequence[Episode]) -> TextColumn:
+def _ids(customers: TextColumn, began_ms: Int64s) -> TextColumn:
     """The ids of the episodes, as ``alert_id`` makes them."""
-    told = zip(customers.raw(), episodes, strict=True)
-    return id_texts(sha1_of(b"%b\x1f%b\x1f%d" % (BAND.encode(), who, episode.opened_ms) for who, episode in told))
+    told = zip(customers.raw(), began_ms.tolist(), strict=True)
+    return id_texts(sha1_of(b"%b\x1f%b\x1f%d" % (BAND.encode(), who, at_ms) for who, at_ms in told))
 
 
 def contributions(heats: Float64s, policy: Policy) -> list[tuple[float, tuple[Contribution, ...]]]:
@@ -191,8 +150,10 @@ def contributions(heats: Float64s, policy: Policy) -> list[tuple[float, tuple[Co
 
 def _of_events(texts: Texts, event: Int64s, batch: InteractionBatch) -> NullableColumn:
     """A text of each event, int64[n], null for what time alone made."""
-    said = [texts.text(batch.data, e) if e >= 0 else "" for e in event.tolist()]
-    return NullableColumn(TextColumn.of(said), event >= 0)
+    there = event >= 0
+    length = np.where(there, texts.length[event], 0).astype(np.int32)
+    said = TextColumn(gathered(batch.data, texts.start[event], length), np.cumsum(length) - length, length)
+    return NullableColumn(said, there)
 
 
 def _reasons(status: Int64s, band: Int64s, score: Float64s, made: Contributed, policy: Policy) -> TextColumn:

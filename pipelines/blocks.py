@@ -41,6 +41,7 @@ from schemas.arrays import Bytes, Int64s
 from schemas.bits import as_float, as_word
 from schemas.compiled import compiled, step
 from schemas.growing import grown
+from schemas.words import copy_bytes
 
 LISTS = 5
 """Lists that a block keeps: BASE ... LIVE."""
@@ -142,14 +143,6 @@ def unpack_lists(block: int, signals: int, arena: Int64s, scratch: Scratch) -> i
 def texts_at(block: int, signals: int, arena: Int64s) -> int:
     """At which byte of the arena the texts of a block begin."""
     return 8 * (block + HEAD + signals + arena[block + ITEM_WORDS])
-
-
-@step
-def copy_bytes(source: Bytes, at: int, count: int, out: Bytes, to: int) -> None:
-    """Copy so many bytes."""
-    taken, put = source[at : at + count], out[to : to + count]
-    for b in range(count):
-        put[b] = taken[b]
 
 
 @step

@@ -45,15 +45,18 @@ class Facts(NamedTuple):
     text: Int64s
 
 
-def hash_texts(data: Bytes, start: Int64s, length: Int32s, out: Int64s, column: int) -> None:
-    """Write the hash of each text to a column of int64[n, *], above 0; 0 for no text."""
+def identify(data: Bytes, start: Int64s, length: Int32s, column: int, facts: Facts) -> None:
+    """Write the hash of each text to a column of ``word``, above 0, 0 for no text; and to ``text`` where it is."""
     for i in range(start.shape[0]):
-        out[i, column] = 0
+        hashed = np.int64(0)
         if length[i] > 0:
-            out[i, column] = max(np.int64(1), np.int64(text_hash(data, start[i], length[i]) >> np.uint64(1)))
+            hashed = max(np.int64(1), np.int64(text_hash(data, start[i], length[i]) >> np.uint64(1)))
+        facts.word[i, column] = hashed
+        if column < SESSION_ID:
+            facts.text[i, 2 * column], facts.text[i, 2 * column + 1] = start[i], length[i]
 
 
-hash_texts_compiled = compiled(hash_texts, allocates=False)
+identify_compiled = compiled(identify, allocates=False)
 
 
 def read_attributes(
@@ -218,9 +221,7 @@ class FactReader:
             details.event_id, details.case_id, details.subject, batch.channel, batch.touchpoint, details.session_id,
         )  # fmt: skip
         for column, text in enumerate(texts):
-            hash_texts_compiled(batch.data, text.start, text.length, facts.word, column)
-            if column < SESSION_ID:
-                facts.text[:, 2 * column], facts.text[:, 2 * column + 1] = text.start, text.length
+            identify_compiled(batch.data, text.start, text.length, column, facts)
         facts.word[:, REACH_COUNT] = details.reach
         facts.number[:, AMOUNT_OF], facts.number[:, MOOD] = details.amount, details.sentiment
         found = self._segments.find(batch.data, details.segment.start, details.segment.length)

@@ -83,11 +83,12 @@ def _packed(seen: Observations, slots: IncidentSlots, customers: TextIndex) -> b
 
     uint32[n] which name, uint8[n] role, uint16[n] length of the customer's id, and the ids, in UTF-8.
     """
-    what, index = np.unique(np.stack([seen.rule, seen.place]), axis=1, return_inverse=True)
-    names = [[slots.rules[rule], slots.places.text(place)] for rule, place in what.T.tolist()]
+    what, index = np.unique(seen.rule * slots.places.numbers + seen.place, return_inverse=True)
+    pairs = (divmod(one, slots.places.numbers) for one in what.tolist())
+    names = [[slots.rules[rule], slots.places.text(place)] for rule, place in pairs]
     ids, _, length = customers.texts(seen.customer)
     head = json.dumps([len(seen.slot), names], ensure_ascii=False, separators=(",", ":")).encode()
-    columns = (index.reshape(-1).astype("<u4"), seen.role.astype("<u1"), length.astype("<u2"), ids)
+    columns = (index.astype("<u4"), seen.role.astype("<u1"), length.astype("<u2"), ids)
     return b"\n".join([head, b"".join(column.tobytes() for column in columns)])
 
 

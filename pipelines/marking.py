@@ -134,4 +134,7 @@ def _marked_band(mark: Mark, row: int, rows: CustomerRows, policy: Policy, room:
     while episode.stands and not list_now_compiled(row, len(policy.signals), rows.kernel, work):
         work = room.give(rows)
     lists = partial(Lister(policy).of(work.notes).lists_of, np.zeros(1, np.int64))
-    return band_table(TextColumn.of([customer]), [episode], np.array([status]), word, heats, policy, lists).alerts()
+    began_ms, revision = np.array([episode.opened_ms]), np.array([episode.revision])
+    return band_table(
+        TextColumn.of([customer]), began_ms, revision, np.array([status]), word, heats, policy, lists
+    ).alerts()

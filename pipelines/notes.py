@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines.blocks import copy_bytes
 from pipelines.contacts import MOST_CONTACTS
 from pipelines.items import (
     AT,
@@ -44,6 +43,7 @@ from pipelines.scoring import SEGMENT, Rows
 from schemas.arrays import Bytes, Float64s, Int64s
 from schemas.bits import as_float
 from schemas.compiled import step
+from schemas.words import copy_bytes
 
 # columns of a row: what it is, what it says, and behind it its texts
 WHAT, NOTE, LISTED, RISEN = 0, 0, 1, 2

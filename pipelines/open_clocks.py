@@ -28,7 +28,8 @@ from pipelines.items import (
 from pipelines.policy import Policy
 from pipelines.scoring import BLOCK
 from pipelines.state import CustomerRows
-from schemas.arrays import Bytes, Int32s, Int64s
+from schemas.arrays import Int32s, Int64s
+from schemas.columnar.gathering import gathered
 from schemas.columnar.writer import TextColumn
 from schemas.compiled import compiled
 
@@ -98,8 +99,7 @@ def open_clocks(rows: CustomerRows) -> OpenClocks:
     found = out[:n]
     length: Int32s = found[:, _CASE_BYTES].astype(np.int32)
     start: Int64s = np.cumsum(length) - length
-    text: Bytes = arena.view(np.uint8)[np.repeat(found[:, _CASE] - start, length) + np.arange(int(length.sum()))]
-    case_id = TextColumn(text, start, length)
+    case_id = TextColumn(gathered(arena.view(np.uint8), found[:, _CASE].copy(), length), start, length)
     return OpenClocks(found[:, _ROW], found[:, _CLOCK], found[:, _OPENED], found[:, _DEADLINE], case_id)
 
 

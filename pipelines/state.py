@@ -47,21 +47,9 @@ class Episode:
         """Whether its alert has been opened and not resolved."""
         return self.opened_ms != 0 and self.closed_ms == 0
 
-    def opened(self, at_ms: int) -> "Episode":
-        """A new one."""
-        return Episode(at_ms, 0, 1)
-
-    def reopened(self) -> "Episode":
-        """It goes on."""
-        return Episode(self.opened_ms, 0, self.revision + 1)
-
     def revised(self) -> "Episode":
         """The same, told again."""
         return replace(self, revision=self.revision + 1)
-
-    def closed(self, at_ms: int) -> "Episode":
-        """It is over."""
-        return Episode(self.opened_ms, at_ms, self.revision + 1)
 
 
 NO_EPISODE = Episode(0, 0, 0)

@@ -10,7 +10,7 @@ import numpy as np
 
 from schemas.arrays import Bytes, Int32s, Int64s, UInt64s
 from schemas.compiled import compiled, step
-from schemas.words import word_at
+from schemas.words import copy_bytes, word_at
 
 ABSENT = -1
 ELSEWHERE = -2  # the text belongs to another partition
@@ -280,9 +280,7 @@ remove_texts_compiled = compiled(remove_texts)
 def copy_texts(arena: Bytes, span: Int32s, numbers: Int64s, start: Int64s, length: Int32s, out: Bytes) -> None:
     """Copy the texts of some numbers (int64[k]) to ``out``, each from start[i] on (int64[k]), length[i] (int32[k])."""
     for i in range(numbers.shape[0]):
-        begin = np.int64(span[numbers[i], 0]) * SLOT_BYTES
-        for k in range(length[i]):
-            out[start[i] + k] = arena[begin + k]
+        copy_bytes(arena, int(span[numbers[i], 0]) * SLOT_BYTES, length[i], out, start[i])
 
 
 copy_texts_compiled = compiled(copy_texts)

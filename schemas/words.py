@@ -66,7 +66,15 @@ def _put_word(word: Any, out: Any, at: Any) -> Any:  # noqa: ARG001 - as above
 
 
 @step
-def copy_text(data: Bytes, start: int, length: int, out: Bytes, at: int) -> None:
-    """Copy a text, eight bytes at a time: behind it there are seven more bytes to read, and to write what they are."""
-    for k in range(0, length, 8):
-        put_word(word_at(data, start + k), out, at + k)
+def copy_bytes(source: Bytes, at: int, count: int, out: Bytes, to: int) -> None:
+    """Copy so many bytes, eight at a time; the last eight together, whether or not some of them were copied before."""
+    k = 0
+    while k + 8 <= count:
+        put_word(word_at(source, at + k), out, to + k)
+        k += 8
+    if k < count and count > 8:
+        put_word(word_at(source, at + count - 8), out, to + count - 8)
+        return
+    while k < count:
+        out[to + k] = source[at + k]
+        k += 1

@@ -7,9 +7,9 @@ import pyarrow as pa
 
 from schemas.arrays import Bools, Bytes, Int32s, Int64s
 from schemas.columnar.arrays import Arrays
+from schemas.columnar.gathering import gathered
 from schemas.columnar.kernel import FLOATS, INTS, TEXTS
 from schemas.columnar.plan import Absent, Column, RecordList, Simple, StringMap
-from schemas.compiled import compiled
 
 _ARROW = {
     "null": pa.null(), "boolean": pa.bool_(), "int": pa.int32(), "long": pa.int64(), "float": pa.float32(),
@@ -47,24 +47,12 @@ def arrow_schema(schema: Any) -> pa.Schema:
     return pa.schema([_arrow_field(f) for f in schema["fields"]])
 
 
-def gather(data: Bytes, start: Int64s, length: Int32s, offsets: Int32s, out: Bytes) -> None:
-    """Copy texts next to each other. start: int64[n], length: int32[n] (below 0: none), offsets: int32[n + 1]."""
-    for i in range(start.shape[0]):
-        at = offsets[i]
-        for k in range(length[i]):
-            out[at + k] = data[start[i] + k]
-
-
-gather_compiled = compiled(gather)
-
-
 def text_array(data: Bytes, start: Int64s, length: Int32s, valid: Bools | None, kind: pa.DataType) -> pa.Array:
     """Arrow array of texts that lie in ``data``; ``valid``: bool[n], None when all are there."""
     sizes = np.maximum(length, 0) if valid is None else np.where(valid, length, 0)
     offsets = np.zeros(len(start) + 1, np.int32)
     np.cumsum(sizes, out=offsets[1:])
-    out = np.empty(int(offsets[-1]), np.uint8)
-    gather_compiled(data, start, sizes.astype(np.int32), offsets, out)
+    out = gathered(data, start, sizes.astype(np.int32))
     buffers = [None if valid is None else _bitmap(valid), pa.py_buffer(offsets), pa.py_buffer(out)]
     return pa.Array.from_buffers(kind, len(start), buffers)
 

@@ -2,10 +2,8 @@
 
 from schemas.arrays import Bytes, Int32s, Int64s
 from schemas.compiled import compiled, step
-from schemas.words import copy_text
+from schemas.words import copy_bytes
 
-SPARE = 8
-"""Bytes behind those of an array from which, or to which, texts are copied."""
 TIME_BYTES = 26
 _DAY_MS = 86_400_000
 _QUOTE, _BACKSLASH, _SPACE = 0x22, 0x5C, 0x20
@@ -67,7 +65,7 @@ def quote(data: Bytes, start: Int64s, length: Int32s, out: Bytes, begin: Int64s,
 
 
 def join(data: Bytes, literal: Int32s, start: Int64s, length: Int32s, out: Bytes) -> None:
-    """Write n records of k parts: literal, part, literal ... part, literal. Behind all bytes there are SPARE more.
+    """Write n records of k parts: literal, part, literal ... part, literal.
 
     data: first the literals, one behind the other (literal: int32[k + 1], their lengths); the parts are at ``start``
     (int64[n, k]) with ``length`` (int32[n, k]).
@@ -76,20 +74,12 @@ def join(data: Bytes, literal: Int32s, start: Int64s, length: Int32s, out: Bytes
     for i in range(start.shape[0]):
         said = 0
         for k in range(literal.shape[0]):
-            copy_text(data, said, literal[k], out, at)
+            copy_bytes(data, said, literal[k], out, at)
             said += literal[k]
             at += literal[k]
             if k < start.shape[1]:
-                copy_text(data, start[i, k], length[i, k], out, at)
+                copy_bytes(data, start[i, k], length[i, k], out, at)
                 at += length[i, k]
-
-
-def line_up(data: Bytes, start: Int64s, length: Int32s, out: Bytes) -> None:
-    """Write n texts one behind the other. start: int64[n], length: int32[n]. Behind all bytes there are SPARE more."""
-    at = 0
-    for i in range(start.shape[0]):
-        copy_text(data, start[i], length[i], out, at)
-        at += length[i]
 
 
 @step
@@ -126,7 +116,6 @@ def write_times(at_ms: Int64s, out: Bytes) -> None:
         put_digits(rest % 1000, 3, out, at + 21)
 
 
-line_up_compiled = compiled(line_up, allocates=False)
 write_times_compiled = compiled(write_times, allocates=False)
 quoted_size_compiled = compiled(quoted_size, allocates=False)
 quote_compiled = compiled(quote, allocates=False)

@@ -8,19 +8,16 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.cli.backtest.json_kernels import (
-    SPARE,
     TIME_BYTES,
     join_compiled,
-    line_up_compiled,
     quote_compiled,
     quoted_size_compiled,
     write_times_compiled,
 )
 from schemas.arrays import Bytes, Int32s, Int64s
+from schemas.columnar.gathering import gathered
 from schemas.columnar.plan import branches, kind_of
 from schemas.columnar.writer import Column, ListColumn, NullableColumn, TextColumn
-
-_SPARE = np.zeros(SPARE, np.uint8)
 
 Said = Callable[[Any], TextColumn]
 """How the numbers of a column are said."""
@@ -99,15 +96,15 @@ def _or_null(values: TextColumn, column: NullableColumn) -> TextColumn:
 def _joined(n: int, between: Sequence[str], parts: Sequence[TextColumn]) -> TextColumn:
     """What stands between the parts of a record, and the parts of each, one behind the other."""
     literals = TextColumn.of(between)
-    data = np.concatenate([literals.data, *(part.data for part in parts), _SPARE])
+    data = np.concatenate([literals.data, *(part.data for part in parts)])
     base = np.cumsum([literals.data.shape[0], *(part.data.shape[0] for part in parts)])
     start, length = np.empty((n, len(parts)), np.int64), np.empty((n, len(parts)), np.int32)
     for k, part in enumerate(parts):
         start[:, k], length[:, k] = part.start + base[k], part.length
     size = length.sum(axis=1, dtype=np.int64) + literals.data.shape[0]
-    out = np.empty(int(size.sum()) + SPARE, np.uint8)
+    out = np.empty(int(size.sum()), np.uint8)
     join_compiled(data, literals.length, start, length, out)
-    return TextColumn(out[:-SPARE], np.cumsum(size) - size, size.astype(np.int32))
+    return TextColumn(out, np.cumsum(size) - size, size.astype(np.int32))
 
 
 def _quoted(column: TextColumn) -> TextColumn:
@@ -125,9 +122,7 @@ def in_order(texts: Sequence[TextColumn], order: Int64s) -> memoryview:
     base = np.cumsum([0, *(some.data.shape[0] for some in texts)])
     start = np.concatenate([some.start + at for some, at in zip(texts, base.tolist(), strict=False)])[order]
     length = np.concatenate([some.length for some in texts])[order]
-    out = np.empty(int(length.sum(dtype=np.int64)) + SPARE, np.uint8)
-    line_up_compiled(np.concatenate([*(some.data for some in texts), _SPARE]), start, length, out)
-    return out[:-SPARE].data
+    return gathered(np.concatenate([some.data for some in texts]), start, length).data
 
 
 def _times(values: Any) -> TextColumn:
