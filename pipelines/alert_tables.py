@@ -225,7 +225,7 @@ class Alerts(Sequence[Alert]):
         for part in self.parts:
             counts.update((alert.type, alert.status) for _, alert in part.others)
             for table, _ in part.tables:
-                counts.update(zip(table.texts("type"), table.texts("status"), strict=True))
+                counts += _counted(table)
         return counts
 
     def held_back(self) -> Counter[str]:
@@ -252,6 +252,17 @@ class Alerts(Sequence[Alert]):
         return iter(_in_order(told))
 
 
+def _counted(table: AlertTable) -> Counter[tuple[str, str]]:
+    """How many there are by type and status: texts that lie at one place are decoded once."""
+    kind, status = (text_column(table.column(name)) for name in ("type", "status"))
+    places = kind.start * (status.data.shape[0] + 1) + status.start
+    _, first, count = np.unique(places, return_index=True, return_counts=True)
+    counts: Counter[tuple[str, str]] = Counter()
+    for at, times in zip(first.tolist(), count.tolist(), strict=True):
+        counts[kind.text(at), status.text(at)] += times
+    return counts
+
+
 def encoded(n: int, columns: Mapping[str, Column], writer: ColumnarWriter, emitted_ms: int) -> list[bytes]:
     """The records of n alerts. columns: see AlertTable."""
     return writer.write(n, {**columns, "emitted_at": np.full(n, emitted_ms, np.int64)})
@@ -262,15 +273,18 @@ def _keys(columns: Mapping[str, Column]) -> list[bytes]:
     customers = columns["customer_id"]
     if isinstance(customers, TextColumn):
         return customers.raw()
-    return [who or where for who, where in zip(_raw(customers), _raw(columns["touchpoint"]), strict=True)]
+    who_or_where = (text_column(customers).raw(), text_column(columns["touchpoint"]).raw())
+    return [who or where for who, where in zip(*who_or_where, strict=True)]
 
 
-def _raw(column: Column) -> list[bytes]:
-    """The texts of a column of ``alert_columns``, empty where it is null."""
+def text_column(column: Column) -> TextColumn:
+    """A column of texts, empty where it is null."""
     texts = column.values if isinstance(column, NullableColumn) else column
     if not isinstance(texts, TextColumn):
         raise TypeError("not a column of texts")
-    return texts.raw()
+    if not isinstance(column, NullableColumn):
+        return texts
+    return TextColumn(texts.data, texts.start, np.where(column.there, texts.length, 0).astype(np.int32))
 
 
 def _values(column: Column, n: int) -> list[Any]:

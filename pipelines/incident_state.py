@@ -34,7 +34,7 @@ class Chunks:
         order = np.argsort(seen.slot, kind="stable")
         found, first = np.unique(seen.slot[order], return_index=True)
         for slot, which in zip(found.tolist(), np.split(order, first[1:]), strict=False):
-            for part in _parts(which, customers.texts(seen.customer[which])[2].astype(np.int64)):
+            for part in _parts(which, customers.lengths(seen.customer[which]).astype(np.int64)):
                 start_ms = slot * slots.slot_ms
                 number = self.of_slot.get(start_ms, 0)
                 self.of_slot[start_ms] = number + 1

@@ -70,6 +70,16 @@ class TextIndex:
         slot, length = self._span[number].tolist()
         return self._arena[slot * SLOT_BYTES : slot * SLOT_BYTES + length].tobytes()
 
+    def add_text(self, text: str) -> int:
+        """The number of one text, which is added if it is new."""
+        raw = np.frombuffer(text.encode(), np.uint8)
+        return int(self.add(raw, np.zeros(1, np.int64), np.full(1, raw.shape[0], np.int32))[0])
+
+    def lengths(self, numbers: Int64s) -> Int32s:
+        """Bytes of the texts of some numbers, int64[k]."""
+        lengths: Int32s = self._span[numbers, 1]
+        return lengths
+
     def texts(self, numbers: Int64s) -> tuple[Bytes, Int64s, Int32s]:
         """Return copies of the texts of some numbers, int64[k]: the bytes, and start and length of each in them."""
         length = self._span[numbers, 1]

@@ -14,8 +14,9 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from pipelines.alert_tables import AlertTable
+from pipelines.alert_tables import AlertTable, text_column
 from pipelines.alerts import Alert
+from pipelines.index import TextIndex
 from pipelines.policy import Policy
 from pipelines.wording import action_of
 from schemas.arrays import Int64s
@@ -121,6 +122,7 @@ class KnownPreferences:
         self._policy = policy
         self._zone = ZoneInfo("UTC" if section is None else section.zone)
         self._of: dict[str, Preferences] = {}
+        self._who = TextIndex()  # the customers in it, for many at a time
         self._changed: set[str] = set()
 
     def __len__(self) -> int:
@@ -132,8 +134,13 @@ class KnownPreferences:
         known, bad = before.said(attributes, at_ms)
         self.bad += bad
         if known != before:
-            self._of[customer] = known
+            self._put(customer, known)
             self._changed.add(customer)
+
+    def _put(self, customer: str, known: Preferences) -> None:
+        if customer not in self._of:
+            self._who.add_text(customer)
+        self._of[customer] = known
 
     def hear(
         self, customer: str, attributes: Mapping[str, str], at_ms: int, place: float, heard: dict[str, list[Heard]]
@@ -163,9 +170,12 @@ class KnownPreferences:
         """The alerts of a table, at these places, int64[n], as their customers want to be contacted."""
         if not self._of:
             return table
-        spoken = [(row, who) for row, who in enumerate(table.texts("customer_id")) if who in self._of]
-        found = [(row, self.known_at(who, places.item(row), heard)) for row, who in spoken]
-        known = {row: one for row, one in found if one is not None}
+        customers = text_column(table.column("customer_id"))
+        known: dict[int, Preferences] = {}
+        for row in np.flatnonzero(self._who.find(customers.data, customers.start, customers.length) >= 0).tolist():
+            one = self.known_at(customers.text(row), places.item(row), heard)
+            if one is not None:
+                known[row] = one
         if not known:
             return table
         return table.with_columns(
@@ -205,4 +215,4 @@ class KnownPreferences:
         """Take back what was stored."""
         refuses, refuses_ms, quiet, quiet_ms, channel, channel_ms = json.loads(value)
         hours = None if quiet is None else (quiet[0], quiet[1])
-        self._of[key[1:].decode()] = Preferences(refuses, refuses_ms, hours, quiet_ms, channel, channel_ms)
+        self._put(key[1:].decode(), Preferences(refuses, refuses_ms, hours, quiet_ms, channel, channel_ms))

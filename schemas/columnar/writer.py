@@ -42,6 +42,10 @@ class TextColumn:
             data, length = b"".join(raw), np.fromiter(map(len, raw), np.int32, len(raw))
         return cls(np.frombuffer(data, np.uint8), (np.cumsum(length) - length).astype(np.int64), length)
 
+    def text(self, i: int) -> str:
+        """Text i."""
+        return self.data[self.start[i] : self.start[i] + self.length[i]].tobytes().decode()
+
     def raw(self) -> list[bytes]:
         """The bytes of each text."""
         whole = self.data.tobytes()
