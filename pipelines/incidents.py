@@ -20,6 +20,7 @@ from pipelines.windows import NO_TIME
 
 Place = tuple[str, str]  # rule, and touchpoint or subject
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _MOST_AT_ONCE = 4096  # slots that are judged before what led to them is forgotten
 _STANDS: frozenset[Status] = frozenset({"opened", "escalated"})
 
@@ -284,7 +285,7 @@ def _summed(partials: dict[int, Partial]) -> SlotSum:
 
 
 def _json(said: Any) -> bytes:
-    return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(said).encode()
 
 
 def _partial(said: list[Any]) -> Partial:

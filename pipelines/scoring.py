@@ -109,7 +109,7 @@ def parts_after(row: int, age_ms: float, senses: Senses, rows: Rows, arena: Int6
         heat = as_float(arena[held + s])
         own = as_float(rows.words[row, HEAT + s])
         if own > 0.0:
-            heat += decayed(own, age_ms, senses.signal[s, HALF_LIFE])
+            heat += own if age_ms == 0 else decayed(own, age_ms, senses.signal[s, HALF_LIFE])
         if heat > 0.0:
             factor = senses.signal[s, FACTOR]
             if factor > 0.0:
@@ -120,12 +120,14 @@ def parts_after(row: int, age_ms: float, senses: Senses, rows: Rows, arena: Int6
 
 
 @step
-def has_relief(row: int, senses: Senses, rows: Rows, arena: Int64s, held: int) -> bool:
-    """Whether a row has any heat that takes friction away."""
+def most_relief(row: int, senses: Senses, rows: Rows, arena: Int64s, held: int) -> float:
+    """Capped relief of a row at the time of its heats: later it is less."""
+    relief = 0.0
     for s in range(signals_of(senses)):
-        if senses.signal[s, FACTOR] < 0.0 and (as_float(rows.words[row, HEAT + s]) > 0.0 or arena[held + s] != 0):
-            return True
-    return False
+        if senses.signal[s, FACTOR] < 0.0:
+            heat = max(as_float(rows.words[row, HEAT + s]), 0.0) + as_float(arena[held + s])
+            relief -= senses.signal[s, FACTOR] * min(heat, senses.signal[s, CAP])
+    return relief
 
 
 @step
@@ -144,10 +146,9 @@ def left_after(
     Relief may decay later than what it relieves, so heat may fall and rise again. Between two ages it is never below
     the friction at the later less the relief at the earlier: where that does not decide, the time between is halved.
     """
-    if not has_relief(row, senses, rows, arena, held):
-        friction, _ = parts_after(row, age_ms, senses, rows, arena, held)
-        if friction >= bound:
-            return -1  # it has only fallen
+    friction, _ = parts_after(row, age_ms, senses, rows, arena, held)
+    if friction - most_relief(row, senses, rows, arena, held) >= bound:
+        return -1
     friction, relief = parts_after(row, from_ms, senses, rows, arena, held)
     low, high, step_ms, found = from_ms, age_ms, age_ms - from_ms, False
     if max(friction - relief, 0.0) < bound:
