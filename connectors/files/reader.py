@@ -1,7 +1,8 @@
 """Files of interactions as batches of columns."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import assert_never
 
 import pyarrow as pa
@@ -32,6 +33,7 @@ class EventReader:
     mapping: Mapping = NATURAL
     strict: bool = False
     skipped: int = 0
+    _refused: list[RejectedRow] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[EventRows]:
         """The interactions, in batches of at least one.
@@ -50,11 +52,11 @@ class EventReader:
                 rows += block.n + len(block.broken)
                 shaped = shaper.shape(block)
                 self.skipped += shaped.skipped
-                for row in shaped.rejected:
-                    self.refuse(row)
+                self._refused += shaped.rejected
                 if shaped.events.batch.num_rows:
                     early += _early(shaped.events)
                     yield shaped.events
+                self._reject_in_order()
             if early:
                 self.warn(
                     f"{source.name}: {early:,} interactions are of before 1973. Numbers count milliseconds; "
@@ -64,14 +66,16 @@ class EventReader:
                 self.warn(f"{source.name} is empty: no interactions come from it")
 
     def refuse(self, row: RejectedRow) -> None:
-        """Take a row as one that cannot be taken.
+        """Take a row of the batch that was given last as one that cannot be taken; it is told before the next one."""
+        self._refused.append(row)
 
-        Raises:
-            InputUnreadable: the reading is strict.
-        """
-        if self.strict:
-            raise InputUnreadable(f"{row.file}:{row.line}: {row.reason}")
-        self.reject(row)
+    def _reject_in_order(self) -> None:
+        """Tell the rows of a block that cannot be taken, whoever found them, by their lines."""
+        for row in sorted(self._refused, key=attrgetter("line")):
+            if self.strict:
+                raise InputUnreadable(f"{row.file}:{row.line}: {row.reason}")
+            self.reject(row)
+        self._refused.clear()
 
 
 def _early(events: EventRows) -> int:

@@ -212,6 +212,15 @@ def test_ratings_off_their_scale_are_rejected_and_what_is_sent_twice_counts_once
     ]
 
 
+def test_rejected_rows_stand_in_the_order_of_their_lines_whoever_found_them(tmp_path: Path) -> None:
+    off = json.dumps(interaction(START_MS, kind="feedback.given", rating=11))
+    (tmp_path / "a.jsonl").write_text("\n".join([json.dumps(interaction(START_MS)), off, "{", off, "{"]) + "\n")
+    run(Asked([str(tmp_path / "a.jsonl")], tmp_path / "out", FULL))
+    assert [r["line"] for r in lines(tmp_path / "out" / "rejected.jsonl")] == [2, 3, 4, 5]
+    with pytest.raises(InputUnreadable, match=r"a\.jsonl:2: rating 11 is not on the scale"):
+        run(Asked([str(tmp_path / "a.jsonl")], tmp_path / "out", FULL, strict=True))
+
+
 def test_a_clock_that_runs_out_after_the_last_interaction_is_told(tmp_path: Path) -> None:
     opened = interaction(START_MS, kind="contact.opened", case_id="c", subject="refund", channel="email")
     events = written(tmp_path / "a.jsonl", [opened])
