@@ -226,7 +226,9 @@ LAGS = st.lists(st.integers(0, 14 * MINUTE_MS), min_size=25, max_size=25)
 
 
 @settings(max_examples=100, deadline=None)
-@given(SPANS.flatmap(lambda span_ms: lives(span_ms=span_ms)), LAGS, st.integers(0, 100), CUTS)
+@given(
+    SPANS.flatmap(lambda span_ms: lives(span_ms=span_ms)), LAGS, st.integers(0, 79), CUTS
+)  # of 90 days on one who is quiet is forgotten
 def test_over_days_it_is_the_same_when_all_come_within_the_correction_horizon(
     events: list[Event], lags: list[int], days: int, cuts: list[str]
 ) -> None:
