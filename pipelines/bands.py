@@ -26,7 +26,6 @@ from pipelines.state import CustomerRows
 from pipelines.wording import band_reason, language_of
 from pipelines.wording_terms import BAND
 from schemas.arrays import Float64s, Int64s
-from schemas.columnar.gathering import gathered
 from schemas.columnar.writer import Column, NullableColumn, TextColumn
 
 
@@ -152,8 +151,7 @@ def _of_events(texts: Texts, event: Int64s, batch: InteractionBatch) -> Nullable
     """A text of each event, int64[n], null for what time alone made."""
     there = event >= 0
     length = np.where(there, texts.length[event], 0).astype(np.int32)
-    said = TextColumn(gathered(batch.data, texts.start[event], length), np.cumsum(length) - length, length)
-    return NullableColumn(said, there)
+    return NullableColumn(TextColumn.copied(batch.data, texts.start[event], length), there)
 
 
 def _reasons(status: Int64s, band: Int64s, score: Float64s, made: Contributed, policy: Policy) -> TextColumn:

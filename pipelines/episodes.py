@@ -1,7 +1,7 @@
 """What crossings of bands do to episodes: one opens, escalates, is resolved, and may go on within the cooldown."""
 
 from pipelines.items import ESCALATED, OPENED, RESOLVED
-from pipelines.pool import NONE
+from pipelines.pool import NONE, take_place
 from pipelines.scoring import CROSSED_FROM, CROSSED_MS, CROSSED_ROW, CROSSED_TO, EPISODE_AT, Rows
 from schemas.arrays import Int64s
 from schemas.compiled import compiled, step
@@ -58,12 +58,7 @@ def change_episodes(
             continue
         revision += 1
         if place == NONE:
-            if used[1] > 0:
-                used[1] -= 1
-                place = free[used[1]]
-            else:
-                place = used[0]
-                used[0] += 1
+            place = take_place(free, used)
             rows.words[row, EPISODE_AT] = place
         rows.episodes[place, 0], rows.episodes[place, 1], rows.episodes[place, 2] = began_ms, ended_ms, revision
         told[n, CROSSING] = landed(word, k) if status == RESOLVED else k

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.pool import NONE, take_place
 from schemas.arrays import Bytes, Int32s, Int64s
 from schemas.compiled import compiled
 from schemas.words import word_at
@@ -108,12 +109,8 @@ def take_rows(
             continue
         place = rows[r, 3]
         if told:
-            if place == 0 and used[1] > 0:
-                used[1] -= 1
-                place = free[used[1]]
-            elif place == 0:
-                place = used[0]
-                used[0] += 1
+            if place == NONE:
+                place = take_place(free, used)
             rows[r, 3] = place
             episodes[place, 0] = np.int64(word_at(data, more + 3))
             episodes[place, 1] = np.int64(word_at(data, more + 11))

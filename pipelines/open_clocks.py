@@ -29,7 +29,6 @@ from pipelines.policy import Policy
 from pipelines.scoring import BLOCK
 from pipelines.state import CustomerRows
 from schemas.arrays import Int32s, Int64s
-from schemas.columnar.gathering import gathered
 from schemas.columnar.writer import TextColumn
 from schemas.compiled import compiled
 
@@ -98,8 +97,7 @@ def open_clocks(rows: CustomerRows) -> OpenClocks:
     n = list_clocks_compiled(which[alive > 0], words, arena, signals, new_scratch(most + SPARE, 0), out)
     found = out[:n]
     length: Int32s = found[:, _CASE_BYTES].astype(np.int32)
-    start: Int64s = np.cumsum(length) - length
-    case_id = TextColumn(gathered(arena.view(np.uint8), found[:, _CASE].copy(), length), start, length)
+    case_id = TextColumn.copied(arena.view(np.uint8), found[:, _CASE].copy(), length)
     return OpenClocks(found[:, _ROW], found[:, _CLOCK], found[:, _OPENED], found[:, _DEADLINE], case_id)
 
 

@@ -4,10 +4,21 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.arrays import Int64s
+from schemas.compiled import step
 from schemas.growing import grown
 
 NONE = 0
 """The place that nobody has: its record is all zero."""
+
+
+@step
+def take_place(free: Int64s, used: Int64s) -> int:
+    """Take a place; there is room. free, used: see Pool."""
+    if used[1] > 0:
+        used[1] -= 1
+        return free[used[1]]
+    used[0] += 1
+    return used[0] - 1
 
 
 class Pool:

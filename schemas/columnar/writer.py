@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from schemas.arrays import Bools, Bytes, Float64s, Int32s, Int64s
+from schemas.columnar.gathering import gathered
 from schemas.columnar.kernel import FLOATS, INTS, LIST, TEXTS
 from schemas.columnar.plan import Json, branches, is_record, kind_of, simple_op
 from schemas.columnar.write_kernel import ALWAYS, NEVER, write_records_compiled
@@ -41,6 +42,11 @@ class TextColumn:
             raw = [t.encode() for t in texts]
             data, length = b"".join(raw), np.fromiter(map(len, raw), np.int32, len(raw))
         return cls(np.frombuffer(data, np.uint8), (np.cumsum(length) - length).astype(np.int64), length)
+
+    @classmethod
+    def copied(cls, data: Bytes, start: Int64s, length: Int32s) -> "TextColumn":
+        """These texts of ``data``, without what lies between them."""
+        return cls(gathered(data, start, length), np.cumsum(length) - length, length)
 
     def text(self, i: int) -> str:
         """Text i."""
