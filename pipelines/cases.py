@@ -11,9 +11,11 @@ from pipelines.items import (
     HEAT,
     HEAT_COUNT,
     HELD,
+    MASK,
     MENTION_ITEM,
     POINTS,
     REPEAT,
+    SESSION,
     SILENT_AT,
     SUBJECT,
     TAG,
@@ -31,11 +33,15 @@ from pipelines.rules import (
     CASE_CUSTOMER,
     CASE_OPEN,
     CASE_REOPEN,
+    CASE_RESOLVE,
+    OP,
     REOPEN_MS,
     SILENCE_MS,
     SWITCHED,
     Rules,
     derived_weight,
+    first_rule,
+    rule_word,
     section,
 )
 from schemas.arrays import Int64s
@@ -81,6 +87,29 @@ def add_points(
     heats[n, POINTS] = as_word(points)
     tally[HEAT_COUNT] = n + 1
     return count
+
+
+@step
+def unnamed_case(items: Int64s, count: int, event: Int64s, rules: Rules) -> int:
+    """The case that an interaction means which names none, 0 for none; of its session, if it names one.
+
+    What resolves means the oldest that is open, what opens again the one that ended last, within REOPEN_MS.
+    """
+    first, reopens, resolves = first_rule(rules, number_of(event)), False, False
+    for r in range(first, first_rule(rules, number_of(event) + 1)):
+        if (event[MASK] >> (r - first)) & 1:
+            reopens = reopens or rule_word(rules, r, OP) == CASE_REOPEN
+            resolves = resolves or rule_word(rules, r, OP) == CASE_RESOLVE
+    case, last_ms = 0, event[AT] - section(rules, REOPEN_MS)
+    for at in range(count if reopens or resolves else 0):
+        item = items[at]
+        if item[TAG] != tag_of(CASE_ITEM, 0) or event[SESSION] not in (0, item[SESSION]):
+            continue
+        if resolves and item[ENDS] == 0:
+            return item[CASE]
+        if reopens and item[ENDS] >= last_ms:
+            case, last_ms = item[CASE], item[ENDS]
+    return case
 
 
 @step

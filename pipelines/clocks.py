@@ -169,6 +169,25 @@ def resume_clock(item: Int64s, at_ms: int, rules: Rules) -> None:
 
 
 @step
+def move_clocks(items: Int64s, count: int, number: int, op: int, event: Int64s, rules: Rules) -> None:
+    """Pause or resume the clocks of the case or session of an interaction; if it names none, the oldest that can be."""
+    match = clock_word(rules, number, MATCH)
+    key = clock_key(event, match)
+    for at in range(count):
+        item = items[at]
+        if item[TAG] != tag_of(CLOCK, number) or item[ENDS] != 0 or key not in (0, clock_key(item, match)):
+            continue
+        if op == CLOCK_PAUSE:
+            pause_clock(item, event[AT], rules)
+        elif item[PAUSED_AT] != 0:
+            resume_clock(item, event[AT], rules)
+        else:
+            continue
+        if key == 0:
+            return
+
+
+@step
 def end_clock(item: Int64s, at_ms: int) -> None:
     """Close a clock."""
     if item[PAUSED_AT] != 0:
@@ -253,13 +272,7 @@ def do_clock(items: Int64s, count: int, r: int, event: Int64s, rules: Rules) -> 
         return begin_clock(items, count, number, event, r, rules), ran_ms
     at = open_clock(items, count, number, event, rules)
     if op in (CLOCK_PAUSE, CLOCK_RESUME):
-        for k in range(count):
-            match = clock_word(rules, number, MATCH)
-            if items[k, TAG] == tag_of(CLOCK, number) and clock_key(items[k], match) == clock_key(event, match):
-                if op == CLOCK_PAUSE:
-                    pause_clock(items[k], event[AT], rules)
-                else:
-                    resume_clock(items[k], event[AT], rules)
+        move_clocks(items, count, number, op, event, rules)
         return count, ran_ms
     if at < 0:
         if op == CLOCK_BREAK:

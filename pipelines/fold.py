@@ -5,7 +5,7 @@ out between them. Whoever keeps the interactions of the last minutes can make it
 order of arrival does not count (pipelines/folding.py does).
 """
 
-from pipelines.cases import add_points, close_case, do_case, note_channel
+from pipelines.cases import add_points, close_case, do_case, note_channel, unnamed_case
 from pipelines.clocks import clock_due, do_clock, end_clock, steps_of
 from pipelines.contacts import make_contact, note_tried
 from pipelines.items import (
@@ -254,6 +254,9 @@ def give_up(items: Int64s, count: int, at_ms: int, heats: Int64s, tally: Int64s)
 def apply_event(items: Int64s, count: int, event: Int64s, rules: Rules, heats: Int64s, tally: Int64s) -> int:
     """Carry out the rules that an interaction fulfils, in their order; return the count of items."""
     first, end = first_rule(rules, number_of(event)), first_rule(rules, number_of(event) + 1)
+    named = event[CASE]
+    if named == 0:
+        event[CASE] = unnamed_case(items, count, event, rules)
     c = find_item(items, count, tag_of(CASE_ITEM, 0), CASE, event[CASE]) if event[CASE] != 0 else -1
     in_case = c >= 0 and items[c, ENDS] == 0
     ran_ms, case_age_ms, stored, closes = -1, -1, 0, False
@@ -284,4 +287,5 @@ def apply_event(items: Int64s, count: int, event: Int64s, rules: Rules, heats: I
             count = do_other(items, count, op, rule_word(rules, r, TARGET), event, rules, heats, tally)
     if closes and ran_ms < 0:
         tally[ORPHANS] += 1
+    event[CASE] = named
     return give_up(items, count, event[AT], heats, tally) if count > MOST_OPEN else count

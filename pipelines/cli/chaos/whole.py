@@ -91,7 +91,8 @@ def _some(found: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
 
 def _clocks(life: Life) -> list[Waiting]:
     clocks = [
-        Waiting(k.name, k.opened_ms, k.due_ms, k.case_id, k.breached, k.paused_at_ms is not None) for k in life.clocks
+        Waiting(k.name, k.opened_ms, k.due_ms, k.said_case_id, k.breached, k.paused_at_ms is not None)
+        for k in life.clocks
     ]
     return sorted(clocks, key=repr)
 

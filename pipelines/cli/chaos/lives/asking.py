@@ -10,12 +10,13 @@ _CONTACTS = 16  # so many are remembered (docs/policy.md, Bounds)
 
 @dataclass
 class Case:
-    """A case, open or ended. subject: of the interaction that opened it. channel: on which the customer spoke last."""
+    """A case, open or ended. subject, session_id: of what opened it. channel: on which the customer spoke last."""
 
     case_id: str
     opened_ms: int
     subject: str
     channel: str
+    session_id: str
     silent_ms: int | None = None
     ended_ms: int | None = None
 

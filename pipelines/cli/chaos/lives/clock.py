@@ -11,11 +11,12 @@ _MOST_REPEATS = 30
 
 @dataclass
 class Clock:
-    """A clock that is open. Times in epoch ms; due_ms None without a promise."""
+    """A clock that is open. Times in epoch ms; due_ms None without a promise. said_case_id: as it is told of it."""
 
     terms: ClockTerms
     key: str
     case_id: str
+    said_case_id: str
     event_id: str
     opened_ms: int
     due_ms: int | None

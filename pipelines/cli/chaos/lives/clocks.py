@@ -49,7 +49,7 @@ class Clocks:
                 self._heat(name, at_ms, 1.0, clock.case_id)
 
     def _tell(self, kind: str, clock: Clock, status: str) -> None:
-        self._alerts[kind, clock.name, clock.case_id, clock.event_id] = status
+        self._alerts[kind, clock.name, clock.said_case_id, clock.event_id] = status
 
     def stop(self, record: Record) -> int | None:
         """Close, pause and resume; how long one ran that was closed."""
@@ -60,10 +60,13 @@ class Clocks:
                 if clock is not None:
                     ran_ms = at_ms - clock.opened_ms
                     self.close(clock)
-            for clock in [c for c in self.open if c.terms is terms and c.key == key_of(terms, record)]:
-                if self._terms.found(terms.pauses, record) is not None:
+            key, mine = key_of(terms, record), [c for c in self.open if c.terms is terms]
+            if self._terms.found(terms.pauses, record) is not None:
+                for clock in [c for c in mine if c.key == key] if key else mine[:1]:
                     clock.pause(at_ms)
-                if self._terms.found(terms.resumes, record) is not None:
+            if self._terms.found(terms.resumes, record) is not None:
+                still = [c for c in mine if c.paused_at_ms is not None]
+                for clock in [c for c in still if c.key == key] if key else still[:1]:
                     clock.resume(at_ms)
         return ran_ms
 
@@ -78,7 +81,7 @@ class Clocks:
         """End a clock; what it had said is resolved."""
         self.open.remove(clock)
         for kind in ("clock_warning", "clock_breached", "still_waiting"):
-            about = kind, clock.name, clock.case_id, clock.event_id
+            about = kind, clock.name, clock.said_case_id, clock.event_id
             if about in self._alerts:
                 self._alerts[about] = "resolved"
 
@@ -103,7 +106,8 @@ class Clocks:
         """A new deadline; of one that had been warned of nothing is left but how long the customer waits."""
         if clock.warned:
             self.close(clock)
-            clock = replace(clock, event_id=record["event_id"], case_id=record.get("case_id") or "", warned=False)
+            case_id = record.get("case_id") or ""
+            clock = replace(clock, event_id=record["event_id"], case_id=case_id, said_case_id=case_id, warned=False)
             clock.key = key_of(clock.terms, record)
             self.open.append(clock)
         clock.due_ms, clock.warn_ms = due_ms(clock.terms, entry, record)
@@ -118,7 +122,8 @@ class Clocks:
         for clock in same:
             self.close(clock)
         case_id, event_id = record.get("case_id") or "", record["event_id"]
+        said_case_id = record.get("said_case_id", case_id)
         due, warn = due_ms(terms, entry, record)
-        clock = Clock(terms, key, case_id, event_id, record["occurred_at"], due, warn)
+        clock = Clock(terms, key, case_id, said_case_id, event_id, record["occurred_at"], due, warn)
         self.open.append(clock)
         return clock

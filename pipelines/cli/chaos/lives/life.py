@@ -144,6 +144,7 @@ class Life:
     # -- interactions -------------------------------------------------------------------------------------------
 
     def _happen(self, record: Record) -> None:
+        record = record if record.get("case_id") else self._of_a_case(record)
         at_ms, case_id = record["occurred_at"], record.get("case_id") or ""
         if record.get("segment"):
             self.segment = record["segment"]
@@ -155,6 +156,19 @@ class Life:
         self._asking.speak(record, self.open_cases())
         for name, magnitude in self.heats.magnitudes(record, ran_ms, age_ms, derived):
             self._heat(name, at_ms, magnitude, case_id)
+
+    def _of_a_case(self, record: Record) -> Record:
+        """The interaction, which names no case, as one of the case that it ends or opens again."""
+        session_id, found = record.get("session_id") or "", self.terms.found
+        cases = [case for case in self.cases.values() if session_id in {"", case.session_id}]
+        meant: list[Case] = []
+        if found(self._lists["cases.resolves"], record):
+            meant = sorted((c for c in cases if c.ended_ms is None), key=lambda c: c.opened_ms)
+        elif found(self._lists["cases.reopens"], record):
+            since_ms = record["occurred_at"] - self._reopen_ms
+            ended = [(c.ended_ms, c.opened_ms, c) for c in cases if c.ended_ms is not None and c.ended_ms >= since_ms]
+            meant = [c for _, _, c in sorted(ended, key=lambda e: e[:2], reverse=True)]
+        return {**record, "case_id": meant[0].case_id, "said_case_id": ""} if meant else record
 
     def _cases(self, record: Record) -> int | None:
         """Open, answer and end; the age of a case that is resolved."""
@@ -169,7 +183,8 @@ class Life:
         if opens or reopens:
             over = case is not None and case.ended_ms is not None and at_ms - case.ended_ms > self._reopen_ms
             if case is None or (over and not reopens):
-                case = self.cases[case_id] = Case(case_id, at_ms, record.get("subject") or "", record["channel"])
+                about = record.get("subject") or "", record["channel"], record.get("session_id") or ""
+                case = self.cases[case_id] = Case(case_id, at_ms, *about)
             case.ended_ms = None
         if case is not None and case.ended_ms is None and self._silence_ms is not None:
             if found(self._lists["cases.answered"], record):
