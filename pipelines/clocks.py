@@ -95,15 +95,32 @@ def open_clock(items: Int64s, count: int, number: int, event: Int64s, rules: Rul
 
 
 @step
-def same_clock(items: Int64s, count: int, number: int, event: Int64s, rules: Rules) -> int:
-    """Place of the oldest open clock of the same case or session, or of none as the interaction; below 0 for none."""
+def same_clock(items: Int64s, count: int, number: int, event: Int64s, due_ms: int, rules: Rules) -> int:
+    """Place of the oldest open clock of the same case or session, or of none as the interaction; below 0 for none.
+
+    due_ms: of the one that it would open. Promises of a told time that are of none are told apart by it.
+    """
     match = clock_word(rules, number, MATCH)
     key = clock_key(event, match)
+    apart = key == 0 and match != BY_CUSTOMER and clock_word(rules, number, TAKES_DEADLINE) != 0
     for at in range(count):
         is_open = items[at, TAG] == tag_of(CLOCK, number) and items[at, ENDS] == 0 and items[at, AT] <= event[AT]
-        if is_open and clock_key(items[at], match) == key:
+        if is_open and clock_key(items[at], match) == key and (not apart or items[at, DUE] == due_ms):
             return at
     return -1
+
+
+@step
+def promised_ms(number: int, event: Int64s, r: int, rules: Rules) -> int:
+    """The deadline of a clock that an interaction opens by rule r; NEVER for none."""
+    calendar = clock_word(rules, number, CALENDAR)
+    if clock_word(rules, number, TAKES_DEADLINE) != 0 and event[DEADLINE] != 0:
+        return max(event[DEADLINE], event[AT])
+    if rule_word(rules, r, BUSINESS_DAYS) > 0:
+        return after_business_days(rules.calendars, calendar, event[AT], rule_word(rules, r, BUSINESS_DAYS))
+    if rule_word(rules, r, PROMISE_MS) > 0:
+        return after_working_ms(rules.calendars, calendar, event[AT], rule_word(rules, r, PROMISE_MS))
+    return NEVER
 
 
 @step
@@ -123,16 +140,8 @@ def begin_clock(items: Int64s, count: int, number: int, event: Int64s, r: int, r
     """Open a clock with an interaction, by rule r; return the count."""
     count = new_item(items, count, tag_of(CLOCK, number), event)
     item = items[count - 1]
-    calendar = clock_word(rules, number, CALENDAR)
     item[WARN_FOR] = rule_word(rules, r, WARN_MS)
-    due_ms = NEVER
-    if clock_word(rules, number, TAKES_DEADLINE) != 0 and event[DEADLINE] != 0:
-        due_ms = max(event[DEADLINE], event[AT])
-    elif rule_word(rules, r, BUSINESS_DAYS) > 0:
-        due_ms = after_business_days(rules.calendars, calendar, event[AT], rule_word(rules, r, BUSINESS_DAYS))
-    elif rule_word(rules, r, PROMISE_MS) > 0:
-        due_ms = after_working_ms(rules.calendars, calendar, event[AT], rule_word(rules, r, PROMISE_MS))
-    set_due(item, due_ms, event[AT], rules)
+    set_due(item, promised_ms(number, event, r, rules), event[AT], rules)
     return count
 
 
@@ -264,7 +273,7 @@ def do_clock(items: Int64s, count: int, r: int, event: Int64s, rules: Rules) -> 
     op, number = rule_word(rules, r, OP), rule_word(rules, r, TARGET)
     ran_ms = -1
     if op == CLOCK_OPEN:
-        same = same_clock(items, count, number, event, rules)
+        same = same_clock(items, count, number, event, promised_ms(number, event, r, rules), rules)
         if same >= 0 and (clock_word(rules, number, AGAIN) == 0 or items[same, FLAGS] & BREACHED != 0):
             return count, ran_ms  # what is broken stays so until it is kept
         if same >= 0:

@@ -116,14 +116,16 @@ class Clocks:
 
     def _open(self, terms: ClockTerms, entry: Entry, record: Record) -> Clock | None:
         key = key_of(terms, record)
+        due, warn = due_ms(terms, entry, record)
         same = [c for c in self.open if c.terms is terms and c.key == key]
+        if terms.deadline and terms.match != "customer" and not key:
+            same = [c for c in same if c.due_ms == due]
         if same and (not terms.resets_again or same[0].breached):
             return None
-        for clock in same:
+        for clock in same[:1]:
             self.close(clock)
         case_id, event_id = record.get("case_id") or "", record["event_id"]
         said_case_id = record.get("said_case_id", case_id)
-        due, warn = due_ms(terms, entry, record)
         clock = Clock(terms, key, case_id, said_case_id, event_id, record["occurred_at"], due, warn)
         self.open.append(clock)
         return clock
