@@ -8,6 +8,7 @@ from pipelines.calendars import after_business_days, after_working_ms, before_wo
 from pipelines.items import (
     AT,
     BREACHED,
+    BROKEN_AT,
     CASE,
     CLOCK,
     DEADLINE,
@@ -19,6 +20,7 @@ from pipelines.items import (
     NEVER,
     PAUSED,
     PAUSED_AT,
+    SAID_BROKEN,
     SESSION,
     TAG,
     WARN,
@@ -167,7 +169,7 @@ def resume_clock(item: Int64s, at_ms: int, rules: Rules) -> None:
     if item[PAUSED_AT] != 0 and item[ENDS] == 0:
         item[PAUSED] += at_ms - item[PAUSED_AT]
         item[PAUSED_AT] = 0
-        if item[DUE] < NEVER and item[FLAGS] & BREACHED == 0:
+        if item[DUE] < NEVER and item[FLAGS] & (BREACHED | SAID_BROKEN) == 0:
             calendar = clock_word(rules, number_of(item), CALENDAR)
             warned_ms = item[WARN]
             set_due(item, after_working_ms(rules.calendars, calendar, at_ms, item[LEFT]), item[AT], rules)
@@ -228,6 +230,23 @@ def reset_clock(items: Int64s, count: int, at: int, event: Int64s, r: int, rules
 
 
 @step
+def breach_ms(item: Int64s) -> int:
+    """When the promise of a clock is or was broken: at its deadline, or when that was said before."""
+    return item[BROKEN_AT if item[FLAGS] & SAID_BROKEN != 0 else DUE]
+
+
+@step
+def say_broken(item: Int64s, at_ms: int) -> None:
+    """Somebody says that a promise is broken; its deadline stays, if it has one."""
+    if item[DUE] >= NEVER:
+        item[DUE] = at_ms
+    elif at_ms < item[DUE]:
+        item[FLAGS] |= SAID_BROKEN
+        item[BROKEN_AT] = at_ms
+    touch(item)
+
+
+@step
 def steps_of(number: int, rules: Rules) -> int:
     """How many ages a clock has at which it is said that the customer still waits."""
     k = 0
@@ -247,7 +266,8 @@ def still_due(items: Int64s, at: int, words: Int64s) -> int:
         steps = 0
         while steps < STILLS and words[clock + STILL + steps] > 0:
             steps += 1
-        return items[at, DUE] + (level - steps + 1) * repeat_ms if level - steps < MOST_REPEATS else NEVER
+        breach = BROKEN_AT if items[at, FLAGS] & SAID_BROKEN != 0 else DUE
+        return items[at, breach] + (level - steps + 1) * repeat_ms if level - steps < MOST_REPEATS else NEVER
     return NEVER
 
 
@@ -257,9 +277,12 @@ def clock_due(items: Int64s, at: int, words: Int64s) -> int:
 
     It is asked of every item again and again: neither an item nor the rules are handed on as such, which costs more.
     """
+    flags = items[at, FLAGS]
+    if flags & (SAID_BROKEN | BREACHED) == SAID_BROKEN:
+        return items[at, BROKEN_AT]  # also of one that is paused
     if items[at, PAUSED_AT] != 0:
         return NEVER
-    due_ms, flags = still_due(items, at, words), items[at, FLAGS]
+    due_ms = still_due(items, at, words)
     if items[at, WARN] != 0 and flags & (WARNED | BREACHED) == 0:
         due_ms = min(due_ms, items[at, WARN])
     if flags & BREACHED == 0:
@@ -274,7 +297,7 @@ def do_clock(items: Int64s, count: int, r: int, event: Int64s, rules: Rules) -> 
     ran_ms = -1
     if op == CLOCK_OPEN:
         same = same_clock(items, count, number, event, promised_ms(number, event, r, rules), rules)
-        if same >= 0 and (clock_word(rules, number, AGAIN) == 0 or items[same, FLAGS] & BREACHED != 0):
+        if same >= 0 and (clock_word(rules, number, AGAIN) == 0 or items[same, FLAGS] & (BREACHED | SAID_BROKEN) != 0):
             return count, ran_ms  # what is broken stays so until it is kept
         if same >= 0:
             end_clock(items[same], event[AT])
@@ -291,9 +314,10 @@ def do_clock(items: Int64s, count: int, r: int, event: Int64s, rules: Rules) -> 
     if op == CLOCK_CLOSE:
         ran_ms = event[AT] - items[at, AT]
         end_clock(items[at], event[AT])
-    elif op == CLOCK_BREAK and items[at, FLAGS] & BREACHED == 0:
-        items[at, DUE] = min(items[at, DUE], event[AT])
-        touch(items[at])
-    elif op == CLOCK_RESET and event[DEADLINE] != 0 and items[at, FLAGS] & BREACHED == 0:
+    elif items[at, FLAGS] & (BREACHED | SAID_BROKEN) != 0:
+        return count, ran_ms
+    elif op == CLOCK_BREAK:
+        say_broken(items[at], event[AT])
+    elif op == CLOCK_RESET and event[DEADLINE] != 0:
         count = reset_clock(items, count, at, event, r, rules)
     return count, ran_ms

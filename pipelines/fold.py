@@ -6,7 +6,7 @@ order of arrival does not count (pipelines/folding.py does).
 """
 
 from pipelines.cases import add_points, close_case, do_case, note_channel, unnamed_case
-from pipelines.clocks import clock_due, do_clock, end_clock, steps_of
+from pipelines.clocks import breach_ms, clock_due, do_clock, end_clock, steps_of
 from pipelines.contacts import make_contact, note_tried
 from pipelines.items import (
     ASSUMED,
@@ -16,7 +16,6 @@ from pipelines.items import (
     CASE_ITEM,
     CLOCK,
     CONTACT_ITEM,
-    DUE,
     ENDS,
     FAILED,
     FIRED,
@@ -139,7 +138,7 @@ def fire(items: Int64s, count: int, at: int, due_ms: int, rules: Rules, heats: I
     if item[WARN] == due_ms and item[FLAGS] & (WARNED | BREACHED) == 0:
         item[FLAGS] |= WARNED
         return count
-    breaks = item[DUE] == due_ms and item[FLAGS] & BREACHED == 0
+    breaks = breach_ms(item) == due_ms and item[FLAGS] & BREACHED == 0
     if breaks:
         item[FLAGS] |= BREACHED
     else:

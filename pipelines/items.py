@@ -25,8 +25,13 @@ TAG, AT, ID, CASE, SESSION, SUBJECT, TEXT, LENGTHS, LENGTHS2 = range(9)
 MASK, POINTS1, POINTS2, DEADLINE, NUMBER1, NUMBER2, CHANNEL, PLACE, SEEN = range(9, 18)
 # CLOCK: ends_ms 0 while it is open; level: how often it was said that the customer still waits
 DUE, WARN, ENDS, FLAGS, LEVEL, PAUSED_AT, PAUSED, LEFT, WARN_FOR = range(9, 18)
-WARNED, BREACHED, TOUCHED = 1, 2, 4
-"""Flags of a clock; TOUCHED also of REPEAT and MENTION, while what is told of them may have to be told anew."""
+BROKEN_AT = WARN_FOR
+"""Of a clock that is SAID_BROKEN, of which nothing is warned any more: when that was said."""
+WARNED, BREACHED, TOUCHED, SAID_BROKEN = 1, 2, 4, 8
+"""Flags of a clock; TOUCHED also of REPEAT and MENTION, while what is told of them may have to be told anew.
+
+SAID_BROKEN: somebody said before the deadline that the promise is broken.
+"""
 # CASE: ends_ms 0 while it is open
 SILENT_AT = 9  # and ENDS, CHANNEL
 # CONTACT: TRIED_TEXT, TRIED_LENGTH; CHANNEL

@@ -4,7 +4,7 @@ Alerts are not raised where something happens: after each fold what should stand
 the difference is told. So a late interaction retracts what should never have been said, and a restart repeats nothing.
 """
 
-from pipelines.clocks import steps_of
+from pipelines.clocks import breach_ms, steps_of
 from pipelines.items import (
     AT,
     BREACHED,
@@ -97,13 +97,13 @@ def find_wanted(items: Int64s, count: int, rules: Rules, wanted: Int64s, every: 
             breached = item[FLAGS] & BREACHED != 0
             if item[FLAGS] & WARNED != 0:
                 status = ended if ended == RESOLVED else ESCALATED if breached else OPENED
-                raised_ms = item[ENDS] if ended == RESOLVED else item[DUE] if breached else item[WARN]
+                raised_ms = item[ENDS] if ended == RESOLVED else breach_ms(item) if breached else item[WARN]
                 n = want(wanted, n, item, at, CLOCK_WARNING, status, raised_ms, 1)
                 wanted[n - 1, AT] = item[WARN]
             if breached:
-                raised_ms = item[ENDS] if ended == RESOLVED else item[DUE]
+                raised_ms = item[ENDS] if ended == RESOLVED else breach_ms(item)
                 n = want(wanted, n, item, at, CLOCK_BREACHED, ended, raised_ms, 1)
-                wanted[n - 1, AT] = item[DUE]
+                wanted[n - 1, AT] = breach_ms(item)
             if item[LEVEL] > 0:
                 status = ended if ended == RESOLVED else ESCALATED if item[LEVEL] > 1 else OPENED
                 raised_ms = item[ENDS] if ended == RESOLVED else said_at(item, item[LEVEL], rules)
@@ -126,7 +126,7 @@ def said_at(item: Int64s, level: int, rules: Rules) -> int:
     steps = steps_of(number, rules)
     if level <= steps:
         return item[AT] + clock_word(rules, number, STILL + level - 1)
-    return item[DUE] + (level - steps) * clock_word(rules, number, REPEAT_MS)
+    return breach_ms(item) + (level - steps) * clock_word(rules, number, REPEAT_MS)
 
 
 @step

@@ -11,7 +11,10 @@ _MOST_REPEATS = 30
 
 @dataclass
 class Clock:
-    """A clock that is open. Times in epoch ms; due_ms None without a promise. said_case_id: as it is told of it."""
+    """A clock that is open. Times in epoch ms; due_ms None without a promise. said_case_id: as it is told of it.
+
+    broken_ms: when the promise was broken, or that was said.
+    """
 
     terms: ClockTerms
     key: str
@@ -26,6 +29,7 @@ class Clock:
     ages_said: int = 0
     repeats_said: int = 0
     paused_at_ms: int | None = None
+    broken_ms: int | None = None
 
     @property
     def name(self) -> str:
@@ -39,9 +43,9 @@ class Clock:
             yield self.opened_ms + self.terms.still_ms[self.ages_said], "age"
         if self.due_ms is None:
             return
-        if self.breached:
+        if self.broken_ms is not None:
             if self.terms.repeat_ms is not None and self.repeats_said < _MOST_REPEATS:
-                yield self.due_ms + (self.repeats_said + 1) * self.terms.repeat_ms, "repeat"
+                yield self.broken_ms + (self.repeats_said + 1) * self.terms.repeat_ms, "repeat"
         else:
             if self.warn_ms is not None and not self.warned:
                 yield self.warn_ms, "warning"

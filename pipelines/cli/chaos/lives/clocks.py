@@ -40,7 +40,7 @@ class Clocks:
                         self._heat(name, at_ms, signal.get("repeats", 0.0), clock.case_id)
 
     def _breach(self, clock: Clock, at_ms: int) -> None:
-        clock.breached = True
+        clock.breached, clock.broken_ms = True, at_ms
         if clock.warned:
             self._tell("clock_warning", clock, "escalated")
         self._tell("clock_breached", clock, "opened")
@@ -97,10 +97,14 @@ class Clocks:
                 self._reset(clock, reset, record)
             broken = self._terms.found(terms.breaks, record)
             if broken is not None:
-                clock = self._meant(terms, record) or self._open(terms, broken, record)
+                at_ms, clock = record["occurred_at"], self._meant(terms, record)
+                if clock is None:  # nobody had seen the promise
+                    clock = self._open(terms, broken, record)
+                    if clock is not None:
+                        clock.due_ms = at_ms
                 if clock is not None and not clock.breached:
-                    clock.due_ms = record["occurred_at"]
-                    self._breach(clock, record["occurred_at"])
+                    clock.due_ms = at_ms if clock.due_ms is None else clock.due_ms
+                    self._breach(clock, at_ms)
 
     def _reset(self, clock: Clock, entry: Entry, record: Record) -> None:
         """A new deadline; of one that had been warned of nothing is left but how long the customer waits."""
