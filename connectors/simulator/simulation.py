@@ -44,35 +44,35 @@ def crowd_interactions(
     Raises:
         SettingsError: a span without ``total``, or one that is shorter than the run; a share out of range.
     """
+    times = crowd_moments(start_ms=start_ms, rate=rate, total=total, span_hours=span_hours)
+    spell = live_spell(start_ms)
+    if span_hours is not None and total is not None:
+        spell = span_spell(span_end(start_ms, rate, total), int(span_hours * HOUR_MS))
+    return interactions(
+        times, seed=seed, start_ms=start_ms, spell=spell, customers=customers, late=late, repeated=repeated
+    )
+
+
+def crowd_moments(
+    *, start_ms: int, rate: float, total: int | None = None, span_hours: float | None = None
+) -> Iterator[int]:
+    """When, in the customers' time, a run sends each of its interactions, epoch ms; see ``crowd_interactions``.
+
+    Raises:
+        SettingsError: a span without ``total``, or one that is shorter than the run.
+    """
     if span_hours is None:
-        spell, times = live_spell(start_ms), live_times(start_ms, rate)
-        return interactions(
-            times if total is None else islice(times, total),
-            seed=seed,
-            start_ms=start_ms,
-            spell=spell,
-            customers=customers,
-            late=late,
-            repeated=repeated,
-        )
+        times = live_times(start_ms, rate)
+        return times if total is None else islice(times, total)
     if total is None:
         raise SettingsError("a compressed span needs a limit: give a count or seconds")
-    span_ms = int(span_hours * HOUR_MS)
-    end_ms = span_end(start_ms, rate, total)
-    if span_ms <= end_ms - start_ms:
+    span_ms, run_ms = int(span_hours * HOUR_MS), span_end(start_ms, rate, total) - start_ms
+    if span_ms <= run_ms:
         raise SettingsError(
             f"a span must be longer than the run that it is squeezed into: got {span_hours:g} hours "
-            f"for a run of {(end_ms - start_ms) / 1000:g} s"
+            f"for a run of {run_ms / 1000:g} s"
         )
-    return interactions(
-        span_times(start_ms, rate, total, span_ms),
-        seed=seed,
-        start_ms=start_ms,
-        spell=span_spell(end_ms, span_ms),
-        customers=customers,
-        late=late,
-        repeated=repeated,
-    )
+    return span_times(start_ms, rate, total, span_ms)
 
 
 def interactions(

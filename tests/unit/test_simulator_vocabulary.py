@@ -13,7 +13,7 @@ from schemas.vocabulary import VOCABULARY
 NOON_MS = 1_760_000_400_000  # 2025-10-09 12:00 in Istanbul
 EVENTS = 50_000
 
-# shared by all who read and write them, but for alert.*: these name an alert that only the engine knows
+# shared by all who read and write them, but for alert.*: these name an alert, and are told by the team
 TOLD = {kind for kind in VOCABULARY if not kind.startswith("alert.")}
 ATTRIBUTES = {
     "wait.started": {"stage"},
