@@ -34,6 +34,7 @@ def effects(file: PolicyFile) -> Iterator[Effect]:
         told = "says how to contact the customer"
         yield from (Effect(kind, "preferences.kinds", told) for kind in file.preferences.kinds)
     yield from (Effect(kind, "windows.kinds", "wait windows") for kind in file.windows.kinds)
+    yield from (Effect(kind, "known", "known, without effect") for kind in file.known)
 
 
 def promise_text(promise: Promise | int) -> str:

@@ -106,6 +106,7 @@ class PolicyFile(Said):
     retention: Retention | None = None
     wording: Wording | None = None
     preferences: CustomerPreferences | None = None
+    known: tuple[Text, ...] = ()
     budgets: AlertBudgets | None = None
 
     @field_validator("clocks")

@@ -239,6 +239,7 @@ def _others(file: PolicyFile) -> Iterator[str]:
     for rule in () if file.incidents is None else file.incidents.rules.values():
         yield from (*rule.attempts, *rule.failures)
     yield from () if file.preferences is None else file.preferences.kinds
+    yield from file.known
 
 
 class _Compiler:

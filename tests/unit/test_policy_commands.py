@@ -15,6 +15,8 @@ from pipelines.incident_alerts import incident_reason
 from pipelines.incident_judge import Standing
 from pipelines.incident_model import IncidentRule
 from pipelines.languages import LANGUAGES
+from pipelines.marks import MARK_KINDS
+from pipelines.partition import CustomerPartition
 from pipelines.policy import parse_policy
 from pipelines.policy_changes import policy_changes
 from pipelines.policy_kinds import effects
@@ -24,6 +26,7 @@ from pipelines.wording_terms import OWN_PLACEHOLDERS, PLACEHOLDERS, TEMPLATE_NAM
 from pipelines.worker.policy_file import SHIPPED, load_policy
 from schemas.errors import PolicyError
 from schemas.vocabulary import VOCABULARY
+from tests.batches import BEGIN_MS, batch_of, event
 
 TEXT = """\
 version: 1
@@ -67,6 +70,17 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "mine.yaml"
     path.write_text(TEXT, "utf-8")
     return path
+
+
+def test_the_default_policy_knows_the_whole_vocabulary() -> None:
+    """What is told of alerts is known to every policy that looks at details."""
+    default = load_policy(Path("default"))
+    assert set(VOCABULARY) - set(default.compiled.kinds) == set(MARK_KINDS)
+    core, kinds = CustomerPartition(0, 1, default), (*VOCABULARY, "article.liked")
+    told = [event(kind, BEGIN_MS + n, event_id=kind) for n, kind in enumerate(kinds)]
+    assert core.apply(batch_of(told)).unknown_kinds == 1
+    said = {effect.kind: effect.said for effect in effects(default.file)}
+    assert said["article.viewed"] == said["identity.linked"] == "known, without effect"
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -214,7 +228,7 @@ def test_the_kinds_are_those_of_the_vocabulary_and_of_the_policy(
 def test_every_rule_of_the_default_policy_is_an_effect() -> None:
     policy = load_policy(None)
     assert {effect.kind for effect in effects(policy.file)} == set(policy.compiled.kinds)
-    others = ("windows.", "incidents.", "preferences.")  # no rules of the kernels
+    others = ("windows.", "incidents.", "preferences.", "known")  # no rules of the kernels
     rules = [effect for effect in effects(policy.file) if not effect.key.startswith(others)]
     assert len(rules) == int(policy.compiled.rules.words[policy.compiled.rules.words[1] + len(policy.compiled.kinds)])
 
