@@ -23,11 +23,13 @@ class Promise(Said):
     business_days: int = 0
 
 
+_BUSINESS_DAYS = r"^0*([1-9][0-9]?|[12][0-9]{2}|3[0-5][0-9]|36[0-5])bd$"
+
 PromiseText = Annotated[
     Promise,
     BeforeValidator(
         _promise,
-        json_schema_input_type=DurationText | Annotated[str, Field(pattern=r"^[0-9]+bd$", examples=["5bd"])],
+        json_schema_input_type=DurationText | Annotated[str, Field(pattern=_BUSINESS_DAYS, examples=["5bd"])],
     ),
 ]
 

@@ -3,6 +3,8 @@
 import re
 
 DURATION_FORM = r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)"
+DURATION_PATTERN = r"^([0-9]*[1-9][0-9]*(\.[0-9]+)?|0+\.[0-9]*[1-9][0-9]*)(ms|s|m|h|d)$"
+"""Durations of more than 0, for those who check with regular expressions alone."""
 
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _MOST_DAYS = 3650

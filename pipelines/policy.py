@@ -203,8 +203,18 @@ def parse_policy(text: str, name: str) -> Policy:
 
 def schema_for_editors() -> str:
     """Text of schemas/policy/policy.schema.json: the policy as a JSON Schema."""
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **PolicyFile.model_json_schema()}
-    return json.dumps(schema, indent=2) + "\n"
+    said = _without_other_names(PolicyFile.model_json_schema())
+    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **said}, indent=2) + "\n"
+
+
+def _without_other_names(schema: Any) -> Any:
+    """The schema, in which names that fit no pattern are errors, as they are when a policy is read."""
+    if isinstance(schema, list):
+        return [_without_other_names(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {key: _without_other_names(one) for key, one in schema.items()}
+    return {**closed, "additionalProperties": False} if "patternProperties" in schema else closed
 
 
 _RULES = {

@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from pipelines.durations import DURATION_FORM, duration_ms
+from pipelines.durations import DURATION_PATTERN, duration_ms
 
-DurationText = Annotated[str, Field(pattern=f"^{DURATION_FORM}$", examples=["500ms", "30s", "2m", "1h", "7d"])]
+DurationText = Annotated[str, Field(pattern=DURATION_PATTERN, examples=["500ms", "30s", "2m", "1h", "7d"])]
 DurationMs = Annotated[int, BeforeValidator(duration_ms, json_schema_input_type=DurationText)]
 Points = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]  # strict: neither "12" nor yes is a number
 Share = Annotated[float, Field(ge=0, le=1, strict=True)]
@@ -28,8 +28,11 @@ def _values(said: Any) -> Any:
     return tuple(str(v).lower() if isinstance(v, bool) else str(v) if isinstance(v, int) else v for v in listed)
 
 
+_Value = Text | bool | int
 Values = Annotated[
-    tuple[Text, ...], BeforeValidator(_values, json_schema_input_type=str | bool | list[str]), Field(min_length=1)
+    tuple[Text, ...],
+    BeforeValidator(_values, json_schema_input_type=_Value | Annotated[list[_Value], Field(min_length=1)]),
+    Field(min_length=1),
 ]
 
 

@@ -1,5 +1,6 @@
 """The policy: what it means, what is wrong with it by file, line and key, and that what is written about it is so."""
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.clock_model import Clock
 from pipelines.durations import duration_ms
 from pipelines.partition import CustomerPartition
 from pipelines.policy import Policy, parse_policy, schema_for_editors
@@ -265,6 +267,40 @@ def test_the_schema_for_editors_is_current() -> None:
         "pipelines/policy.py says something else now; write it anew: python -c "
         "'from pipelines.policy import *; print(schema_for_editors(), end=\"\")' > schemas/policy/policy.schema.json"
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0d", "00.0s", "0.5s", "10m", "05m", "1.50h", "20d", "100ms", "0bd", "00bd", "5bd", "010bd", "365bd", "366bd"],
+)
+def test_the_schema_takes_the_durations_that_a_policy_takes(text: str) -> None:
+    defined = json.loads(schema_for_editors())["$defs"]
+    promise = [form for form in defined["Clock"]["properties"]["promise"]["anyOf"] if "pattern" in form]
+    try:
+        Clock.model_validate({"opens": ["a"], "closes": ["b"], "promise": text})
+    except ValueError:
+        taken = False
+    else:
+        taken = True
+    assert any(re.search(form["pattern"], text) for form in promise) == taken
+
+
+def test_the_schema_takes_no_other_names_and_whole_numbers_in_conditions() -> None:
+    schema = json.loads(schema_for_editors())
+    named = [part for part in parts_of(schema) if "patternProperties" in part]
+    assert len(named) > 5
+    assert all(part["additionalProperties"] is False for part in named)
+    value = schema["$defs"]["When"]["properties"]["where"]["additionalProperties"]["anyOf"]
+    assert [one["type"] for one in value] == ["string", "boolean", "integer", "array"]
+    assert When.model_validate({"kind": "a", "where": {"proactive": 2}}).where == {"proactive": ("2",)}
+
+
+def parts_of(schema: Any) -> Iterator[dict[str, Any]]:
+    """Every object in a schema."""
+    if isinstance(schema, dict):
+        yield schema
+    for part in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        yield from parts_of(part)
 
 
 @pytest.mark.parametrize("name", ["default", "three"])
