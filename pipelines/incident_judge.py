@@ -131,16 +131,16 @@ class Judge:
         if standing is None:
             if now.failed < self._rule.min_customers:
                 return None
-            how, usual, unlikely = self._tail(base, now, slot, is_new=state.is_new)
-            if usual is None or unlikely > self._alpha or not self._large(how, now, usual):
+            how, usual = self._usual(base, now, slot, is_new=state.is_new)
+            if usual is None or not self._large(how, now, usual) or _tail(how, now, usual) > self._alpha:
                 return None
             span = [s for s in (slots.get(n) for n in range(slot - self.lookback + 1, slot + 1)) if s is not None]
             members = _merged((), span)
             customers = len(members) if all(s.all_named for s in span) else now.failed
             share = now.failed / now.tried if how == "share" else None
             return Standing(how, slot, customers, share, usual.mean, members, customers)
-        _, usual, unlikely = self._tail(base, now, slot, is_new=state.is_new)
-        is_usual = usual is None or unlikely >= USUAL_AGAIN
+        how, usual = self._usual(base, now, slot, is_new=state.is_new)
+        is_usual = usual is None or _tail(how, now, usual) >= USUAL_AGAIN
         if not is_usual:
             here = slots.get(slot)
             if here is not None and here.failed[0]:
@@ -149,12 +149,10 @@ class Judge:
                 standing = standing._replace(share=max(standing.share or 0.0, now.failed / now.tried))
         return self._ends(standing, slot, is_usual=is_usual)
 
-    def _tail(self, base: Base, now: Seen, slot: int, *, is_new: bool) -> tuple[How, Usual | None, float]:
+    def _usual(self, base: Base, now: Seen, slot: int, *, is_new: bool) -> tuple[How, Usual | None]:
         if now.reported:
-            usual = self._baseline.share(base)
-            return "share", usual, share_tail(now.failed, now.tried, usual.mean, usual.weight)
-        rate = self._baseline.failures(base, slot, is_new=is_new)
-        return "rate", rate, 1.0 if rate is None else rate_tail(now.failed, rate.mean, rate.weight)
+            return "share", self._baseline.share(base)
+        return "rate", self._baseline.failures(base, slot, is_new=is_new)
 
     def _large(self, how: How, now: Seen, usual: Usual) -> bool:
         """Whether it matters, and is not only certain."""
@@ -201,6 +199,13 @@ class Judge:
         over = back != _NONE and slot - back + 1 >= self._quiet
         over = over or slot - standing.opened >= self._most
         return standing._replace(back=back, ended=slot if over else _NONE)
+
+
+def _tail(how: How, now: Seen, usual: Usual) -> float:
+    """How likely it is that so many fail."""
+    if how == "share":
+        return share_tail(now.failed, now.tried, usual.mean, usual.weight)
+    return rate_tail(now.failed, usual.mean, usual.weight)
 
 
 def _merged(members: tuple[str, ...], slots: list[SlotSum]) -> tuple[str, ...]:

@@ -189,23 +189,21 @@ class IncidentSlots:
             members.extend(failed[begin : min(end, begin + MOST_MEMBERS - len(members)), 1].tolist())
 
     def _states(self, rows: Int64s, names: Callable[[Int64s], Sequence[str]]) -> Iterator[SlotState]:
-        keys = [(int(what), int(slot)) for what, slot in self._key[rows]]
-        members = [self._members.get(key, []) for key in keys]
-        ids = names(np.array([m for of_slot in members for m in of_slot], np.int64))
-        end = 0
-        for row, (what, slot), of_slot in zip(rows.tolist(), keys, members, strict=True):
-            begin, end = end, end + len(of_slot)
-            rule, lookback = what % len(self.rules), int(self._lookback[what % len(self.rules)])
-            counts, longest = self._counts[row], self._longest
-            yield SlotState(
-                self.rules[rule],
-                self.places.text(what // len(self.rules)),
-                slot * self.slot_ms,
-                _longer(counts[:lookback]),
-                _longer(counts[longest : longest + lookback]),
-                int(counts[2 * longest]),
-                tuple(ids[begin:end]),
-            )
+        longest = self._longest
+        for rule, name in enumerate(self.rules):
+            of_rule = rows[self._key[rows, 0] % len(self.rules) == rule]
+            if of_rule.shape[0] == 0:
+                continue
+            lookback, counts = int(self._lookback[rule]), self._counts[of_rule]
+            tried, failed = _longer(counts[:, :lookback]), _longer(counts[:, longest : longest + lookback])
+            keys: list[tuple[int, int]] = list(map(tuple, self._key[of_rule].tolist()))
+            members = [self._members.get(key, ()) for key in keys]
+            ids, end = names(np.array([m for of_slot in members for m in of_slot], np.int64)), 0
+            for k, (what, slot) in enumerate(keys):
+                begin, end = end, end + len(members[k])
+                place, attempted = self.places.text(what // len(self.rules)), int(counts[k, 2 * longest])
+                of_slot = tuple(tried[k]), tuple(failed[k]), attempted, tuple(ids[begin:end])
+                yield SlotState(name, place, slot * self.slot_ms, *of_slot)
 
     def _new_slots(self, slots: int) -> None:
         self._key = _table(slots, 2)
@@ -242,6 +240,7 @@ def _room(entries: int, times: int) -> int:
     return max(_SMALLEST, 1 << (entries * times - 1).bit_length())
 
 
-def _longer(by_gap: Int32s) -> tuple[int, ...]:
-    """How many had a gap of more than 0, 1, 2 ... slots: column g - 1 counts those with a gap of g."""
-    return tuple(np.cumsum(by_gap[::-1])[::-1].tolist())
+def _longer(by_gap: Int32s) -> list[list[int]]:
+    """Of each row how many had a gap of more than 0, 1, 2 ... slots: column g - 1 counts those with a gap of g."""
+    longer: list[list[int]] = np.cumsum(by_gap[:, ::-1], axis=1)[:, ::-1].tolist()
+    return longer

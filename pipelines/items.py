@@ -59,6 +59,8 @@ HEAD = 12
 USED = 64
 
 NEVER = 2**62
+_AT_FIRST = 1 << 22
+"""Words of a new arena: of so many the C library maps pages for them alone, and each is taken when it is used first."""
 MAX_TEXT_BYTES = 512
 """Of a text that is kept with what is open; longer ones are cut, their hashes are those of the whole."""
 
@@ -211,4 +213,4 @@ def new_arena(signals: int) -> tuple[Int64s, Int64s]:
     """An arena with the empty block 0; the heads of the free lists by class, and at USED how much of it is used."""
     free = np.zeros(65, np.int64)
     free[USED] = HEAD + 2 * signals
-    return np.zeros(1 << 14, np.int64), free
+    return np.zeros(_AT_FIRST, np.int64), free

@@ -161,10 +161,11 @@ class IncidentWork:
             metrics.ALERTS.labels(alert.type, alert.status).inc()
 
     def _is_plausible(self, said: dict[str, Any]) -> bool:
+        numbers = (*said["tried"], *said["failed"], said["attempted"], said["seen"], said["slot_start"])
         return (
             0 <= said["source_partition"] < self._stage.sources
-            and all(0 <= n < MOST for n in (*said["tried"], *said["failed"], said["attempted"], said["seen"]))
-            and 0 <= said["slot_start"] < MOST
+            and min(numbers) >= 0
+            and max(numbers) < MOST
             and len(said["place"].encode()) <= MAX_PLACE_BYTES
         )
 

@@ -229,3 +229,27 @@ def test_empty_batches_are_nothing() -> None:
     assert source.slots.seen_ms == NO_TIME
     assert not source.slots.changed
     assert np.array_equal(source.slots.take_observations().slot, np.zeros(0, np.int64))
+
+
+def test_a_chunk_of_several_slots_comes_back_with_members_in_the_order_in_which_they_failed() -> None:
+    source = Source()
+    source.add([Act(NOON_MS + SLOT_MS, "zoe", "form.failed"), Act(NOON_MS, "ana", "form.failed")])
+    told_by(source)
+    source.add([Act(NOON_MS, "ada", "form.failed"), Act(NOON_MS + SLOT_MS, "İpek", "form.failed")])
+    told_by(source)
+    assert [json.loads(key) for key in source.stored] == [[NOON_MS + SLOT_MS, 0], [NOON_MS + SLOT_MS, 1]]
+    again = source.restarted()
+    again.add([Act(NOON_MS, "ben", "form.failed"), Act(NOON_MS + SLOT_MS, "ben", "form.failed")])
+    assert [t.members for t in told_by(again)] == [("ana", "ada", "ben"), ("zoe", "İpek", "ben")]
+
+
+def test_a_chunk_that_says_nothing_of_slots_is_of_that_of_its_key() -> None:
+    source = Source()
+    source.add([Act(NOON_MS, "ana", "form.failed")])
+    told_by(source)
+    ((key, value),) = source.stored.items()
+    head, _, body = value.partition(b"\n")
+    source.stored[key] = json.dumps(json.loads(head)[:2]).encode() + b"\n" + body
+    again = source.restarted()
+    again.add([Act(NOON_MS, "ben", "form.failed")])
+    assert [t.members for t in told_by(again)] == [("ana", "ben")]
