@@ -91,7 +91,7 @@ def add_points(
 
 @step
 def unnamed_case(items: Int64s, count: int, event: Int64s, rules: Rules) -> int:
-    """The case that an interaction means which names none, 0 for none; of its session, if it names one.
+    """The case that an interaction means which names none, 0 for none; of its session, if one was opened there.
 
     What resolves means the oldest that is open, what opens again the one that ended last, within REOPEN_MS.
     """
@@ -100,16 +100,19 @@ def unnamed_case(items: Int64s, count: int, event: Int64s, rules: Rules) -> int:
         if (event[MASK] >> (r - first)) & 1:
             reopens = reopens or rule_word(rules, r, OP) == CASE_REOPEN
             resolves = resolves or rule_word(rules, r, OP) == CASE_RESOLVE
-    case, last_ms = 0, event[AT] - section(rules, REOPEN_MS)
-    for at in range(count if reopens or resolves else 0):
-        item = items[at]
-        if item[TAG] != tag_of(CASE_ITEM, 0) or event[SESSION] not in (0, item[SESSION]):
-            continue
-        if resolves and item[ENDS] == 0:
-            return item[CASE]
-        if reopens and item[ENDS] >= last_ms:
-            case, last_ms = item[CASE], item[ENDS]
-    return case
+    for anywhere in range(int(event[SESSION] == 0), 2):
+        case, last_ms = 0, event[AT] - section(rules, REOPEN_MS)
+        for at in range(count if reopens or resolves else 0):
+            item = items[at]
+            if item[TAG] != tag_of(CASE_ITEM, 0) or (anywhere == 0 and item[SESSION] != event[SESSION]):
+                continue
+            if resolves and item[ENDS] == 0:
+                return item[CASE]
+            if reopens and item[ENDS] >= last_ms:
+                case, last_ms = item[CASE], item[ENDS]
+        if case != 0:
+            return case
+    return 0
 
 
 @step

@@ -17,6 +17,8 @@ from pipelines.items import (
     FLAGS,
     LEFT,
     LEVEL,
+    MOVED,
+    MOVED_AT,
     NEVER,
     PAUSED,
     PAUSED_AT,
@@ -34,6 +36,7 @@ from pipelines.items import (
 from pipelines.rules import (
     AGAIN,
     BUSINESS_DAYS,
+    BY_CASE,
     BY_CUSTOMER,
     BY_SESSION,
     CALENDAR,
@@ -75,25 +78,37 @@ def clock_key(item: Int64s, match: int) -> int:
 
 
 @step
-def open_clock(items: Int64s, count: int, number: int, event: Int64s, rules: Rules) -> int:
-    """Place of the oldest open clock that an interaction speaks of, below 0 for none.
+def is_named(item: Int64s, event: Int64s, match: int) -> bool:
+    """Whether an interaction names a clock: by its case or session; or the customer has but one. match: BY_CASE ..."""
+    if match == BY_CASE and event[CASE] == 0:
+        return event[SESSION] != 0 and item[SESSION] == event[SESSION]
+    return match == BY_CUSTOMER or (clock_key(event, match) != 0 and clock_key(item, match) == clock_key(event, match))
 
-    That of its case or session; else, or when it names none, one that was opened without (for an interaction that
-    names none: any).
+
+@step
+def may_be_meant(item: Int64s, event: Int64s, match: int) -> bool:
+    """Whether an interaction that names no clock may speak of this one: it does not say otherwise.
+
+    Only a case tells clocks of cases apart: what names none may speak of any.
     """
-    match = clock_word(rules, number, MATCH)
-    key = clock_key(event, match)
-    without = -1
+    if match == BY_CASE:
+        return event[CASE] == 0 or item[CASE] == 0
+    return clock_key(event, match) == 0 or clock_key(item, match) == 0
+
+
+@step
+def open_clock(items: Int64s, count: int, number: int, event: Int64s, rules: Rules) -> int:
+    """Place of the oldest open clock that an interaction names; else, that it may mean; below 0 for none."""
+    match, meant = clock_word(rules, number, MATCH), -1
     for at in range(count):
         item = items[at]
         if item[TAG] != tag_of(CLOCK, number) or item[ENDS] != 0 or item[AT] > event[AT]:
             continue
-        own = clock_key(item, match)
-        if key in (0, own):
+        if is_named(item, event, match):
             return at
-        if own == 0 and without < 0:
-            without = at
-    return without
+        if meant < 0 and may_be_meant(item, event, match):
+            meant = at
+    return meant
 
 
 @step
@@ -171,31 +186,42 @@ def resume_clock(item: Int64s, at_ms: int, rules: Rules) -> None:
         item[PAUSED_AT] = 0
         if item[DUE] < NEVER and item[FLAGS] & (BREACHED | SAID_BROKEN) == 0:
             calendar = clock_word(rules, number_of(item), CALENDAR)
-            warned_ms = item[WARN]
-            set_due(item, after_working_ms(rules.calendars, calendar, at_ms, item[LEFT]), item[AT], rules)
-            if item[FLAGS] & WARNED != 0:
-                item[WARN] = warned_ms  # it has been said, and is told again with what is left
+            due_ms = after_working_ms(rules.calendars, calendar, at_ms, item[LEFT])
+            if item[FLAGS] & WARNED != 0:  # it is told again with what is left
+                item[DUE], item[MOVED_AT] = due_ms, at_ms
+                item[FLAGS] |= MOVED
+                touch(item)
             else:
+                set_due(item, due_ms, item[AT], rules)
                 item[LEFT] = 0
 
 
 @step
+def move_clock(item: Int64s, op: int, at_ms: int, rules: Rules) -> None:
+    """Pause or resume a clock."""
+    if op == CLOCK_PAUSE:
+        pause_clock(item, at_ms, rules)
+    else:
+        resume_clock(item, at_ms, rules)
+
+
+@step
 def move_clocks(items: Int64s, count: int, number: int, op: int, event: Int64s, rules: Rules) -> None:
-    """Pause or resume the clocks of the case or session of an interaction; if it names none, the oldest that can be."""
-    match = clock_word(rules, number, MATCH)
-    key = clock_key(event, match)
+    """Pause or resume the clocks that an interaction names; if it names no case or session, the oldest that can be."""
+    match, oldest, named = clock_word(rules, number, MATCH), -1, False
     for at in range(count):
         item = items[at]
-        if item[TAG] != tag_of(CLOCK, number) or item[ENDS] != 0 or key not in (0, clock_key(item, match)):
+        is_open = item[TAG] == tag_of(CLOCK, number) and item[ENDS] == 0
+        if not is_open or (op == CLOCK_RESUME and item[PAUSED_AT] == 0):
             continue
-        if op == CLOCK_PAUSE:
-            pause_clock(item, event[AT], rules)
-        elif item[PAUSED_AT] != 0:
-            resume_clock(item, event[AT], rules)
-        else:
-            continue
-        if key == 0:
-            return
+        if is_named(item, event, match):
+            named = True
+            move_clock(item, op, event[AT], rules)
+        elif oldest < 0:
+            oldest = at
+    anonymous = clock_key(event, match) == 0 or (match == BY_CASE and event[CASE] == 0)
+    if anonymous and not named and oldest >= 0:
+        move_clock(items[oldest], op, event[AT], rules)
 
 
 @step
@@ -241,7 +267,7 @@ def say_broken(item: Int64s, at_ms: int) -> None:
     if item[DUE] >= NEVER:
         item[DUE] = at_ms
     elif at_ms < item[DUE]:
-        item[FLAGS] |= SAID_BROKEN
+        item[FLAGS] = (item[FLAGS] | SAID_BROKEN) & ~MOVED
         item[BROKEN_AT] = at_ms
     touch(item)
 

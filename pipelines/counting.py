@@ -112,7 +112,7 @@ def fold_event(
     seen_ms = event[SEEN] if block == 0 else max(event[SEEN], arena[block + SEEN_MS])
     now_ms = max(seen_ms, advanced_ms)
     known = scratch.count[RECENT]
-    last = insert_event(scratch, event)
+    last = insert_event(scratch, event, rules)
     next_ms = arena[block + NEXT_MS] if block != 0 else NEVER
     tallies = tallies_of(scratch.count)
     ready = fold_customer(known if last else -1, next_ms, now_ms, rules, scratch, work.notes)

@@ -62,20 +62,27 @@ from pipelines.items import (
     number_of,
 )
 from pipelines.notes import Notes, has_room
-from pipelines.rules import EXPIRES_MS, HORIZON_MS, REOPEN_MS, WITHIN_MS, Rules, section, signal_number
-from pipelines.telling import find_wanted, is_alert_of
+from pipelines.rules import EXPIRES_MS, HORIZON_MS, REOPEN_MS, WITHIN_MS, Rules, phase_of, section, signal_number
+from pipelines.telling import find_wanted, may_raise
 from schemas.arrays import Int64s
 from schemas.compiled import step
 
 
 @step
-def insert_event(scratch: Scratch, event: Int64s) -> bool:
-    """Put an interaction in its place among the recent ones, by time and id; whether it is the last thing."""
+def comes_before(event: Int64s, other: Int64s, rules: Rules) -> bool:
+    """Whether an interaction comes before another one: by time; of one millisecond, by what it does, then by its id."""
+    if event[AT] != other[AT]:
+        return event[AT] < other[AT]
+    phase, others = phase_of(rules, number_of(event)), phase_of(rules, number_of(other))
+    return phase < others if phase != others else event[ID] < other[ID]
+
+
+@step
+def insert_event(scratch: Scratch, event: Int64s, rules: Rules) -> bool:
+    """Put an interaction in its place among the recent ones; whether it is the last thing."""
     n, recent = scratch.count[RECENT], scratch.lists[RECENT]
     at = n
-    while at > 0 and (
-        recent[at - 1, AT] > event[AT] or (recent[at - 1, AT] == event[AT] and recent[at - 1, ID] > event[ID])
-    ):
+    while at > 0 and comes_before(event, recent[at - 1], rules):
         for w in range(WIDE):
             recent[at, w] = recent[at - 1, w]
         at -= 1
@@ -236,7 +243,7 @@ def forget_expired(before_ms: int, rules: Rules, scratch: Scratch) -> None:
         over = told[at, STATUS] == RETRACTED and told[at, RAISED] < before_ms
         if told[at, STATUS] >= RESOLVED:  # of others the item is open
             for k in range(counts[LIVE]):
-                if live[k, ID] == told[at, ID] and is_alert_of(live[k], told[at]):
+                if live[k, ID] == told[at, ID] and may_raise(live[k], told[at]):
                     over = expires_ms(live[k], rules) < before_ms
                     break
         if over:

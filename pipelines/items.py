@@ -25,12 +25,13 @@ TAG, AT, ID, CASE, SESSION, SUBJECT, TEXT, LENGTHS, LENGTHS2 = range(9)
 MASK, POINTS1, POINTS2, DEADLINE, NUMBER1, NUMBER2, CHANNEL, PLACE, SEEN = range(9, 18)
 # CLOCK: ends_ms 0 while it is open; level: how often it was said that the customer still waits
 DUE, WARN, ENDS, FLAGS, LEVEL, PAUSED_AT, PAUSED, LEFT, WARN_FOR = range(9, 18)
-BROKEN_AT = WARN_FOR
-"""Of a clock that is SAID_BROKEN, of which nothing is warned any more: when that was said."""
-WARNED, BREACHED, TOUCHED, SAID_BROKEN = 1, 2, 4, 8
+BROKEN_AT = MOVED_AT = WARN_FOR
+"""Of a clock that will not be warned of any more: when it was SAID_BROKEN; of one that is MOVED, when it went on."""
+WARNED, BREACHED, TOUCHED, SAID_BROKEN, MOVED = 1, 2, 4, 8, 16
 """Flags of a clock; TOUCHED also of REPEAT and MENTION, while what is told of them may have to be told anew.
 
-SAID_BROKEN: somebody said before the deadline that the promise is broken.
+SAID_BROKEN: somebody said before the deadline that the promise is broken. MOVED: it had been warned of when it stood
+still.
 """
 # CASE: ends_ms 0 while it is open
 SILENT_AT = 9  # and ENDS, CHANNEL

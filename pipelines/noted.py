@@ -13,7 +13,6 @@ from pipelines.listings import CASE_ID, CHANNEL, EVENT_ID, SUBJECT, TOUCHPOINT, 
 from pipelines.notes import (
     NOTE,
     NOTE_AFTER,
-    NOTE_AT,
     NOTE_BAND,
     NOTE_CASE,
     NOTE_CASE_BYTES,
@@ -28,6 +27,7 @@ from pipelines.notes import (
     NOTE_SEGMENT,
     NOTE_STATUS,
     NOTE_TYPE,
+    NOTE_WAITED,
     WHAT,
     Notes,
 )
@@ -148,7 +148,7 @@ class NotedAlerts:
         minutes = {
             "deadline": said[:, NOTE_DUE],
             "left": said[:, NOTE_LEFT],
-            "waited": said[:, NOTE_RAISED] - said[:, NOTE_AT],
+            "waited": said[:, NOTE_WAITED],
             "paused": said[:, NOTE_PAUSED],
         }
         spoken = {name: np.maximum(times, 0) // _MINUTE_MS for name, times in minutes.items()}

@@ -19,6 +19,8 @@ from pipelines.items import (
     KEY,
     LEFT,
     MAX_TEXT_BYTES,
+    MOVED,
+    MOVED_AT,
     NEVER,
     PAUSED,
     PAUSED_AT,
@@ -49,7 +51,7 @@ from schemas.words import copy_bytes
 WHAT, NOTE, LISTED, RISEN = 0, 0, 1, 2
 (
     NOTE_ROW, NOTE_TYPE, NOTE_CLOCK, NOTE_STATUS, NOTE_REVISION, NOTE_RAISED, NOTE_DUE, NOTE_LEVEL,
-    NOTE_AT, NOTE_PAUSED, NOTE_SEGMENT, NOTE_BAND, NOTE_AFTER, NOTE_CASE, NOTE_CASE_BYTES, NOTE_LEFT,
+    NOTE_WAITED, NOTE_PAUSED, NOTE_SEGMENT, NOTE_BAND, NOTE_AFTER, NOTE_CASE, NOTE_CASE_BYTES, NOTE_LEFT,
 ) = range(1, 17)  # fmt: skip
 LISTED_CLOCK, LISTED_AT, LISTED_DUE, LISTED_KIND = range(1, 5)
 TEXTS_AT, TEXTS = 17, 6
@@ -123,11 +125,12 @@ def write_note(
     out[n, NOTE_ROW], out[n, NOTE_TYPE] = row, number_of(told)
     out[n, NOTE_CLOCK], out[n, NOTE_STATUS], out[n, NOTE_REVISION] = told[KEY], status, told[REVISION]
     out[n, NOTE_RAISED], out[n, NOTE_DUE], out[n, NOTE_LEVEL] = raised_ms, told[TOLD_DUE], told[TOLD_LEVEL]
-    out[n, NOTE_AT], out[n, NOTE_AFTER], out[n, NOTE_LEFT] = told[AT], notes.used[CROSSED], told[TOLD_DUE] - raised_ms
+    out[n, NOTE_AFTER], out[n, NOTE_LEFT] = notes.used[CROSSED], told[TOLD_DUE] - raised_ms
     out[n, NOTE_SEGMENT], out[n, NOTE_BAND] = rows.words[row, SEGMENT], rows.band[row]
     for s in range(notes.heat.shape[2]):
         kept = as_float(arena[held + s])
         notes.heat[n, 0, s], notes.heat[n, 1, s] = as_float(rows.words[row, HEAT_AT + s]) + kept, kept
+    out[n, NOTE_WAITED] = raised_ms - told[AT]
     write_case(n, told, items, count, text, notes)
     clocks = 0
     last_ms = 0  # of the contacts that a repeated one speaks of
@@ -139,9 +142,11 @@ def write_note(
         item, kind = items[at], kind_of(items[at])
         if kind == CLOCK:
             if item[ID] == told[ID] and number_of(item) == told[KEY]:
-                out[n, NOTE_PAUSED], out[n, NOTE_AT] = item[PAUSED], item[AT]
+                out[n, NOTE_PAUSED], out[n, NOTE_WAITED] = item[PAUSED], raised_ms - item[AT]
                 if item[LEFT] > 0:  # it had been warned of, and stood still then
                     out[n, NOTE_LEFT] = item[LEFT]
+                if item[FLAGS] & MOVED != 0:
+                    out[n, NOTE_WAITED] = max(raised_ms, item[MOVED_AT]) - item[AT]
             clocks = list_clock(clocks, item, text, notes)
         elif kind == CONTACT_ITEM:
             about = item[ID] != told[ID] and item[AT] <= raised_ms

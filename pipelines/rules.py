@@ -44,6 +44,7 @@ REFERENCE, LEAST, MOST, HALVED_MS, EXPIRES_MS = 0, 1, 2, 3, 4
 STAGES = ("other", "queue", "counter", "hold", "page", "callback")
 FEEDBACK = ("bad", "fair", "good")
 SENTIMENT = ("negative", "neutral", "positive")
+_BETWEEN = 4  # the phase of what neither opens nor closes
 MAX_RULES = 62  # of a kind: a bit each
 
 
@@ -51,9 +52,9 @@ class Rules(NamedTuple):
     """The compiled policy, for kernels: few arrays, for each that is passed on costs time.
 
     words: int64[*], where each table begins (the constants below), the numbers of the sections, and the tables: the
-    rules (int64[r, 12]), the first rule of each kind and the end (int64[v + 1]), whether a kind does more than feed
-    signals at once (int64[v]), the clocks (int64[k, 13]), the signals that their breaches feed (int64[k, 4], -1 behind
-    the last), and whether a signal takes heat away (int64[s]).
+    rules (int64[r, 12]), the first rule of each kind and the end (int64[v + 1]), the phase of a kind that does more
+    than feed signals at once, else 0 (int64[v]), the clocks (int64[k, 13]), the signals that their breaches feed
+    (int64[k, 4], -1 behind the last), and whether a signal takes heat away (int64[s]).
     numbers: float64[*], weight of repeated, switched and deflected, the bounds of bad and good feedback, and the
     tables: weight of each rule (float64[r]), heat of a breach and of a repeat (float64[k, 4]), what is tolerated
     (float64[s, stages]), and the numbers of each signal (float64[s, 5]).
@@ -85,6 +86,13 @@ def first_rule(rules: Rules, kind: int) -> int:
 def has_side(rules: Rules, kind: int) -> bool:
     """Whether a kind does more than feed signals at once."""
     return rules.words[rules.words[_SIDE] + kind] != 0
+
+
+@step
+def phase_of(rules: Rules, kind: int) -> int:
+    """Which interactions of one millisecond come first, those of the lower phase: see ``_phase``."""
+    phase = rules.words[rules.words[_SIDE] + kind]
+    return phase if phase != 0 else _BETWEEN
 
 
 @step
@@ -210,7 +218,7 @@ def compile_rules(file: PolicyFile) -> Compiled:
         raise ValueError(f"{kinds[counts.index(max(counts))]} has {max(counts)} rules; at most {MAX_RULES} fit")
     begin = np.cumsum([0, *counts]).astype(np.int32)
     table = np.array([_row(r) for r in found], np.int64).reshape(len(found), 12)
-    side = [any(r.op != SIGNAL or r.magnitude in _FOLDED for r in found[a:b]) for a, b in pairwise(begin)]
+    side = [_phase(found[a:b]) for a, b in pairwise(begin)]
     tables = [
         table, begin, side, _clocks(file), _clock_signals(file), [s.relief for s in file.signals.values()],
     ]  # fmt: skip
@@ -299,6 +307,25 @@ class _Compiler:
         conditions = [n for a, v in when.where.items() for n in self._attributes.condition(a, v)]
         conditions += [-1, 0] * (3 - len(when.where))
         return _Rule(when.kind, op, target, magnitude, tuple(conditions), promise, weight)
+
+
+def _phase(rules: Sequence[_Rule]) -> int:
+    """When a kind counts among those of the same millisecond; 0 for one that only feeds signals at once.
+
+    What is looked for comes first, then what opens, then what opens and closes, then what closes: an end never stands
+    before its beginning.
+    """
+    ops = {rule.op for rule in rules}
+    if not any(rule.op != SIGNAL or rule.magnitude in _FOLDED for rule in rules):
+        return 0
+    opens, closes = ops & {CASE_OPEN, CASE_REOPEN, CONTACT, CLOCK_OPEN}, ops & {CLOCK_CLOSE, STREAK_END, MENTION_ANSWER}
+    if CASE_RESOLVE in ops:
+        return _BETWEEN + 3
+    if closes:
+        return _BETWEEN + 1 if opens else _BETWEEN + 2
+    if opens:
+        return _BETWEEN - 1 if opens == {CLOCK_OPEN} else _BETWEEN - 2
+    return _BETWEEN - 3 if ops & {SEARCH, ESTIMATE} else _BETWEEN
 
 
 def _row(rule: _Rule) -> tuple[int, ...]:

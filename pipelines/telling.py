@@ -140,18 +140,14 @@ def find_alert(alerts: Int64s, count: int, alert: Int64s, near: int) -> int:
 
 
 @step
-def is_alert_of(item: Int64s, told: Int64s) -> bool:
-    """Whether an alert that was told should stand by an item of the same event."""
+def may_raise(item: Int64s, told: Int64s) -> bool:
+    """Whether an item of the same event is the one of which an alert speaks, whether or not it should stand now."""
     alert, kind = number_of(told), kind_of(item)
     if alert == REPEAT_CONTACT:
         return kind == REPEAT and item[SUBJECT] == told[KEY]
     if alert == SOCIAL_RISK:
         return kind == MENTION_ITEM
-    if kind != CLOCK or number_of(item) != told[KEY]:
-        return False
-    if alert == STILL_WAITING:
-        return item[LEVEL] > 0
-    return item[FLAGS] & (WARNED if alert == CLOCK_WARNING else BREACHED) != 0
+    return kind == CLOCK and number_of(item) == told[KEY]
 
 
 @step

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from pipelines.cli.backtest.events import Gathered
 from pipelines.interactions import InteractionBatch
+from pipelines.ties import ties_of
+from pipelines.worker.policy_file import load_policy
 from tests.batches import BEGIN_MS, batch_of, event
 
 
@@ -56,3 +58,15 @@ def test_a_part_of_a_batch_is_what_its_rows_are() -> None:
         assert [cut.customer.text(cut.data, i) for i in range(len(cut))] == [
             taken.customer.text(taken.data, i) for i in range(len(taken))
         ]
+
+
+def test_interactions_of_the_same_time_come_as_the_fold_has_them_and_nothing_is_late() -> None:
+    kinds = ["case.resolved", "alert.dismissed", "contact.replied", "contact.opened", "search.no_result"]
+    ties = ties_of(load_policy(None))
+    found = Gathered(ties=ties)
+    for first in (0, 3):
+        events = [event(kind, BEGIN_MS, customer_id="ayşe", event_id=kind) for kind in kinds[first : first + 3]]
+        batch = batch_of(events)
+        found.parts.append((batch.occurred_ms.copy(), batch))
+    (batch,) = list(found.in_order(100))
+    assert [batch.kind.text(batch.data, i) for i in range(len(batch))] == [*reversed(kinds[2:]), *kinds[:2]]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from pipelines.arrow_batches import interaction_batch
 from pipelines.facts import RATED, FactReader
 from pipelines.interactions import InteractionBatch, joined
 from pipelines.policy import Policy
+from pipelines.ties import Ties
 from schemas.acceptance import Bounds, refuse_compiled
 from schemas.arrays import Bools, Int64s
 
@@ -34,32 +36,38 @@ _REFUSED = {
 
 @dataclass(slots=True)
 class Gathered:
-    """Accepted interactions. refused: those that are not. outside: those not in the time that was asked for."""
+    """Accepted interactions. refused: those that are not. outside: those not in the time that was asked for.
+
+    ties: the order of those of the same time; without it they stay in that of the file.
+    """
 
     parts: list[tuple[Int64s, InteractionBatch]] = field(default_factory=list)
     read: int = 0
     refused: int = 0
     outside: int = 0
+    ties: Ties | None = None
 
     def __len__(self) -> int:
         return sum(len(part) for _, part in self.parts)
 
     def in_order(self, at_once: int) -> Iterator[InteractionBatch]:
-        """All of them, ``at_once`` or more at a time; those of the same time stay in the order of the file.
-
-        The parts are gone then.
-        """
+        """All of them, ``at_once`` or more at a time. The parts are gone then."""
         parts = [(key, batch) for key, batch in self.parts if len(batch)]
         self.parts.clear()
         if not parts:
             return
-        order = np.argsort(np.concatenate([key for key, _ in parts]), kind="stable")
+        keys = np.concatenate([key for key, _ in parts])
+        order = np.argsort(keys, kind="stable")
         begin = np.append(0, np.cumsum([len(batch) for _, batch in parts]))
+        if self.ties is not None:
+            _break_ties(order, keys, [batch for _, batch in parts], begin, self.ties)
         of = np.searchsorted(begin, order, "right") - 1
         cuts = range(0, order.shape[0], at_once)
         mixed = [np.unique(of[at : at + at_once]).tolist() for at in cuts]
         if max(map(len, mixed)) > _MOST_MIXED:
-            yield joined(parts)[0]
+            rank = np.empty_like(order)
+            rank[order] = np.arange(order.shape[0])
+            yield joined([(rank[a:b], part) for (a, b), (_, part) in zip(pairwise(begin), parts, strict=True)])[0]
             return
         for at, numbers in zip(cuts, mixed, strict=True):
             here, some = of[at : at + at_once], order[at : at + at_once]
@@ -78,14 +86,15 @@ def gathered(
     order: Order = "event",
     details: bool = False,
     judge: Judge = lambda _: {},
+    ties: Ties | None = None,
     seen: Callable[[int], None] = lambda _: None,
 ) -> Gathered:
     """Take interactions that are acceptable and occurred from ``from_ms`` on, before ``to_ms``.
 
     A row that does not say when it was appended is judged as if that was when it occurred. details: whether the policy
-    asks for them. seen: told how many were read.
+    asks for them. ties: see Gathered, for the order of events. seen: told how many were read.
     """
-    found = Gathered()
+    found = Gathered(ties=ties if order == "event" else None)
     for some in rows:
         offset = np.arange(found.read, found.read + some.batch.num_rows)
         batch = interaction_batch(some.batch, offset, some.appended_ms, details=details)
@@ -104,6 +113,19 @@ def gathered(
         found.parts.append((key, batch))
         seen(found.read)
     return found
+
+
+def _break_ties(order: Int64s, keys: Int64s, parts: list[InteractionBatch], begin: Int64s, ties: Ties) -> None:
+    """Bring what has the same key into the order of ``ties``. order: int64[n], the rows of all parts by their key."""
+    same = keys[order[1:]] == keys[order[:-1]]
+    tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
+    rows = order[tied]
+    of = np.searchsorted(begin, rows, "right") - 1
+    phase, id_hash = np.empty_like(rows), np.empty_like(rows)
+    for k in np.unique(of).tolist():
+        here = np.flatnonzero(of == k)
+        phase[here], id_hash[here] = ties(parts[k].take(rows[here] - begin[k]))
+    order[tied] = rows[np.lexsort((id_hash, phase, keys[rows]))]
 
 
 def _within(occurred_ms: Int64s, from_ms: int | None, to_ms: int | None) -> Bools:

@@ -17,6 +17,7 @@ from connectors.files.sources import FORMATS, Format, Source, sources
 from connectors.files.times import WITH_OFFSET, times_of_texts
 from pipelines.cli.backtest.events import Gathered, Order, gathered, judged
 from pipelines.policy import Policy
+from pipelines.ties import ties_of
 from schemas.acceptance import Bounds
 from schemas.errors import SettingsError
 
@@ -79,6 +80,7 @@ class Given:
             order=self.order,
             details=details or policy.needs_details,
             judge=judged(policy) if policy.needs_details else lambda _: {},
+            ties=ties_of(policy) if policy.needs_details else None,
             seen=seen,
         )
 

@@ -19,6 +19,7 @@ class Clock:
     terms: ClockTerms
     key: str
     case_id: str
+    session_id: str
     said_case_id: str
     event_id: str
     opened_ms: int

@@ -60,22 +60,24 @@ class Clocks:
                 if clock is not None:
                     ran_ms = at_ms - clock.opened_ms
                     self.close(clock)
-            key, mine = key_of(terms, record), [c for c in self.open if c.terms is terms]
+            mine = [c for c in self.open if c.terms is terms]
             if self._terms.found(terms.pauses, record) is not None:
-                for clock in [c for c in mine if c.key == key] if key else mine[:1]:
+                for clock in _moved(terms, record, mine):
                     clock.pause(at_ms)
             if self._terms.found(terms.resumes, record) is not None:
-                still = [c for c in mine if c.paused_at_ms is not None]
-                for clock in [c for c in still if c.key == key] if key else still[:1]:
+                for clock in _moved(terms, record, [c for c in mine if c.paused_at_ms is not None]):
                     clock.resume(at_ms)
         return ran_ms
 
     def _meant(self, terms: ClockTerms, record: Record) -> Clock | None:
         """Which open clock an interaction is about."""
-        key, mine = key_of(terms, record), [c for c in self.open if c.terms is terms]
-        if not key:
-            return next(iter(mine), None)
-        return next((c for c in mine if c.key == key), None) or next((c for c in mine if not c.key), None)
+        mine = [c for c in self.open if c.terms is terms]
+        named = _named(terms, record, mine)
+        if not named and terms.match == "case":
+            named = mine if not record.get("case_id") else [c for c in mine if not c.case_id]
+        elif not named:
+            named = mine if not key_of(terms, record) else [c for c in mine if not c.key]
+        return next(iter(named), None)
 
     def close(self, clock: Clock) -> None:
         """End a clock; what it had said is resolved."""
@@ -112,6 +114,7 @@ class Clocks:
             self.close(clock)
             case_id = record.get("case_id") or ""
             clock = replace(clock, event_id=record["event_id"], case_id=case_id, said_case_id=case_id, warned=False)
+            clock.session_id = record.get("session_id") or ""
             clock.key = key_of(clock.terms, record)
             self.open.append(clock)
         clock.due_ms, clock.warn_ms = due_ms(clock.terms, entry, record)
@@ -130,6 +133,24 @@ class Clocks:
             self.close(clock)
         case_id, event_id = record.get("case_id") or "", record["event_id"]
         said_case_id = record.get("said_case_id", case_id)
-        clock = Clock(terms, key, case_id, said_case_id, event_id, record["occurred_at"], due, warn)
+        session_id = record.get("session_id") or ""
+        clock = Clock(terms, key, case_id, session_id, said_case_id, event_id, record["occurred_at"], due, warn)
         self.open.append(clock)
         return clock
+
+
+def _named(terms: ClockTerms, record: Record, clocks: list[Clock]) -> list[Clock]:
+    """Those whose case or session an interaction names."""
+    session_id = record.get("session_id") or ""
+    if terms.match == "case" and not record.get("case_id"):
+        return [c for c in clocks if session_id and c.session_id == session_id]
+    key = key_of(terms, record)
+    return [c for c in clocks if (key and c.key == key) or terms.match == "customer"]
+
+
+def _moved(terms: ClockTerms, record: Record, clocks: list[Clock]) -> list[Clock]:
+    """Those that an interaction stops or lets go on."""
+    named, names = _named(terms, record, clocks), bool(key_of(terms, record))
+    if terms.match == "case":
+        names = bool(record.get("case_id"))
+    return named if named or names else clocks[:1]

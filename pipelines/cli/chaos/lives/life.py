@@ -160,14 +160,14 @@ class Life:
     def _of_a_case(self, record: Record) -> Record:
         """The interaction, which names no case, as one of the case that it ends or opens again."""
         session_id, found = record.get("session_id") or "", self.terms.found
-        cases = [case for case in self.cases.values() if session_id in {"", case.session_id}]
-        meant: list[Case] = []
+        cases, meant = self.cases.values(), list[Case]()
         if found(self._lists["cases.resolves"], record):
             meant = sorted((c for c in cases if c.ended_ms is None), key=lambda c: c.opened_ms)
         elif found(self._lists["cases.reopens"], record):
             since_ms = record["occurred_at"] - self._reopen_ms
             ended = [(c.ended_ms, c.opened_ms, c) for c in cases if c.ended_ms is not None and c.ended_ms >= since_ms]
             meant = [c for _, _, c in sorted(ended, key=lambda e: e[:2], reverse=True)]
+        meant.sort(key=lambda c: not session_id or c.session_id != session_id)  # first those of its session
         return {**record, "case_id": meant[0].case_id, "said_case_id": ""} if meant else record
 
     def _cases(self, record: Record) -> int | None:
