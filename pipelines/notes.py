@@ -112,11 +112,19 @@ def write_case(n: int, told: Int64s, items: Int64s, count: int, text: Bytes, not
 
 
 @step
+def is_about(contact: Int64s, told: Int64s, case_subject: int) -> bool:
+    """Whether a contact, which has a subject, is about what an alert is about: its subject, its case or that of it."""
+    if told[SUBJECT] == 0 and told[CASE] == 0:
+        return True
+    return contact[SUBJECT] in (told[SUBJECT], case_subject) or (told[CASE] != 0 and contact[CASE] == told[CASE])
+
+
+@step
 def write_note(
     row: int, told: Int64s, status: int, raised_ms: int, arena: Int64s, held: int, rows: Rows,
     items: Int64s, count: int, text: Bytes, notes: Notes,
 ) -> None:  # fmt: skip
-    """Note a revision of an alert, with the clocks that are open and the contacts that came before."""
+    """Note a revision of an alert, with the clocks that are open and the contacts about it that came before."""
     n = begin_row(NOTE, notes)
     out, start = notes.row, told[TEXT]
     for k in range(TEXTS):
@@ -132,6 +140,8 @@ def write_note(
         notes.heat[n, 0, s], notes.heat[n, 1, s] = as_float(rows.words[row, HEAT_AT + s]) + kept, kept
     out[n, NOTE_WAITED] = raised_ms - told[AT]
     write_case(n, told, items, count, text, notes)
+    case = find_item(items, count, tag_of(CASE_ITEM, 0), CASE, told[CASE]) if told[CASE] != 0 else -1
+    case_subject = items[case, SUBJECT] if case >= 0 else 0
     clocks = 0
     last_ms = 0  # of the contacts that a repeated one speaks of
     for at in range(count):
@@ -149,7 +159,7 @@ def write_note(
                     out[n, NOTE_WAITED] = max(raised_ms, item[MOVED_AT]) - item[AT]
             clocks = list_clock(clocks, item, text, notes)
         elif kind == CONTACT_ITEM:
-            about = item[ID] != told[ID] and item[AT] <= raised_ms
+            about = item[ID] != told[ID] and item[AT] <= raised_ms and is_about(item, told, case_subject)
             if number_of(told) == REPEAT_CONTACT:
                 about = item[SUBJECT] == told[SUBJECT] and item[AT] < last_ms
             if about:
