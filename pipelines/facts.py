@@ -9,7 +9,8 @@ from pipelines.index import TextIndex
 from pipelines.interactions import Details, InteractionBatch, Texts
 from pipelines.policy_model import PolicyFile
 from pipelines.policy_terms import UNKNOWN
-from pipelines.rules import STAGES, Attributes
+from pipelines.rule_compiler import Attributes
+from pipelines.rules import STAGES
 from pipelines.text_table import text_hash
 from pipelines.written import number_at, time_at
 from schemas.arrays import Bytes, Float64s, Int16s, Int32s, Int64s

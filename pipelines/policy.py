@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from pipelines.policy_keys import allowed_keys, nearest
 from pipelines.policy_model import PolicyFile, least_quiet
-from pipelines.rules import Compiled, compile_rules
+from pipelines.rule_compiler import Compiled, compile_rules
 from pipelines.signal_model import Signal
 from schemas.arrays import Float64s, Int64s
 from schemas.errors import PolicyError

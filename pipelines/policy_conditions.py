@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from pipelines.policy_model import PolicyFile
 from pipelines.policy_terms import UNKNOWN, When
-from pipelines.rules import FEEDBACK, SENTIMENT
+from pipelines.rule_compiler import FEEDBACK, SENTIMENT
 
 
 def condition_warnings(file: PolicyFile) -> Iterator[str]:
