@@ -1,6 +1,7 @@
 """What interactions say besides their kind: attributes as numbers, ratings on one scale, identities as hashes."""
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -157,8 +158,9 @@ class FactReader:
         questions = list(file.feedback.questions) if file.feedback else []
         own: dict[str, dict[str, int]] = {"stage": {s: n for n, s in enumerate(STAGES)}}
         own["question"] = {q: n for n, q in enumerate(questions)}
-        values = list(dict.fromkeys(v for said in (*attributes.values, *own.values(), [UNKNOWN]) for v in said))
+        values = _as_written(dict.fromkeys(v for said in (*attributes.values, *own.values(), [UNKNOWN]) for v in said))
         self._names, self._values = TextIndex(names), TextIndex(values)
+        self._meant = tuple(values.values())
         self._role = np.full((len(names), 2), -1, np.int32)
         self._meaning = np.zeros((len(names), len(values) + 1), np.int16)
         for n, name in enumerate(names):
@@ -166,7 +168,7 @@ class FactReader:
             known = attributes.values[attributes.number[name]] if name in attributes.number else own.get(name, {})
             self._meaning[n] = OTHER if name in attributes.number else -1 if name == "question" else 0
             known = {**known, UNKNOWN: 0} if name in attributes.number else known
-            for at, value in enumerate(values):
+            for at, value in enumerate(self._meant):
                 if value in known:
                     self._meaning[n, at] = known[value]
         self.bad_deadlines = 0
@@ -210,10 +212,7 @@ class FactReader:
         at = self._attributes.number[name]
         number = self._values.find(batch.data, texts.start, texts.length)
         known = self._attributes.values[at]
-        meaning = np.full(len(self._values) + 1, OTHER, np.int16)
-        for value, says in known.items():
-            raw = np.frombuffer(value.encode(), np.uint8)
-            meaning[int(self._values.find(raw, np.zeros(1, np.int64), np.array([len(raw)], np.int32))[0])] = says
+        meaning = np.array([*(known.get(value, OTHER) for value in self._meant), OTHER], np.int16)
         facts.code[:, VALUES + at] = np.where(texts.length > 0, meaning[number], 0)  # -1, not named, is the last one
 
     def _identities(self, batch: InteractionBatch, details: Details, attributes: int) -> Facts:
@@ -228,6 +227,15 @@ class FactReader:
         found = self._segments.find(batch.data, details.segment.start, details.segment.length)
         facts.code[:, SEGMENT_CODE] = np.where(details.segment.length > 0, np.maximum(found, 0), NO_SEGMENT)
         return facts
+
+
+def _as_written(values: Iterable[str]) -> dict[str, str]:
+    """What is meant by each value, also as True and TRUE for true; what is a value itself means that."""
+    meant = {value: value for value in values}
+    for value in list(meant):
+        for other in (value.lower(), value.capitalize(), value.upper()):
+            meant.setdefault(other, value)
+    return meant
 
 
 def no_facts(n: int, attributes: int) -> Facts:
