@@ -38,6 +38,7 @@ from pipelines.scoring import (
 )
 from pipelines.timers import pop_timer
 from pipelines.work import DUPLICATES, FOLDED, Work, may_go_on
+from schemas.arrays import Int64s
 from schemas.compiled import compiled, step
 
 TOLD_BEFORE = 3
@@ -123,12 +124,20 @@ def fold_event(
 
 
 def count_interactions(
-    first: int, arrivals: Arrivals, advanced_ms: int, senses: Senses, rules: Rules, rows: Rows, work: Work
+    first: int,
+    arrivals: Arrivals,
+    advanced_ms: int,
+    passed_ms: Int64s,
+    senses: Senses,
+    rules: Rules,
+    rows: Rows,
+    work: Work,
 ) -> tuple[int, int]:
     """Add interactions ``first`` ... n - 1 to their customers' rows, in offset order.
 
-    advanced_ms: up to when time has passed. rows and work are updated in place; what was sent twice gets the kind
-    SENT_TWICE.
+    advanced_ms: up to when time has passed for everybody. passed_ms: int64[n], up to when it passes for the customer
+    of each interaction before this is counted, when that is later. rows and work are updated in place; what was sent
+    twice gets the kind SENT_TWICE.
 
     Returns how many interactions are done, less than n when the crossings have to be taken first or room is needed,
     and how many crossings there are.
@@ -153,11 +162,14 @@ def count_interactions(
             continue
         if words[r, INTERACTIONS] == 0:
             words[r, UPDATED], words[r, NEWEST_MS] = at_ms, at_ms
-        seen_ms = min(at_ms, arrivals.time[i, 1])
-        if words[r, BLOCK] != 0 and seen_ms > arena[words[r, BLOCK] + NEXT_MS]:
-            ready, k = pass_time(r, seen_ms, k, senses, rules, rows, work)
+        seen_ms, so_far_ms = min(at_ms, arrivals.time[i, 1]), max(advanced_ms, passed_ms[i])
+        before_ms = max(seen_ms, so_far_ms + 1)
+        if words[r, BLOCK] != 0 and before_ms > arena[words[r, BLOCK] + NEXT_MS]:
+            ready, k = pass_time(r, before_ms, k, senses, rules, rows, work)
             if not (ready and may_go_on(k, senses, work)):
                 return i, k
+        if so_far_ms > advanced_ms:
+            k = cool(r, 0, so_far_ms, k, senses, rows, arena, held_at(words[r, BLOCK]), crossed)
         if at_ms - words[r, NEWEST_MS] > senses.quiet_ms and words[r, BLOCK] == 0:
             k = cool(r, 0, at_ms, k, senses, rows, arena, held_at(0), crossed)
             if k > 0:
@@ -167,7 +179,7 @@ def count_interactions(
         mask = matched(i, kind, arrivals.facts, rules) if kind >= 0 else 0
         folded, now_ms, late = mask != 0 and is_folded(i, kind, mask, arrivals, rules), 0, False
         if folded:
-            ready, now_ms, seen_ms, late = fold_event(i, mask, advanced_ms, senses, rules, rows, arrivals, work)
+            ready, now_ms, seen_ms, late = fold_event(i, mask, so_far_ms, senses, rules, rows, arrivals, work)
             if not ready:
                 return i, k
         elif words[r, BLOCK] != 0 and not is_loadable(words[r, BLOCK], arena, work.scratch):

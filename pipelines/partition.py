@@ -114,8 +114,13 @@ class CustomerPartition:
         self._forgotten: list[bytes] = []
         self._looked_to = 0
 
-    def apply(self, batch: InteractionBatch) -> Applied:
-        """Count a batch of accepted interactions, in offset order."""
+    def apply(self, batch: InteractionBatch, passed_ms: Int64s | None = None) -> Applied:
+        """Count a batch of accepted interactions, in offset order.
+
+        passed_ms: int64[n], up to when time passes for the customer of each interaction before that is counted: clocks
+        and bands are then as if ``advance`` had been called between any two. None lets time pass with advance alone.
+        """
+        passed_ms = np.full(len(batch), NO_TIME) if passed_ms is None else passed_ms
         row = self.rows.customers.add(
             batch.data,
             batch.customer.start,
@@ -126,13 +131,13 @@ class CustomerPartition:
         misrouted = np.flatnonzero(row == ELSEWHERE)
         if misrouted.shape[0]:
             here = np.flatnonzero(row != ELSEWHERE)
-            batch, row = batch.take(here), row[here]
+            batch, row, passed_ms = batch.take(here), row[here], passed_ms[here]
         self.rows.make_room()
         facts = self._reader.read(batch)
         unrated = np.flatnonzero(facts.number[:, RATED] < 0)
         if unrated.shape[0]:
             good = np.flatnonzero(~(facts.number[:, RATED] < 0))
-            batch, row = batch.take(good), row[good]
+            batch, row, passed_ms = batch.take(good), row[good], passed_ms[good]
             facts = self._reader.read(batch)
         kind = self._kinds.find(batch.data, batch.kind.start, batch.kind.length)
         marks, said = self.desk.acts(batch)
@@ -149,8 +154,9 @@ class CustomerPartition:
             while done < part.row.shape[0]:
                 work, first = room.give(self.rows), done
                 done, count = count_interactions_compiled(
-                    done, part, self.advanced_ms, self._senses, self.policy.compiled.rules, self.rows.kernel, work
-                )
+                    done, part, self.advanced_ms, passed_ms, self._senses, self.policy.compiled.rules, self.rows.kernel,
+                    work,
+                )  # fmt: skip
                 spoken = said[(said >= first) & (said < done)]
                 alerts.add(self._told(work, count, batch, self._said(spoken, done, batch, arrivals)))
             if mark is not None and kind[mark] != SENT_TWICE:

@@ -1,16 +1,19 @@
 """friction backtest gives what the model gives, and says what it did."""
 
 import json
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from connectors.simulator.simulation import crowd_interactions
 from pipelines.alerts import Alert, Contribution
+from pipelines.cli.backtest.events import Order
 from pipelines.cli.backtest.replay import BATCH_EVENTS, Replay
 from pipelines.cli.backtest.results import time_text
 from pipelines.cli.backtest.run import Asked, run
@@ -23,7 +26,7 @@ from pipelines.worker.policy_file import load_policy
 from schemas.errors import InputUnreadable
 from schemas.interactions import avro_record
 from schemas.topics import avro_schema
-from tests.batches import MINUTE_MS, POLICY_TEXT, batch_of, event
+from tests.batches import MINUTE_MS, POLICY_TEXT, Event, batch_of, event
 
 START_MS = 1_790_000_000_000
 COUNT = 2_000
@@ -247,6 +250,59 @@ def test_a_deadline_that_is_no_time_is_counted_and_the_promise_of_the_policy_hol
     }
     deadlines = {who: clocks[0]["deadline"] for who, clocks in scores.items()}
     assert deadlines["c0"] == deadlines["c3"] == deadlines["c4"] > deadlines["c1"] == deadlines["c2"]
+
+
+def late_reply(at: dict[str, int]) -> list[dict[str, Any]]:
+    """Feedback at 0:00, somebody else at 1:05, and the answer of 0:50 behind it; at: when it was appended."""
+    personal = {"attributes": {"reply": "personal"}}
+    return [
+        interaction(START_MS, customer_id="Ayşe", kind="feedback.given", rating=2),
+        interaction(START_MS + 65 * MINUTE_MS, customer_id="Bora", kind="search.no_result"),
+        interaction(START_MS + 50 * MINUTE_MS, customer_id="Ayşe", kind="contact.replied", **personal, **at),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("order", "records"),
+    [
+        ("file", late_reply({})),
+        ("appended", late_reply({"appended_at": START_MS + 65 * MINUTE_MS})),
+        ("appended", late_reply({"appended_at": START_MS + 65 * MINUTE_MS})[::2]),  # nobody else
+    ],
+)
+def test_a_reply_that_is_seen_after_the_breach_takes_it_back(
+    tmp_path: Path, order: str, records: list[dict[str, Any]]
+) -> None:
+    events, until = written(tmp_path / "a.jsonl", records), time_text(START_MS + 90 * MINUTE_MS)
+    run(Asked([str(events)], tmp_path / "out", FULL, order=order, until=until))
+    told = [(a["type"], a["status"], a["raised_at"]) for a in lines(tmp_path / "out" / "alerts.jsonl")]
+    assert told == [
+        ("clock_warning", "opened", time_text(START_MS + 45 * MINUTE_MS)),
+        ("clock_warning", "escalated", time_text(START_MS + 60 * MINUTE_MS)),
+        ("clock_breached", "opened", time_text(START_MS + 60 * MINUTE_MS)),
+        ("clock_breached", "retracted", time_text(START_MS + 65 * MINUTE_MS)),
+        ("clock_warning", "resolved", time_text(START_MS + 50 * MINUTE_MS)),
+    ]
+    run(Asked([str(events)], tmp_path / "in order", FULL, until=until))
+    in_order = [(a["type"], a["status"]) for a in lines(tmp_path / "in order" / "alerts.jsonl")]
+    assert in_order == [("clock_warning", "opened"), ("clock_warning", "resolved")]
+
+
+@pytest.mark.parametrize("order", ["file", "appended"])
+def test_what_comes_late_is_told_the_same_however_batches_are_cut(order: Order) -> None:
+    crowd = islice(crowd_interactions(seed=6, start_ms=START_MS, rate=0.3, customers=300, late=0.4), 3_000)
+    batch = batch_of([Event(avro_record(one), START_MS) for one in crowd])
+    batch = replace(batch, append_ms=np.maximum.accumulate(batch.occurred_ms))
+    revisions: list[list[tuple[Any, ...]]] = []
+    for batch_events in (1, 400, BATCH_EVENTS):
+        told: list[Alert] = []
+        replay = Replay(load_policy(None), told.extend, order=order)
+        replay.run(batch, batch_events=batch_events)
+        replay.run_on(START_MS + 4 * 3_600_000)
+        told = [a for a in told if a.type != "touchpoint_incident"]
+        revisions.append(sorted((a.alert_id, a.revision, a.type, a.status, a.raised_ms, a.band or "") for a in told))
+    assert revisions[0] == revisions[1] == revisions[2]
+    assert "retracted" in {status for _, _, _, status, *_ in revisions[0]}
 
 
 def test_an_until_before_the_last_interaction_is_warned_of(tmp_path: Path) -> None:

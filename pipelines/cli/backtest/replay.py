@@ -7,6 +7,7 @@ import numpy as np
 
 from pipelines.alert_tables import Alerts
 from pipelines.alerts import Alert
+from pipelines.cli.backtest.events import Order
 from pipelines.cli.backtest.standing import Standing
 from pipelines.incident_alerts import Labels
 from pipelines.incident_replay import OneSource
@@ -14,6 +15,8 @@ from pipelines.interactions import InteractionBatch
 from pipelines.open_clocks import OpenClocks, Opened
 from pipelines.partition import Applied, CustomerPartition
 from pipelines.policy import Policy
+from pipelines.windows import NO_TIME
+from schemas.arrays import Int64s
 from schemas.columnar.writer import TextColumn
 
 BATCH_EVENTS = 65_536
@@ -47,12 +50,15 @@ class Counts:
 class Replay:
     """One run of the core over interactions in the order in which they are given.
 
-    tell: is given the alerts of a stretch.
+    tell: is given the alerts of a stretch. order: in which the interactions are. In ``file`` and ``appended`` one that
+    is late finds that time has passed for its customer, to the newest event time before it or to the newest append
+    time, as with a worker that has caught up.
     """
 
     policy: Policy
     tell: Callable[[Alerts], object]
     seen: Callable[[int], None] = lambda _: None
+    order: Order = "event"
     counts: Counts = field(default_factory=Counts)
     last_ms: int | None = None
     standing: Standing = field(init=False)
@@ -71,13 +77,13 @@ class Replay:
             stop = min(at + batch_events, len(batch))
             # the core takes interactions in the order of their offsets
             part = replace(batch.part(at, stop), offset=np.arange(at, stop))
-            applied = self._core.apply(part)
+            newest_ms = self._newest_ms(part)
+            applied = self._core.apply(part, self._passed_ms(part, newest_ms))
+            self.last_ms = newest_ms.item(-1)
             self.counts.add(part, applied)
             # copied before time passes: advance may forget a customer who has cooled down
             incidents = self._take()
-            newest_ms = int(np.minimum(part.occurred_ms, part.append_ms).max())
-            self.last_ms = newest_ms if self.last_ms is None else max(self.last_ms, newest_ms)
-            self._tell(applied.alerts, incidents, self._core.advance(self.last_ms))
+            self._tell(applied.alerts, incidents, self._core.advance(newest_ms.item(-1)))
             self.seen(self.counts.accepted)
 
     def listed_clocks(self) -> tuple[OpenClocks, TextColumn]:
@@ -106,6 +112,17 @@ class Replay:
     def tally(self) -> dict[str, int]:
         """What has been counted of searches and of closings without an opening."""
         return self._core.tally
+
+    def _newest_ms(self, part: InteractionBatch) -> Int64s:
+        """int64[n]: how far time has come with each interaction of a part."""
+        seen_ms = part.append_ms if self.order == "appended" else np.minimum(part.occurred_ms, part.append_ms)
+        newest_ms: Int64s = np.maximum.accumulate(seen_ms)
+        return newest_ms if self.last_ms is None else np.maximum(newest_ms, self.last_ms)
+
+    def _passed_ms(self, part: InteractionBatch, newest_ms: Int64s) -> Int64s | None:
+        """int64[n]: how far time has passed before each interaction that is older than that, NO_TIME for others."""
+        late = np.minimum(part.occurred_ms, part.append_ms) < newest_ms
+        return None if self.order == "event" else np.where(late, newest_ms, NO_TIME)
 
     def _tell(self, *alerts: Alerts | list[Alert]) -> None:
         told = Alerts()

@@ -50,7 +50,7 @@ def run(asked: Asked) -> dict[str, Any]:
         reader = given.reader(rejected.write, warnings.append, strict=asked.strict)
         found = given.gathered(reader, policy, lambda n: progress("reading", n, None))
         count = len(found)
-        replay = Replay(policy, alerts.write, lambda n: progress("scoring", n, count))
+        replay = Replay(policy, alerts.write, lambda n: progress("scoring", n, count), given.order)
         for batch in found.in_order(BATCH_EVENTS):
             replay.run(batch)
         end_ms = replay.run_on(until_ms)
