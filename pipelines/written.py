@@ -41,6 +41,15 @@ def whole_at(data: Bytes, at: int, digits: int) -> int:
 
 
 @step
+def digits_at(data: Bytes, at: int, most: int) -> int:
+    """How many digits there are from a place on, ``most`` at most."""
+    count = 0
+    while count < most and 48 <= data[at + count] <= 57:
+        count += 1
+    return count
+
+
+@step
 def days_from_civil(year: int, month: int, day: int) -> int:
     """Days since 1970-01-01 (Howard Hinnant, chrono-compatible low-level date algorithms)."""
     y = year - (month <= 2)
@@ -52,9 +61,12 @@ def days_from_civil(year: int, month: int, day: int) -> int:
 
 @step
 def time_at(data: Bytes, start: int, length: int) -> int:
-    """A time in epoch ms: RFC 3339 with its offset, or epoch milliseconds as digits; 0 for anything else."""
-    if 10 <= length <= 15 and whole_at(data, start, length) >= 0:
-        return whole_at(data, start, length)
+    """A time in epoch ms: RFC 3339 with its offset, or epoch milliseconds, cut where they have a fraction; else 0."""
+    count = digits_at(data, start, length)
+    if 10 <= count <= 15:
+        fraction = count + 1 + digits_at(data, start + count + 1, length - count - 1)
+        if count == length or (fraction == length and data[start + count] == 46):
+            return whole_at(data, start, count)
     if length < 20:
         return 0
     year, month, day = whole_at(data, start, 4), whole_at(data, start + 5, 2), whole_at(data, start + 8, 2)

@@ -156,8 +156,9 @@ class RowFields:
             return np.zeros(self._n, np.int64), np.zeros(self._n, np.bool_)
         zone = self._mapping.zone if spec.zone is None else ZoneInfo(spec.zone)
         at_ms, told = values.times(
-            self._raw(name, spec), name, self._problems, zone=zone, form=spec.format, epoch=spec.epoch
-        )
+            self._raw(name, spec), name, self._problems, zone=zone, form=spec.format, epoch=spec.epoch,
+            decimal=self._decimal(spec),
+        )  # fmt: skip
         for key, sign in (("plus", 1), ("minus", -1)):
             other: DurationField | None = getattr(spec, key)
             if other is not None:

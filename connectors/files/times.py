@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connectors.files.texts import text_parts
-from schemas.arrays import Bools, Bytes, Int32s, Int64s
+from schemas.arrays import Bools, Bytes, Float64s, Int32s, Int64s
 from schemas.compiled import compiled, step
 
 NO_TIME, WITH_OFFSET, LOCAL, EPOCH = range(4)
@@ -17,6 +17,9 @@ NO_TIME, WITH_OFFSET, LOCAL, EPOCH = range(4)
 
 FIRST_MS, LAST_MS = 0, 7_258_118_400_000
 """1970 and 2200: what is outside is no time at which anything happened to a customer."""
+
+EPOCH_UNITS = {"s": 1000.0, "ms": 1.0, "us": 0.001, "ns": 0.000001}
+"""Milliseconds of what numbers may count."""
 
 _SLOT_MS = 900_000  # offsets of zones change at whole quarters of an hour
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -127,6 +130,23 @@ def times_of_texts(texts: pa.Array) -> tuple[Int64s, Bytes]:
     at_ms, found = np.empty(len(texts), np.int64), np.empty(len(texts), np.uint8)
     read_times_compiled(parts.data, parts.start, parts.length, at_ms, found)
     return at_ms, found
+
+
+def ms_of_whole(counted: Int64s, epoch: str) -> Int64s:
+    """Epoch milliseconds of whole numbers that count units of EPOCH_UNITS since 1970, cut to the millisecond."""
+    if epoch == "s":
+        return np.clip(counted, -1, LAST_MS) * 1000
+    return counted // round(EPOCH_UNITS["ms"] / EPOCH_UNITS[epoch])
+
+
+def ms_of_numbers(counted: Float64s, epoch: str) -> Int64s:
+    """As ``ms_of_whole``, of finite numbers that may have a fraction.
+
+    A double of seconds or nanoseconds is off by a part of a microsecond, so 1772445600.123 lies before the millisecond
+    that it names: of these the nearest microsecond is cut.
+    """
+    us = np.clip(counted * (1000.0 * EPOCH_UNITS[epoch]), -1000.0, 1000.0 * LAST_MS)
+    return (np.rint(us) if epoch in ("s", "ns") else np.floor(us)).astype(np.int64) // 1000
 
 
 def times_of_format(texts: pa.Array, form: str) -> tuple[Int64s, Bytes]:

@@ -14,18 +14,20 @@ from connectors.files.times import (
     LAST_MS,
     LOCAL,
     NO_TIME,
+    ms_of_numbers,
+    ms_of_whole,
     times_of_format,
     times_of_texts,
     utc_of_local,
 )
-from schemas.arrays import Bools, Float64s, Int64s
+from schemas.arrays import Bools, Bytes, Float64s, Int64s
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$"
 _CLOCK = r"^(?:(?P<h>\d+):)?(?P<m>\d{1,3}):(?P<s>\d{2}(?:\.\d+)?)$"
 _EXACT = 2.0**53  # doubles count further than that, but not by ones
 
 UNITS_MS = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000}
-EPOCH_UNITS = {"s": 1000.0, "ms": 1.0, "us": 0.001, "ns": 0.000001}
+_COUNTED = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 HMS = "hms"
 
 
@@ -182,10 +184,12 @@ def times(
     zone: ZoneInfo | None = None,
     form: str | None = None,
     epoch: str = "ms",
+    decimal: str = ".",
 ) -> tuple[Int64s, Bools]:
     """int64[n], epoch milliseconds, and where they are told. A time without a zone is one of ``zone``, or a problem.
 
-    form: of strptime, None for RFC 3339 and numbers. epoch: what numbers count, of EPOCH_UNITS.
+    form: of strptime, None for RFC 3339 and numbers. epoch: what numbers count, of EPOCH_UNITS, with or without a
+    fraction.
     """
     kind, told = raw.type, valid(raw)
     local = np.zeros(len(raw), np.bool_)
@@ -200,13 +204,14 @@ def times(
         said = blank_is_null(pc.utf8_trim_whitespace(raw))
         told = valid(said)
         at_ms, found = times_of_texts(said) if form is None else times_of_format(said, form)
-        problems.note(told & (found == NO_TIME), lambda i: _no_time(name, raw[i].as_py(), form))
-        if epoch != "ms":
-            at_ms = np.where(found == EPOCH, at_ms * EPOCH_UNITS[epoch], at_ms).astype(np.int64)
+        at_ms = np.where(found == EPOCH, ms_of_whole(at_ms, epoch), at_ms)
+        if form is None:
+            _read_numbers(said, at_ms, found, epoch, decimal)
+        problems.note(told & (found == NO_TIME), lambda i: _no_time(name, raw[i].as_py(), form, epoch))
         told &= found != NO_TIME
         local = found == LOCAL
     else:
-        problems.note(told, lambda i: _no_time(name, raw[i].as_py(), form))
+        problems.note(told, lambda i: _no_time(name, raw[i].as_py(), form, epoch))
         return np.zeros(len(raw), np.int64), np.zeros(len(raw), np.bool_)
     if local.any():
         at_ms = _in_zone(at_ms, local, zone, problems, lambda i: f"{name} {raw[i].as_py()}")
@@ -216,11 +221,20 @@ def times(
 
 
 def _of_epoch(raw: pa.Array, name: str, problems: Problems, epoch: str) -> Int64s:
-    if epoch == "ms" and pa.types.is_integer(raw.type):
-        counted: Int64s = raw.cast(pa.int64(), safe=False).fill_null(0).to_numpy()
-        return counted
-    values, _ = numbers(raw, name, problems)
-    return np.floor(np.clip(values * EPOCH_UNITS[epoch], -1.0, LAST_MS)).astype(np.int64)
+    if pa.types.is_integer(raw.type):
+        return ms_of_whole(raw.cast(pa.int64(), safe=False).fill_null(0).to_numpy(), epoch)
+    return ms_of_numbers(numbers(raw, name, problems)[0], epoch)
+
+
+def _read_numbers(said: pa.Array, at_ms: Int64s, found: Bytes, epoch: str, decimal: str) -> None:
+    """Read texts that were found to be no time as numbers that are more than some digits; both columns are updated."""
+    which = np.flatnonzero(found == NO_TIME)
+    some = pc.replace_substring(said.take(pa.array(which)), decimal, ".")
+    fits = pc.match_substring_regex(some, _NUMBER).fill_null(False)
+    which = which[fits.to_numpy(zero_copy_only=False)]
+    if which.shape[0]:
+        counted = some.filter(fits).cast(pa.float64()).to_numpy()
+        at_ms[which], found[which] = ms_of_numbers(counted, epoch), EPOCH
 
 
 def _in_zone(
@@ -242,6 +256,6 @@ def _in_zone(
     return placed
 
 
-def _no_time(name: str, text: object, form: str | None) -> str:
-    wanted = "RFC 3339, such as 2026-03-01T09:30:00+03:00, or epoch milliseconds" if form is None else f"like {form}"
-    return f"{name} must be {wanted}, got {text!r}"
+def _no_time(name: str, text: object, form: str | None, epoch: str) -> str:
+    wanted = f"RFC 3339, such as 2026-03-01T09:30:00+03:00, or epoch {_COUNTED[epoch]}"
+    return f"{name} must be {wanted if form is None else f'like {form}'}, got {text!r}"

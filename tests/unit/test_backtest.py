@@ -238,18 +238,20 @@ def test_a_clock_that_runs_out_after_the_last_interaction_is_told(tmp_path: Path
 
 
 def test_a_deadline_that_is_no_time_is_counted_and_the_promise_of_the_policy_holds(tmp_path: Path) -> None:
-    told = ["tomorrow at three", time_text(START_MS + 60_000), str(START_MS + 60_000), "2026-13-45T10:00:00Z", ""]
+    in_a_minute = [time_text(START_MS + 60_000), str(START_MS + 60_000), f"{START_MS + 60_000}.0"]
+    told = ["tomorrow at three", *in_a_minute, "2026-13-45T10:00:00Z", "", f"{START_MS}.0."]
     rows = [
         interaction(START_MS, customer_id=f"c{n}", kind="callback.promised", attributes={"deadline": said})
         for n, said in enumerate(told)
     ]
     summary = run(Asked([str(written(tmp_path / "a.jsonl", rows))], tmp_path / "out", FULL))
-    assert (summary["bad_deadlines"], summary["accepted"]) == (2, 5)
+    assert (summary["bad_deadlines"], summary["accepted"]) == (3, 7)
     scores = {
         row["customer_id"]: row["open_clocks"] for row in pq.read_table(tmp_path / "out" / "scores.parquet").to_pylist()
     }
     deadlines = {who: clocks[0]["deadline"] for who, clocks in scores.items()}
-    assert deadlines["c0"] == deadlines["c3"] == deadlines["c4"] > deadlines["c1"] == deadlines["c2"]
+    assert len({deadlines[c] for c in ("c0", "c4", "c5", "c6")}) == 1
+    assert deadlines["c0"] > deadlines["c1"] == deadlines["c2"] == deadlines["c3"]
 
 
 def late_reply(at: dict[str, int]) -> list[dict[str, Any]]:

@@ -101,12 +101,17 @@ def test_every_field_comes_through_in_every_format(tmp_path: Path, path_of_readi
         (AT_MS, AT_MS),
         (str(AT_MS), AT_MS),
         (f" {AT_MS} ", AT_MS),
+        (AT_MS + 0.7, AT_MS),
+        (float(AT_MS), AT_MS),
+        (f"{AT_MS}.0", AT_MS),
+        (f"{AT_MS}.999", AT_MS),
+        (f"{AT_MS / 1e12!r}e12", AT_MS),
         (0, 0),
         ("2024-02-29T00:00:00Z", 1_709_164_800_000),
     ],
 )
 def test_times_are_rfc_3339_or_epoch_milliseconds(
-    tmp_path: Path, text: str | int, at_ms: int, path_of_reading: str
+    tmp_path: Path, text: str | float, at_ms: int, path_of_reading: str
 ) -> None:
     found = read(written(tmp_path / "a.jsonl", [row(occurred_at=text)]))
     assert [r["occurred_at"] for r in found.rows] == [at_ms], found.rejected
@@ -119,6 +124,9 @@ def test_times_are_rfc_3339_or_epoch_milliseconds(
         ({"occurred_at": "yesterday"}, "must be RFC 3339"),
         ({"occurred_at": "2025-02-29T00:00:00Z"}, "must be RFC 3339"),
         ({"occurred_at": "2026-03-01T24:00:00Z"}, "must be RFC 3339"),
+        ({"occurred_at": -1.5}, "must lie between 1970 and 2200"),
+        ({"occurred_at": "1e300"}, "must lie between 1970 and 2200"),
+        ({"occurred_at": "1.2.3"}, "or epoch milliseconds, got '1.2.3'"),
         ({"occurred_at": "9999-12-31T00:00:00Z"}, "must lie between 1970 and 2200"),
         ({"occurred_at": ""}, "occurred_at is missing or empty"),
         ({"occurred_at": None}, "occurred_at is missing or empty"),
@@ -352,6 +360,21 @@ def test_unknown_columns_are_attributes_and_those_that_begin_with_an_underscore_
     attributes = {"device.model": "x", "device.os.version": "7", "agent": "true", "price": "12.5"}
     found = read(written(tmp_path / "a.jsonl", lines))
     assert found.rows == [{**GOOD, "attributes": attributes | {"at": "2026-03-01 00:00:00"}}]
+
+
+@pytest.mark.parametrize("values", [[AT_MS + 0.5, None], [float(AT_MS), None], [AT_MS, None]])
+def test_a_number_is_a_time_in_every_format(tmp_path: Path, values: list[float | None]) -> None:
+    rows = [{**row(), "occurred_at": values[0], "appended_at": at} for at in values]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    written(tmp_path / "a.jsonl", rows)
+    texts = [[str(v) if v is not None else "" for v in one.values()] for one in rows]
+    written(tmp_path / "a.csv", [";".join(one) for one in ([*rows[0]], *texts)])
+    for name in ("a.parquet", "a.jsonl", "a.csv"):
+        found = read(tmp_path / name)
+        assert not found.rejected, name
+        (part,) = found.parts
+        assert part.appended_ms is not None
+        assert part.appended_ms.tolist() == [AT_MS, AT_MS], name
 
 
 def test_attributes_that_are_objects_stay_json(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,11 @@ def test_durations_have_a_unit(tmp_path: Path, spec: str, text: str, ms: int) ->
     ("spec", "text"),
     [
         ('{column = "t", epoch = "s"}', "1772346600"),
+        ('{column = "t", epoch = "s"}', "1772346600.0"),
+        ('{column = "t", epoch = "s"}', "1772346600.0007"),
         ('{column = "t", epoch = "us"}', "1772346600000000"),
+        ('{column = "t", epoch = "us"}', "1772346600000999.5"),
+        ('{column = "t", epoch = "ns"}', "1772346600000000000"),
         ('{column = "t", format = "%d %b %Y %I:%M %p %z"}', "01 Mar 2026 09:30 AM +0300"),
         ('{column = "t", format = "%Y%m%d%H%M%S", zone = "UTC"}', "20260301063000"),
         ('{column = "t", minus = {column = "w", unit = "min"}}', "2026-03-01T06:40:00Z"),
@@ -124,6 +129,38 @@ def test_times_have_a_format(tmp_path: Path, spec: str, text: str) -> None:
     lines = ["customer_id;kind;t;w", f"a;k;{text};10"]
     found = read(written(tmp_path / "a.csv", lines), mapping=mapped(tmp_path, f"[fields]\noccurred_at = {spec}"))
     assert [r["occurred_at"] for r in found.rows] == [1_772_346_600_000], found.rejected
+
+
+@pytest.mark.parametrize(("epoch", "unit_us"), [("s", "1e6"), ("ms", "1e3"), ("us", "1"), ("ns", "1e-3")])
+def test_numbers_are_cut_to_the_millisecond_that_they_name(tmp_path: Path, epoch: str, unit_us: str) -> None:
+    """However they are written: 1772346600.123 as a double lies a little before that millisecond."""
+    us = [1_772_346_600_000_000 + 1_000 * n + n % 7 for n in range(1_000)]
+    toml = f'[fields]\noccurred_at = {{column = "t", epoch = "{epoch}"}}'
+    counted = [Decimal(t) / Decimal(unit_us) for t in us]
+    columns = [pa.array([float(t) for t in counted]), pa.array([f"{t:f}" for t in counted])]
+    if epoch in {"us", "ns"}:
+        columns.append(pa.array([int(t) for t in counted]))
+    for n, told in enumerate(columns):
+        names = pa.array(["a"] * len(us))
+        pq.write_table(pa.table({"customer_id": names, "kind": names, "t": told}), tmp_path / f"{n}.parquet")
+        found = read(tmp_path / f"{n}.parquet", mapping=mapped(tmp_path, toml))
+        assert [r["occurred_at"] for r in found.rows] == [t // 1_000 for t in us], found.rejected[:1]
+
+
+def test_a_time_that_is_none_is_told_with_what_numbers_count(tmp_path: Path) -> None:
+    toml = '[fields]\noccurred_at = {column = "t", epoch = "s"}'
+    found = read(written(tmp_path / "a.csv", ["customer_id;kind;t", "a;k;soon"]), mapping=mapped(tmp_path, toml))
+    assert [r.reason for r in found.rejected] == [
+        "occurred_at must be RFC 3339, such as 2026-03-01T09:30:00+03:00, or epoch seconds, got 'soon'"
+    ]
+
+
+def test_a_number_of_a_time_may_have_a_decimal_comma(tmp_path: Path) -> None:
+    toml = 'decimal = ","\n[fields]\noccurred_at = {column = "t", epoch = "s"}'
+    found = read(
+        written(tmp_path / "a.csv", ["customer_id;kind;t", "a;k;1772346600,25"]), mapping=mapped(tmp_path, toml)
+    )
+    assert [r["occurred_at"] for r in found.rows] == [1_772_346_600_250], found.rejected
 
 
 TICKETS = """
