@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from schemas.arrays import Bools, Bytes, Int32s, Int64s
+import numpy as np
+
+from schemas.arrays import Bools, Bytes, Float64s, Int32s, Int64s
 from schemas.compiled import compiled
 
 MAX_CUSTOMER_BYTES = 512
@@ -44,3 +46,9 @@ def refuse(
 
 
 refuse_compiled = compiled(refuse)
+
+
+def off_scale(sentiment: Float64s) -> Bools:
+    """bool[n]: which sentiments are told (no NaN) and do not lie on the scale from -1 (hostile) to 1 (delighted)."""
+    off: Bools = np.abs(sentiment) > 1.0
+    return off

@@ -28,6 +28,7 @@ class RejectReason(StrEnum):
     TOO_FAR_AHEAD = "TooFarAhead"
     BAD_DURATION = "BadDuration"
     BAD_RATING = "BadRating"
+    BAD_SENTIMENT = "BadSentiment"
     BAD_PLACE = "BadPlace"
     TOO_LARGE = "TooLarge"
 

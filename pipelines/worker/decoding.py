@@ -14,7 +14,7 @@ from connectors.kafka.records import RecordColumns
 from connectors.registry.client import SchemaRegistry
 from pipelines.index import TextIndex
 from pipelines.interactions import OUTCOMES, UNKNOWN_MS, Details, InteractionBatch, Texts, joined
-from schemas.acceptance import Bounds, refuse_compiled
+from schemas.acceptance import Bounds, off_scale, refuse_compiled
 from schemas.arrays import Bytes, Float64s, Int8s, Int32s, Int64s
 from schemas.columnar import Arrays, ColumnarReader
 from schemas.columnar.foreign import NotAvro, read_foreign
@@ -40,6 +40,7 @@ _REFUSED = {
     3: (RejectReason.TOO_FAR_AHEAD, "occurred_at is further in the future than acceptance.max_ahead allows"),
     4: (RejectReason.BAD_DURATION, "duration_ms must be at least 0, and at most 10 years"),
     5: (RejectReason.BAD_PLACE, f"touchpoint and channel must have at most {MAX_PLACE_BYTES} bytes each"),
+    6: (RejectReason.BAD_SENTIMENT, "sentiment must lie between -1 and 1"),
 }
 
 
@@ -231,6 +232,9 @@ class InteractionDecoder:
         )  # fmt: skip
         place_bytes = np.maximum(texts["touchpoint"].length, texts["channel"].length)
         refused[(refused == 0) & (place_bytes > MAX_PLACE_BYTES)] = 5
+        details = _details(arrays, columns) if self._with_details else None
+        if details is not None:
+            refused[(refused == 0) & off_scale(details.sentiment)] = 6
         broken = arrays.problem != 0
         for i in np.flatnonzero(broken | (refused != 0)):
             if broken[i]:
@@ -249,7 +253,7 @@ class InteractionDecoder:
             kind=texts["kind"],
             channel=texts["channel"],
             touchpoint=texts["touchpoint"],
-            details=_details(arrays, columns) if self._with_details else None,
+            details=details,
         )
         good = ~broken & (refused == 0)
         return (which, batch) if good.all() else (which[good], batch.take(np.flatnonzero(good)))

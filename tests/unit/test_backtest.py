@@ -215,6 +215,15 @@ def test_ratings_off_their_scale_are_rejected_and_what_is_sent_twice_counts_once
     ]
 
 
+def test_sentiments_off_their_scale_are_rejected(tmp_path: Path) -> None:
+    said = [-5, -1, 0.5, None, 1, 1.0001]
+    rows = [interaction(START_MS, kind="social.mentioned", reach=5000, sentiment=one) for one in said]
+    summary = run(Asked([str(written(tmp_path / "a.jsonl", rows))], tmp_path / "out", FULL))
+    assert (summary["accepted"], summary["rejected"]) == (4, 2)
+    rejected = lines(tmp_path / "out" / "rejected.jsonl")
+    assert [(r["line"], r["reason"]) for r in rejected] == [(n, "sentiment must lie between -1 and 1") for n in (1, 6)]
+
+
 def test_rejected_rows_stand_in_the_order_of_their_lines_whoever_found_them(tmp_path: Path) -> None:
     off = json.dumps(interaction(START_MS, kind="feedback.given", rating=11))
     (tmp_path / "a.jsonl").write_text("\n".join([json.dumps(interaction(START_MS)), off, "{", off, "{"]) + "\n")

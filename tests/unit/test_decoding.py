@@ -252,6 +252,17 @@ def test_what_is_at_the_bounds_is_accepted(fields: dict[str, Any], writer: int) 
     assert decode([Record(value(interaction(**fields), writer))]).rejected == []
 
 
+@pytest.mark.parametrize("writer", [CURRENT, FOREIGN])
+def test_a_sentiment_that_is_not_on_its_scale_is_refused_where_it_counts(writer: int) -> None:
+    said = [-5.0, -1.0, 1.0, None, float("inf")]
+    records = [Record(value(interaction(sentiment=one), writer)) for one in said]
+    with_details = InteractionDecoder(Registry(), BOUNDS, details=True)  # type: ignore[arg-type]  # as above
+    found = decode(records, with_details)
+    assert [(r.index, r.reason) for r in found.rejected] == [(n, RejectReason.BAD_SENTIMENT) for n in (0, 4)]
+    assert found.index.tolist() == [1, 2, 3]
+    assert not decode(records).rejected
+
+
 @pytest.mark.parametrize(
     ("attributes", "outcome"),
     [

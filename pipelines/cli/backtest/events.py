@@ -14,7 +14,7 @@ from pipelines.facts import RATED, FactReader
 from pipelines.interactions import InteractionBatch, joined
 from pipelines.policy import Policy
 from pipelines.ties import Ties
-from schemas.acceptance import Bounds, refuse_compiled
+from schemas.acceptance import Bounds, off_scale, refuse_compiled
 from schemas.arrays import Bools, Int64s
 
 Judge = Callable[[InteractionBatch], dict[int, str]]
@@ -31,6 +31,7 @@ _REFUSED = {
     3: "occurred_at is further after appended_at than acceptance.max_ahead of the policy allows",
     4: "duration_ms must be at least 0, and at most 10 years",
     5: f"touchpoint and channel must have at most {MAX_PLACE_BYTES} bytes each",
+    6: "sentiment must lie between -1 and 1",
 }
 
 
@@ -145,6 +146,8 @@ def _refused(batch: InteractionBatch, bounds: Bounds) -> dict[int, str]:
     )  # fmt: skip
     place_bytes = np.maximum(batch.touchpoint.length, batch.channel.length)
     refused[(refused == 0) & (place_bytes > MAX_PLACE_BYTES)] = 5
+    if batch.details is not None:
+        refused[(refused == 0) & off_scale(batch.details.sentiment)] = 6
     return {i: _REFUSED[int(refused[i])] for i in np.flatnonzero(refused).tolist()}
 
 
