@@ -27,6 +27,7 @@ from pipelines.noted import NotedAlerts
 from pipelines.notes import ROWS_USED
 from pipelines.open_clocks import OpenClocks, Opened, clocks_by_customer, open_clocks, opened
 from pipelines.policy import Policy
+from pipelines.replies import UnknownReplies
 from pipelines.room import Room
 from pipelines.scores import ScoreColumns, decayed_to
 from pipelines.scoring import CROSSED_MS, CROSSED_ROW, cool_rows_compiled, find_quiet_compiled, senses_of
@@ -60,6 +61,7 @@ class Applied:
     bad_preferences: int = 0
     bad_deadlines: int = 0
     given_up: int = 0
+    unknown_replies: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ class CustomerPartition:
         self._reader = FactReader(policy.file, policy.compiled.attributes, policy.compiled.deadline)
         self._kinds = TextIndex(policy.compiled.kinds)
         self._is_wait = np.array([kind in policy.file.windows.kinds for kind in policy.compiled.kinds], np.bool_)
+        self._unknown_replies = UnknownReplies(policy.compiled)
         self._room = Room(len(policy.signals))
         self._noted, self._lister = NotedAlerts(policy), Lister(policy)
         self._cooled: dict[int, int] = {}  # row -> when time alone changed its band
@@ -169,6 +172,7 @@ class CustomerPartition:
             alerts, misrouted, unrated, unknown, self.windows.late - late,
             int(room.counted[DUPLICATES]) - duplicates, self.desk.unknown_marks - unknown_marks,
             self.desk.preferences.bad - bad_preferences, self._reader.bad_deadlines, self.tally["given_up"] - given_up,
+            self._unknown_replies.count(kind, facts),
         )  # fmt: skip
 
     def advance(self, to_ms: int) -> Alerts:

@@ -316,6 +316,26 @@ def test_what_comes_late_is_told_the_same_however_batches_are_cut(order: Order) 
     assert "retracted" in {status for _, _, _, status, *_ in revisions[0]}
 
 
+def test_replies_that_do_not_say_how_they_were_made_are_counted_once(tmp_path: Path) -> None:
+    told: list[dict[str, Any]] = [{}, {"attributes": {"reply": "unknown"}}]
+    told += [{"attributes": {"reply": one}} for one in ("personal", "template", "automatic", "by hand", "")]
+    rows = [interaction(START_MS + n, kind="contact.replied", **one) for n, one in enumerate(told)]
+    rows += [{**rows[0], "event_id": "twice"}] * 2
+    rows += [interaction(START_MS), interaction(START_MS, kind="mars.landed")]  # of other kinds nobody asks
+    events = written(tmp_path / "a.jsonl", rows)
+    summary = run(Asked([str(events)], tmp_path / "out", FULL))
+    assert (summary["unknown_replies"], summary["duplicates"]) == (3, 1)
+
+
+@pytest.mark.parametrize("name", ["three", "policy_file"])
+def test_a_policy_that_does_not_ask_who_has_replied_counts_no_unknown_replies(
+    tmp_path: Path, policy_file: Path, name: str
+) -> None:
+    events = written(tmp_path / "a.jsonl", [interaction(START_MS, kind="contact.replied")])
+    summary = run(Asked([str(events)], tmp_path / "out", policy_file if name == "policy_file" else Path(name)))
+    assert summary["unknown_replies"] == 0
+
+
 def test_an_until_before_the_last_interaction_is_warned_of(tmp_path: Path) -> None:
     events = written(tmp_path / "a.jsonl", [interaction(START_MS), interaction(START_MS + 60_000)])
     summary = run(Asked([str(events)], tmp_path / "out", FULL, until=time_text(START_MS)))
