@@ -20,8 +20,8 @@ class OneSource:
     def take(self, changes: IncidentChanges) -> list[Alert]:
         """Take changes, in their order; the alerts of all slots that they bring to an end."""
         self._taken += 1
-        if self._taken == 1 and changes.told:
-            self.watch.begin(min(state.start_ms for state in changes.told))
+        if self._taken == 1:
+            self.watch.begin(changes.begun_ms)
         for state in changes.told:
             self.watch.merge(0, self._taken, state)
         self.watch.move_mark(0, changes.seen_ms)

@@ -11,6 +11,7 @@ from pipelines.incident_slots import IncidentSlots, SlotState
 from pipelines.incident_state import Chunks, restore_chunks
 from pipelines.index import TextIndex
 from pipelines.interactions import InteractionBatch
+from pipelines.windows import NO_TIME
 from schemas.arrays import Int32s, Int64s
 from schemas.columnar.writer import TextColumn
 
@@ -20,13 +21,15 @@ class IncidentChanges:
     """What has changed since the last checkpoint.
 
     stored: keys and values of the state, null for what is to be removed. seen_ms: event time up to which everything
-    was seen, give or take the lateness. marks: whether that is to be told.
+    was seen, give or take the lateness. marks: whether that is to be told. begun_ms: the earliest time of the first
+    interactions, of whatever kind; NO_TIME before them, and after a restart.
     """
 
     stored: list[tuple[bytes, bytes | None]]
     told: list[SlotState]
     seen_ms: int
     marks: bool
+    begun_ms: int = NO_TIME
 
 
 class IncidentSource:
@@ -38,9 +41,12 @@ class IncidentSource:
         self._customers = customers
         self._chunks = Chunks()
         self._told_slot = self._reached_slot()
+        self._begun_ms = NO_TIME
 
     def add(self, batch: InteractionBatch, customer: Int32s) -> None:
         """Count a batch in offset order; customer: int32[n], the number of each."""
+        if self._begun_ms == NO_TIME and len(batch):
+            self._begun_ms = int(np.minimum(batch.occurred_ms, batch.append_ms).min())
         rule, role = self._kinds.rules(batch)
         place = self._kinds.places(batch, rule)
         self.slots.add(batch.data, place, rule, role, customer, batch.occurred_ms, batch.append_ms)
@@ -65,7 +71,7 @@ class IncidentSource:
         told = self.slots.take_slots(self._names)
         reached = self._reached_slot()
         marks, self._told_slot = reached > self._told_slot, max(reached, self._told_slot)
-        return IncidentChanges(kept, told, self.slots.seen_ms, marks)
+        return IncidentChanges(kept, told, self.slots.seen_ms, marks, self._begun_ms)
 
     def restore(self, stored: Mapping[bytes, bytes], seen_ms: int) -> None:
         """Take back what was stored, by key.

@@ -3,7 +3,8 @@
 import numpy as np
 
 from pipelines.facts import VALUES, Facts
-from pipelines.rules import CONDITIONS, Compiled, first_rule, rule_word
+from pipelines.rule_compiler import Compiled
+from pipelines.rules import CONDITIONS, first_rule, rule_word
 from schemas.arrays import Int32s
 
 REPLY = "reply"
