@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from pipelines.clock_model import Clock, Promise
 from pipelines.durations import duration_text
+from pipelines.marks import ACKNOWLEDGED, ASSIGNED, DISMISSED, MARK_KINDS
+from pipelines.policy import Policy
 from pipelines.policy_model import PolicyFile
 from pipelines.policy_terms import Fed, Opening, When
 from pipelines.signal_model import Signal
@@ -35,6 +37,17 @@ def effects(file: PolicyFile) -> Iterator[Effect]:
         yield from (Effect(kind, "preferences.kinds", told) for kind in file.preferences.kinds)
     yield from (Effect(kind, "windows.kinds", "wait windows") for kind in file.windows.kinds)
     yield from (Effect(kind, "known", "known, without effect") for kind in file.known)
+
+
+def own_effects(policy: Policy) -> Iterator[Effect]:
+    """What kinds do that need no entry: marks of alerts, under a policy that looks at more than kinds and times."""
+    told = {
+        ACKNOWLEDGED: "somebody has seen the alert attributes.alert_id: its next revision says so",
+        ASSIGNED: "somebody takes the alert attributes.alert_id: its next revision says who",
+        DISMISSED: "the alert attributes.alert_id is not told again in its episode: its next revision says why",
+    }
+    if policy.needs_details:
+        yield from (Effect(kind, "", told[does]) for kind, does in MARK_KINDS.items())
 
 
 def promise_text(promise: Promise | int) -> str:

@@ -51,12 +51,13 @@ def kinds(
 
     Example: `friction policy kinds --policy default`
     """
-    from pipelines.policy_kinds import effects
+    from pipelines.policy_kinds import effects, own_effects
     from pipelines.worker.policy_file import load_policy
     from schemas.vocabulary import VOCABULARY
 
     does: dict[str, list[str]] = {kind: [] for kind in VOCABULARY}
-    for effect in effects(load_policy(policy).file):
+    found = load_policy(policy)
+    for effect in (*effects(found.file), *own_effects(found)):
         does.setdefault(effect.kind, []).append(effect.said)
     width = max(len(kind) for kind in does)
     for kind, said in does.items():

@@ -225,6 +225,17 @@ def test_the_kinds_are_those_of_the_vocabulary_and_of_the_policy(
     assert rows["article.viewed"] == "nothing"
 
 
+@pytest.mark.parametrize(("policy", "does"), [("default", True), ("three", False)])
+def test_what_teams_tell_of_alerts_does_something_where_a_policy_looks_at_it(
+    capsys: pytest.CaptureFixture[str], policy: str, does: bool
+) -> None:
+    _, out, _ = ended(capsys, "kinds", "--policy", policy)
+    rows = dict(line.split(maxsplit=1) for line in out.splitlines() if not line.startswith(" "))
+    for kind in MARK_KINDS:
+        assert ("alert" in rows[kind]) == does
+        assert (rows[kind] == "nothing") == (not does)
+
+
 def test_every_rule_of_the_default_policy_is_an_effect() -> None:
     policy = load_policy(None)
     assert {effect.kind for effect in effects(policy.file)} == set(policy.compiled.kinds)
