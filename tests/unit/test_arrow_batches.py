@@ -37,7 +37,7 @@ RECORDS = st.fixed_dictionaries(
         "amount": optional(st.floats(allow_nan=False)),
         "currency": optional(TEXTS),
         "rating": optional(st.floats(allow_nan=False)),
-        "sentiment": optional(st.floats(allow_nan=False)),
+        "sentiment": optional(st.floats(-1, 1)),
         "reach": optional(st.integers(0, 2**40)),
         "segment": optional(TEXTS),
         "source": optional(TEXTS),
