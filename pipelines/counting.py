@@ -12,7 +12,7 @@ from pipelines.blocks import (
     load_block,
 )
 from pipelines.facts import EVENT_ID, NO_SEGMENT, SEGMENT_CODE
-from pipelines.folding import fold_customer, insert_event, set_tallies, tallies_of
+from pipelines.folding import fold_customer, insert_event, is_last, set_tallies, tallies_of, uncount
 from pipelines.items import NEVER, NEXT_MS, SEEN, SEEN_MS, held_at
 from pipelines.matching import Arrivals, is_folded, look_ahead, make_event, matched, points_of
 from pipelines.notes import ROWS_USED
@@ -112,10 +112,12 @@ def fold_event(
     make_event(i, mask, arrivals, rules, scratch, event)
     seen_ms = event[SEEN] if block == 0 else max(event[SEEN], arena[block + SEEN_MS])
     now_ms = max(seen_ms, advanced_ms)
-    known = scratch.count[RECENT]
-    last = insert_event(scratch, event, rules)
+    known, tallies = scratch.count[RECENT], tallies_of(scratch.count)
+    last = is_last(scratch, event, rules)
+    if not last:
+        uncount(now_ms, rules, scratch)  # it is all folded again
+    insert_event(scratch, event, rules)
     next_ms = arena[block + NEXT_MS] if block != 0 else NEVER
-    tallies = tallies_of(scratch.count)
     ready = fold_customer(known if last else -1, next_ms, now_ms, rules, scratch, work.notes)
     ready = ready and has_words(signals, work.blocks, scratch)
     if not ready:
@@ -195,7 +197,8 @@ def count_interactions(
         rows.dirty[r] = 1
         segment = arrivals.facts.code[i, SEGMENT_CODE]
         changed = False
-        if segment != NO_SEGMENT and at_ms >= words[r, SEGMENT_MS]:
+        newer = at_ms > words[r, SEGMENT_MS] or (at_ms == words[r, SEGMENT_MS] and segment > words[r, SEGMENT])
+        if segment != NO_SEGMENT and newer:
             changed = segment != words[r, SEGMENT]
             words[r, SEGMENT], words[r, SEGMENT_MS] = segment, at_ms
         if folded:

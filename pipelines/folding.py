@@ -78,8 +78,16 @@ def comes_before(event: Int64s, other: Int64s, rules: Rules) -> bool:
 
 
 @step
-def insert_event(scratch: Scratch, event: Int64s, rules: Rules) -> bool:
-    """Put an interaction in its place among the recent ones; whether it is the last thing."""
+def is_last(scratch: Scratch, event: Int64s, rules: Rules) -> bool:
+    """Whether an interaction comes behind the recent ones, and behind what time has done."""
+    n = scratch.count[RECENT]
+    behind = n == 0 or not comes_before(event, scratch.lists[RECENT, n - 1], rules)
+    return behind and event[AT] > scratch.count[FIRED]
+
+
+@step
+def insert_event(scratch: Scratch, event: Int64s, rules: Rules) -> None:
+    """Put an interaction in its place among the recent ones."""
     n, recent = scratch.count[RECENT], scratch.lists[RECENT]
     at = n
     while at > 0 and comes_before(event, recent[at - 1], rules):
@@ -89,7 +97,6 @@ def insert_event(scratch: Scratch, event: Int64s, rules: Rules) -> bool:
     for w in range(WIDE):
         recent[at, w] = event[w]
     scratch.count[RECENT] = n + 1
-    return at == n and event[AT] > scratch.count[FIRED]
 
 
 @step
@@ -98,6 +105,32 @@ def copy_items(items: Int64s, count: int, out: Int64s) -> None:
     for k in range(count):
         for w in range(WIDE):
             out[k, w] = items[k, w]
+
+
+@step
+def fold_again(now_ms: int, rules: Rules, scratch: Scratch) -> int:
+    """Make ``live`` and the heats again from ``base`` and the recent interactions; return the count of items."""
+    counts, live, heats, recent = scratch.count, scratch.lists[LIVE], scratch.lists[HEAT_LIST], scratch.lists[RECENT]
+    n = counts[BASE]
+    copy_items(scratch.lists[BASE], n, live)
+    counts[HEAT_COUNT] = 0
+    for k in range(counts[RECENT]):
+        n, _ = settle(live, n, recent[k, AT], rules, heats, counts)
+        n = apply_event(live, n, recent[k], rules, heats, counts)
+    n, counts[DUE_MS] = settle(live, n, now_ms + 1, rules, heats, counts)
+    return n
+
+
+@step
+def uncount(now_ms: int, rules: Rules, scratch: Scratch) -> None:
+    """Take out of the tallies what the recent interactions have added: they are folded again. ``live`` is gone then."""
+    counts, before = scratch.count, tallies_of(scratch.count)
+    fired_ms = counts[FIRED]
+    fold_again(now_ms, rules, scratch)
+    after = tallies_of(counts)
+    counts[ORPHANS], counts[FAILED] = 2 * before[0] - after[0], 2 * before[1] - after[1]
+    counts[UNDECIDED], counts[ASSUMED] = 2 * before[2] - after[2], 2 * before[3] - after[3]
+    counts[GIVEN_UP], counts[FIRED] = 2 * before[4] - after[4], fired_ms
 
 
 @step
@@ -112,19 +145,17 @@ def fold_customer(known: int, next_ms: int, now_ms: int, rules: Rules, scratch: 
     counts = scratch.count
     recent, live = scratch.lists[RECENT], scratch.lists[LIVE]
     heats, wanted = scratch.lists[HEAT_LIST], scratch.lists[WANTED]
-    n = counts[LIVE]
     if known < 0:
-        n = counts[BASE]
-        copy_items(scratch.lists[BASE], n, live)
-        counts[HEAT_COUNT] = 0
+        n = fold_again(now_ms, rules, scratch)
     else:
+        n = counts[LIVE]
         copy_items(scratch.lists[BEFORE], counts[BEFORE], heats)
         counts[HEAT_COUNT] = counts[BEFORE]
-    for k in range(max(known, 0), counts[RECENT]):
-        if known < 0 or next_ms < recent[k, AT]:
-            n, _ = settle(live, n, recent[k, AT], rules, heats, counts)
-        n = apply_event(live, n, recent[k], rules, heats, counts)
-    n, counts[DUE_MS] = settle(live, n, now_ms + 1, rules, heats, counts)
+        for k in range(known, counts[RECENT]):
+            if next_ms < recent[k, AT]:
+                n, _ = settle(live, n, recent[k, AT], rules, heats, counts)
+            n = apply_event(live, n, recent[k], rules, heats, counts)
+        n, counts[DUE_MS] = settle(live, n, now_ms + 1, rules, heats, counts)
     counts[LIVE], counts[HEAT_LIST] = n, counts[HEAT_COUNT]
     counts[WANTED] = find_wanted(live, n, rules, wanted, known < 0)
     full = is_full(live) or is_full(heats) or is_full(wanted)

@@ -193,6 +193,7 @@ def tell(
             told[at, STATUS] == status
             and told[at, TOLD_LEVEL] == wanted[w, TOLD_LEVEL]
             and (told[at, TOLD_DUE] == wanted[w, TOLD_DUE] or status == RESOLVED)
+            and (told[at, RAISED] == wanted[w, RAISED] or not every)
         ) or is_silenced(told[at], status):
             continue
         before = told[at, STATUS] if told[at, REVISION] > 0 else RETRACTED

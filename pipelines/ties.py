@@ -14,7 +14,7 @@ from schemas.arrays import Int64s
 Ties = Callable[[InteractionBatch], tuple[Int64s, Int64s]]
 """Of each interaction of a batch its phase and the hash of its id, int64[n] each: the lower ones come first."""
 
-_LAST = 99  # what has no rule, such as what teams do with alerts, comes behind what leads to them, as it was given
+_FIRST, _LAST = 0, 99  # how customers want to be contacted; and what has no rule, such as what teams do with alerts
 
 
 def ties_of(policy: Policy) -> Ties:
@@ -24,12 +24,15 @@ def ties_of(policy: Policy) -> Ties:
     has_rules = [first_rule(rules, kind) < first_rule(rules, kind + 1) for kind in numbers]
     phases = [phase_of(rules, kind) if has_rules[kind] else _LAST for kind in numbers]
     phase = np.array([*phases, _LAST], np.int64)  # the last one is that of kinds that are not known
+    said = policy.file.preferences
+    for kind in () if said is None else said.kinds:
+        phase[policy.compiled.kinds.index(kind)] = _FIRST
 
     def ties(batch: InteractionBatch) -> tuple[Int64s, Int64s]:
-        facts, own = no_facts(len(batch), 0), phase[kinds.find(batch.data, batch.kind.start, batch.kind.length)]
+        facts = no_facts(len(batch), 0)
         if batch.details is not None:
             text = batch.details.event_id
             identify_compiled(batch.data, text.start, text.length, EVENT_ID, facts)
-        return own, np.where(own < _LAST, facts.word[:, EVENT_ID], 0)
+        return phase[kinds.find(batch.data, batch.kind.start, batch.kind.length)], facts.word[:, EVENT_ID]
 
     return ties

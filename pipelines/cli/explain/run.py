@@ -14,7 +14,7 @@ from pipelines.cli.backtest.events import Gathered
 from pipelines.cli.backtest.given import Given, shown_progress, time_of
 from pipelines.cli.explain.story import Story, story_of
 from pipelines.index import TextIndex
-from pipelines.interactions import InteractionBatch, joined
+from pipelines.interactions import InteractionBatch
 from pipelines.worker.policy_file import load_policy
 from schemas.errors import EmbeddedUnavailable, InputUnreadable, SettingsError
 
@@ -73,18 +73,19 @@ def check_picture(out: Path) -> None:
 
 
 def _of_customer(found: Gathered, customer: str) -> InteractionBatch:
-    """A customer's interactions, in the order of their event time; those of the same time stay as they were."""
+    """A customer's interactions, in the order in which a backtest takes them."""
     index = TextIndex([customer] if customer else [])
-    own = []
+    own = Gathered(ties=found.ties)
     for key, batch in found.parts:
         number = index.add(batch.data, batch.customer.start, batch.customer.length)
         rows = np.flatnonzero(number == 0) if customer else np.zeros(0, np.int64)
         if rows.shape[0]:
-            own.append((key[rows], batch.take(rows)))
-    if not own:
+            own.parts.append((key[rows], batch.take(rows)))
+    if not own.parts:
         others = [index.text(n) for n in range(1 if customer else 0, index.numbers)]
         raise InputUnreadable(_unknown(customer, others, found.outside))
-    return joined(own)[0]
+    (batch,) = own.in_order(len(own))
+    return batch
 
 
 def _unknown(customer: str, others: Sequence[str], outside: int) -> str:
