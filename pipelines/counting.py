@@ -61,7 +61,7 @@ def pass_time(row: int, to_ms: int, k: int, senses: Senses, rules: Rules, rows: 
         if not load_block(block, signals, arena, scratch):
             return False, k
         tallies = tallies_of(scratch.count)
-        ready = fold_customer(scratch.count[RECENT], due_ms, due_ms, rules, scratch, work.notes)
+        ready = fold_customer(scratch.count[RECENT], due_ms, due_ms, True, rules, scratch, work.notes)
         if not (ready and has_words(signals, work.blocks, scratch)):
             set_tallies(scratch.count, tallies)
             return False, k
@@ -111,14 +111,14 @@ def fold_event(
     event = scratch.lists[WANTED, 0]  # nothing is wanted yet
     make_event(i, mask, arrivals, rules, scratch, event)
     seen_ms = event[SEEN] if block == 0 else max(event[SEEN], arena[block + SEEN_MS])
-    now_ms = max(seen_ms, advanced_ms)
+    now_ms, over = max(seen_ms, advanced_ms), advanced_ms >= seen_ms
     known, tallies = scratch.count[RECENT], tallies_of(scratch.count)
     last = is_last(scratch, event, rules)
     if not last:
-        uncount(now_ms, rules, scratch)  # it is all folded again
+        uncount(now_ms, over, rules, scratch)  # it is all folded again
     insert_event(scratch, event, rules)
     next_ms = arena[block + NEXT_MS] if block != 0 else NEVER
-    ready = fold_customer(known if last else -1, next_ms, now_ms, rules, scratch, work.notes)
+    ready = fold_customer(known if last else -1, next_ms, now_ms, over, rules, scratch, work.notes)
     ready = ready and has_words(signals, work.blocks, scratch)
     if not ready:
         set_tallies(scratch.count, tallies)

@@ -230,7 +230,7 @@ class FactReader:
 
 
 def _as_written(values: Iterable[str]) -> dict[str, str]:
-    """What is meant by each value, also as True and TRUE for true. What is a value itself means that; an empty one none."""
+    """What is meant by each value, also as True and TRUE for true; what is a value itself means that."""
     meant = {value: value for value in values} | {"": UNKNOWN}
     for value in list(meant):
         for other in (value.lower(), value.capitalize(), value.upper()):

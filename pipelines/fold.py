@@ -31,6 +31,7 @@ from pipelines.items import (
     NUMBER2,
     ORPHANS,
     REPEAT,
+    SAID_BROKEN,
     SEARCH_ITEM,
     SESSION,
     SHOWN,
@@ -162,6 +163,29 @@ def settle(items: Int64s, count: int, before_ms: int, rules: Rules, heats: Int64
         if due_ms >= before_ms:
             return count, due_ms
         count = fire(items, count, which, due_ms, rules, heats, tally)
+
+
+@step
+def settle_now(
+    items: Int64s, count: int, now_ms: int, over: bool, rules: Rules, heats: Int64s, tally: Int64s
+) -> tuple[int, int]:  # fmt: skip
+    """Let happen what is due up to ``now_ms``; return the count, and what is due next when.
+
+    over: whether that millisecond is over. As long as it is not, an interaction may still close what is due: only what
+    was opened, or said to be broken, in it happens.
+    """
+    count, due_ms = settle(items, count, now_ms + int(over), rules, heats, tally)
+    at = 0
+    while due_ms == now_ms and at < count:
+        item = items[at]
+        of_now = item[AT] == now_ms or (kind_of(item) == CLOCK and item[FLAGS] & SAID_BROKEN != 0)
+        if of_now and item_due(items, at, rules.words) == now_ms:
+            count = fire(items, count, at, now_ms, rules, heats, tally)
+            count, due_ms = settle(items, count, now_ms, rules, heats, tally)
+            at = 0
+        else:
+            at += 1
+    return count, due_ms
 
 
 @step

@@ -24,7 +24,7 @@ from pipelines.blocks import (
     Scratch,
     longest_text,
 )
-from pipelines.fold import apply_event, settle
+from pipelines.fold import apply_event, settle, settle_now
 from pipelines.items import (
     ASSUMED,
     AT,
@@ -108,7 +108,7 @@ def copy_items(items: Int64s, count: int, out: Int64s) -> None:
 
 
 @step
-def fold_again(now_ms: int, rules: Rules, scratch: Scratch) -> int:
+def fold_again(now_ms: int, over: bool, rules: Rules, scratch: Scratch) -> int:
     """Make ``live`` and the heats again from ``base`` and the recent interactions; return the count of items."""
     counts, live, heats, recent = scratch.count, scratch.lists[LIVE], scratch.lists[HEAT_LIST], scratch.lists[RECENT]
     n = counts[BASE]
@@ -117,16 +117,16 @@ def fold_again(now_ms: int, rules: Rules, scratch: Scratch) -> int:
     for k in range(counts[RECENT]):
         n, _ = settle(live, n, recent[k, AT], rules, heats, counts)
         n = apply_event(live, n, recent[k], rules, heats, counts)
-    n, counts[DUE_MS] = settle(live, n, now_ms + 1, rules, heats, counts)
+    n, counts[DUE_MS] = settle_now(live, n, now_ms, over, rules, heats, counts)
     return n
 
 
 @step
-def uncount(now_ms: int, rules: Rules, scratch: Scratch) -> None:
+def uncount(now_ms: int, over: bool, rules: Rules, scratch: Scratch) -> None:
     """Take out of the tallies what the recent interactions have added: they are folded again. ``live`` is gone then."""
     counts, before = scratch.count, tallies_of(scratch.count)
     fired_ms = counts[FIRED]
-    fold_again(now_ms, rules, scratch)
+    fold_again(now_ms, over, rules, scratch)
     after = tallies_of(counts)
     counts[ORPHANS], counts[FAILED] = 2 * before[0] - after[0], 2 * before[1] - after[1]
     counts[UNDECIDED], counts[ASSUMED] = 2 * before[2] - after[2], 2 * before[3] - after[3]
@@ -134,8 +134,10 @@ def uncount(now_ms: int, rules: Rules, scratch: Scratch) -> None:
 
 
 @step
-def fold_customer(known: int, next_ms: int, now_ms: int, rules: Rules, scratch: Scratch, notes: Notes) -> bool:
-    """Bring ``live`` up to ``now_ms``, included; whether there was room for what follows.
+def fold_customer(
+    known: int, next_ms: int, now_ms: int, over: bool, rules: Rules, scratch: Scratch, notes: Notes
+) -> bool:  # fmt: skip
+    """Bring ``live`` up to ``now_ms``; whether there was room for what follows. over: see ``fold.settle_now``.
 
     known: how many of the recent interactions ``live`` knows; below 0 when one came late: then it is made again from
     ``base``. next_ms: nothing of ``live`` is due before.
@@ -146,7 +148,7 @@ def fold_customer(known: int, next_ms: int, now_ms: int, rules: Rules, scratch: 
     recent, live = scratch.lists[RECENT], scratch.lists[LIVE]
     heats, wanted = scratch.lists[HEAT_LIST], scratch.lists[WANTED]
     if known < 0:
-        n = fold_again(now_ms, rules, scratch)
+        n = fold_again(now_ms, over, rules, scratch)
     else:
         n = counts[LIVE]
         copy_items(scratch.lists[BEFORE], counts[BEFORE], heats)
@@ -155,7 +157,7 @@ def fold_customer(known: int, next_ms: int, now_ms: int, rules: Rules, scratch: 
             if next_ms < recent[k, AT]:
                 n, _ = settle(live, n, recent[k, AT], rules, heats, counts)
             n = apply_event(live, n, recent[k], rules, heats, counts)
-        n, counts[DUE_MS] = settle(live, n, now_ms + 1, rules, heats, counts)
+        n, counts[DUE_MS] = settle_now(live, n, now_ms, over, rules, heats, counts)
     counts[LIVE], counts[HEAT_LIST] = n, counts[HEAT_COUNT]
     counts[WANTED] = find_wanted(live, n, rules, wanted, known < 0)
     full = is_full(live) or is_full(heats) or is_full(wanted)

@@ -324,7 +324,7 @@ def test_replies_that_do_not_say_how_they_were_made_are_counted_once(tmp_path: P
     rows += [interaction(START_MS), interaction(START_MS, kind="mars.landed")]  # of other kinds nobody asks
     events = written(tmp_path / "a.jsonl", rows)
     summary = run(Asked([str(events)], tmp_path / "out", FULL))
-    assert (summary["unknown_replies"], summary["duplicates"]) == (3, 1)
+    assert (summary["unknown_replies"], summary["duplicates"]) == (4, 1)
 
 
 @pytest.mark.parametrize("name", ["three", "policy_file"])
