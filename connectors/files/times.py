@@ -73,7 +73,7 @@ def read_times(data: Bytes, start: Int64s, length: Int32s, at_ms: Int64s, found:
         at, end = start[i], start[i] + length[i]
         found[i], at_ms[i] = 0, 0
         count = end - at
-        if 0 < count <= 18:
+        if 0 < count <= 18 or (count == 19 and data[at] < 57):  # less than 9e18, as nanoseconds are
             number = digits(data, at, count, end)
             if number >= 0:
                 found[i], at_ms[i] = 3, number

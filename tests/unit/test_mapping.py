@@ -119,6 +119,7 @@ def test_durations_have_a_unit(tmp_path: Path, spec: str, text: str, ms: int) ->
         ('{column = "t", epoch = "us"}', "1772346600000000"),
         ('{column = "t", epoch = "us"}', "1772346600000999.5"),
         ('{column = "t", epoch = "ns"}', "1772346600000000000"),
+        ('{column = "t", epoch = "ns"}', "1772346600000999999"),
         ('{column = "t", format = "%d %b %Y %I:%M %p %z"}', "01 Mar 2026 09:30 AM +0300"),
         ('{column = "t", format = "%Y%m%d%H%M%S", zone = "UTC"}', "20260301063000"),
         ('{column = "t", minus = {column = "w", unit = "min"}}', "2026-03-01T06:40:00Z"),
