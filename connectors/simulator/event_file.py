@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event
 from typing import TextIO
 
-from connectors.simulator.simulation import DEFAULT_CUSTOMERS, crowd_interactions, crowd_moments
+from connectors.simulator.simulation import DEFAULT_CUSTOMERS, crowd_moments_and_interactions
 from schemas.errors import SettingsError
 from schemas.interactions import Interaction, avro_record
 
@@ -39,8 +39,7 @@ def write_crowd(
         SettingsError: the name ends otherwise, the file cannot be written, or an argument is out of range.
     """
     start_ms = end_ms - round(1000 * total / rate)
-    moments = crowd_moments(start_ms=start_ms, rate=rate, total=total, span_hours=span_hours)
-    crowd = crowd_interactions(
+    pairs = crowd_moments_and_interactions(
         seed=seed,
         start_ms=start_ms,
         rate=rate,
@@ -52,7 +51,7 @@ def write_crowd(
     )
     written = 0
     with _opened(path) as file:
-        for moment_ms, told in zip(moments, crowd, strict=True):
+        for moment_ms, told in pairs:
             file.write(event_line(told, moment_ms))
             written += 1
             if written % _PROGRESS == 0:

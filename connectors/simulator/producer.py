@@ -12,7 +12,7 @@ from connectors.registry.client import SchemaRegistry
 from connectors.simulator.disorder import require_shares
 from connectors.simulator.inbox import AlertInbox
 from connectors.simulator.pace import paced
-from connectors.simulator.simulation import DEFAULT_CUSTOMERS, crowd_interactions, crowd_moments
+from connectors.simulator.simulation import DEFAULT_CUSTOMERS, crowd_moments_and_interactions
 from connectors.simulator.team import Team
 from schemas.errors import SettingsError
 from schemas.interactions import Interaction, InteractionEncoder
@@ -74,8 +74,7 @@ def simulate(
     serve = desk.serve if desk is not None else lambda _: False
     start_ms = time.time_ns() // 1_000_000
     begun_s = reported_s = time.monotonic()
-    moments = crowd_moments(start_ms=start_ms, rate=rate, total=total, span_hours=span_hours)
-    crowd = crowd_interactions(
+    pairs = crowd_moments_and_interactions(
         seed=seed,
         start_ms=start_ms,
         rate=rate,
@@ -93,7 +92,6 @@ def simulate(
             stop.wait(pause_s)
 
     with closing(desk) if desk is not None else nullcontext():
-        pairs = zip(moments, crowd, strict=True)
         for moment_ms, told in paced(pairs, rate, elapsed_s=lambda: time.monotonic() - begun_s, wait=wait, stop=stop):
             now_ms = moment_ms
             serve(now_ms)

@@ -4,6 +4,7 @@ import heapq
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from random import Random
+from typing import Any
 
 from connectors.simulator.crowd import customer, skewed
 from connectors.simulator.day import (
@@ -51,6 +52,20 @@ def crowd_interactions(
     return interactions(
         times, seed=seed, start_ms=start_ms, spell=spell, customers=customers, late=late, repeated=repeated
     )
+
+
+def crowd_moments_and_interactions(
+    *, start_ms: int, rate: float, total: int | None = None, span_hours: float | None = None, **crowd: Any
+) -> Iterator[tuple[int, Interaction]]:
+    """Each of ``crowd_interactions`` behind the moment, in the customers' time, at which a run sends it.
+
+    crowd: the other arguments of ``crowd_interactions``.
+
+    Raises:
+        SettingsError: as there.
+    """
+    when: dict[str, Any] = {"start_ms": start_ms, "rate": rate, "total": total, "span_hours": span_hours}
+    return zip(crowd_moments(**when), crowd_interactions(**when, **crowd), strict=True)
 
 
 def crowd_moments(
