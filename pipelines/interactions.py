@@ -170,13 +170,15 @@ def joined(parts: Sequence[tuple[Int64s, InteractionBatch]]) -> tuple[Interactio
         data = np.frombuffer(b"", np.uint8)  # not writable, as the bytes of a fetch: kernels are compiled for that
         empty = InteractionBatch(data, none, none, none, none, none.astype(np.int8), texts, texts, texts, texts)
         return empty, none
-    batches = [b for _, b in parts]
-    index = np.concatenate([i for i, _ in parts])
+    return _in_order(together([b for _, b in parts]), np.concatenate([i for i, _ in parts]))
+
+
+def together(batches: Sequence[InteractionBatch]) -> InteractionBatch:
+    """One or more batches, one behind the other."""
     data = np.concatenate([b.data for b in batches])
     data.flags.writeable = False  # as above
     base = np.cumsum([0, *(b.data.shape[0] for b in batches)])[:-1].tolist()
-    together = InteractionBatch(data=data, details=_details(batches, base), **_whole(batches, base, InteractionBatch))
-    return _in_order(together, index)
+    return InteractionBatch(data=data, details=_details(batches, base), **_whole(batches, base, InteractionBatch))
 
 
 def _in_order(batch: InteractionBatch, index: Int64s) -> tuple[InteractionBatch, Int64s]:

@@ -1,6 +1,7 @@
-"""How the C library keeps the memory that a worker takes and gives back with every batch and checkpoint."""
+"""How the C library keeps the memory that is taken and given back with every batch, and how often Python looks at it."""
 
 import ctypes
+import gc
 
 _ARENA_MAX, _MMAP_THRESHOLD, _TRIM_THRESHOLD = -8, -3, -1  # glibc's malloc.h
 
@@ -22,3 +23,10 @@ def keep_memory() -> None:
         return
     for parameter, value in ((_ARENA_MAX, 1), (_TRIM_THRESHOLD, KEPT_BYTES), (_MMAP_THRESHOLD, LARGEST_BYTES)):
         mallopt(parameter, value)
+
+
+def collect_seldom() -> None:
+    """Let the collector leave alone what has been loaded so far, and look for cycles seldom: batches leave hardly any."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)

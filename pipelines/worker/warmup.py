@@ -1,7 +1,5 @@
 """Compile, or load from numba's cache, every kernel before the event loop lives: the first batch must not wait."""
 
-import gc
-
 import numpy as np
 
 from connectors.kafka.records import RecordColumns, read_batch_compiled
@@ -14,6 +12,7 @@ from pipelines.restoring import RowRestore
 from pipelines.whole_rows import CopiedRows
 from pipelines.worker.decoding import InteractionDecoder
 from pipelines.worker.encoding import Encoder
+from pipelines.worker.memory import collect_seldom
 from pipelines.worker.policy_file import load_policy
 from schemas.acceptance import Bounds
 from schemas.arrays import Int64s
@@ -71,6 +70,4 @@ def warm_up(decoder: InteractionDecoder, policy: Policy) -> None:
         np.frombuffer(b"\0", np.uint8), 0, 1, 0, 0, -1, 0, 0, longs[0], longs[1], longs[2], ints[0], longs[3], ints[1],
         longs[4], ints[2],
     )  # fmt: skip
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    collect_seldom()

@@ -32,7 +32,9 @@ def backtest(
     Example: `friction backtest 'calls/*.csv' --map calls.toml --out result`
     """
     from pipelines.cli.backtest.run import Asked, run
+    from pipelines.worker.memory import collect_seldom
 
+    collect_seldom()
     summary = run(
         Asked(
             events=events,

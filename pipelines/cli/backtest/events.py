@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -11,7 +10,7 @@ from connectors.files.rejects import RejectedRow
 from connectors.files.shaping import EventRows
 from pipelines.arrow_batches import interaction_batch
 from pipelines.facts import RATED, FactReader
-from pipelines.interactions import InteractionBatch, joined
+from pipelines.interactions import InteractionBatch, joined, together
 from pipelines.policy import Policy
 from pipelines.ties import Ties
 from schemas.acceptance import Bounds, off_scale, refuse_compiled
@@ -66,9 +65,10 @@ class Gathered:
         cuts = range(0, order.shape[0], at_once)
         mixed = [np.unique(of[at : at + at_once]).tolist() for at in cuts]
         if max(map(len, mixed)) > _MOST_MIXED:
-            rank = np.empty_like(order)
-            rank[order] = np.arange(order.shape[0])
-            yield joined([(rank[a:b], part) for (a, b), (_, part) in zip(pairwise(begin), parts, strict=True)])[0]
+            whole = together([part for _, part in parts])
+            parts.clear()
+            for at in cuts:  # by pieces: their memory is used again
+                yield whole.take(order[at : at + at_once])
             return
         for at, numbers in zip(cuts, mixed, strict=True):
             here, some = of[at : at + at_once], order[at : at + at_once]

@@ -143,9 +143,10 @@ def _numbers(values: Any) -> TextColumn:
         return _written(values)
     is_whole = values == np.trunc(values)
     whole, others = np.flatnonzero(is_whole), np.flatnonzero(~is_whole)
-    distinct, which = np.unique(values[whole], return_inverse=True)  # they are few: Arrow would write no point
-    few, many = TextColumn.of(list(map(repr, distinct.tolist()))), _written(values[others])
+    distinct = pa.array(values[whole]).dictionary_encode()  # they are few: Arrow would write no point
+    few, many = TextColumn.of(list(map(repr, distinct.dictionary.to_pylist()))), _written(values[others])
     start, length = np.empty(values.shape[0], np.int64), np.empty(values.shape[0], np.int32)
+    which = distinct.indices.to_numpy()
     start[whole], length[whole] = few.start[which], few.length[which]
     start[others], length[others] = few.data.shape[0] + many.start, many.length
     return TextColumn(np.concatenate([few.data, many.data]), start, length)
