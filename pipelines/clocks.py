@@ -49,22 +49,15 @@ from pipelines.rules import (
     MATCH,
     OP,
     PROMISE_MS,
-    REPEAT_MS,
-    STILL,
-    STILLS,
     TAKES_DEADLINE,
     TARGET,
     WARN_MS,
     Rules,
-    clock_at,
     clock_word,
     rule_word,
 )
 from schemas.arrays import Int64s
 from schemas.compiled import step
-
-MOST_REPEATS = 30
-"""So often it is said again after a breach: whoever has not heard it by then does not read it, and the alert stands."""
 
 
 @step
@@ -256,12 +249,6 @@ def reset_clock(items: Int64s, count: int, at: int, event: Int64s, r: int, rules
 
 
 @step
-def breach_ms(item: Int64s) -> int:
-    """When the promise of a clock is or was broken: at its deadline, or when that was said before."""
-    return item[BROKEN_AT if item[FLAGS] & SAID_BROKEN != 0 else DUE]
-
-
-@step
 def say_broken(item: Int64s, at_ms: int) -> None:
     """Somebody says that a promise is broken; its deadline stays, if it has one."""
     if item[DUE] >= NEVER:
@@ -270,50 +257,6 @@ def say_broken(item: Int64s, at_ms: int) -> None:
         item[FLAGS] = (item[FLAGS] | SAID_BROKEN) & ~MOVED
         item[BROKEN_AT] = at_ms
     touch(item)
-
-
-@step
-def steps_of(number: int, rules: Rules) -> int:
-    """How many ages a clock has at which it is said that the customer still waits."""
-    k = 0
-    while k < STILLS and clock_word(rules, number, STILL + k) > 0:
-        k += 1
-    return k
-
-
-@step
-def still_due(items: Int64s, at: int, words: Int64s) -> int:
-    """When it is said next that the customer still waits: the ages one after the other, then the repeats."""
-    clock, level = clock_at(words, items[at, TAG] >> 8), items[at, LEVEL]
-    if level < STILLS and words[clock + STILL + level] > 0:
-        return items[at, AT] + words[clock + STILL + level]
-    repeat_ms = words[clock + REPEAT_MS]
-    if repeat_ms > 0 and items[at, FLAGS] & BREACHED != 0:
-        steps = 0
-        while steps < STILLS and words[clock + STILL + steps] > 0:
-            steps += 1
-        breach = BROKEN_AT if items[at, FLAGS] & SAID_BROKEN != 0 else DUE
-        return items[at, breach] + (level - steps + 1) * repeat_ms if level - steps < MOST_REPEATS else NEVER
-    return NEVER
-
-
-@step
-def clock_due(items: Int64s, at: int, words: Int64s) -> int:
-    """When an open clock has something to say next; NEVER for one that is paused. words: those of the rules.
-
-    It is asked of every item again and again: neither an item nor the rules are handed on as such, which costs more.
-    """
-    flags = items[at, FLAGS]
-    if flags & (SAID_BROKEN | BREACHED) == SAID_BROKEN:
-        return items[at, BROKEN_AT]  # also of one that is paused
-    if items[at, PAUSED_AT] != 0:
-        return NEVER
-    due_ms = still_due(items, at, words)
-    if items[at, WARN] != 0 and flags & (WARNED | BREACHED) == 0:
-        due_ms = min(due_ms, items[at, WARN])
-    if flags & BREACHED == 0:
-        due_ms = min(due_ms, items[at, DUE])
-    return due_ms
 
 
 @step

@@ -6,7 +6,8 @@ order of arrival does not count (pipelines/folding.py does).
 """
 
 from pipelines.cases import add_points, close_case, do_case, note_channel, unnamed_case
-from pipelines.clocks import breach_ms, clock_due, do_clock, end_clock, steps_of
+from pipelines.clock_times import breach_ms, clock_due, said_at
+from pipelines.clocks import do_clock, end_clock
 from pipelines.contacts import make_contact, note_tried
 from pipelines.items import (
     ASSUMED,
@@ -144,7 +145,8 @@ def fire(items: Int64s, count: int, at: int, due_ms: int, rules: Rules, heats: I
         item[FLAGS] |= BREACHED
     else:
         item[LEVEL] += 1
-        if item[LEVEL] <= steps_of(number, rules):
+        _, again = said_at(items, at, item[LEVEL], rules.words)
+        if not again:
             return count
     case = item[CASE]
     for k in range(4):

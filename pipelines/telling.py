@@ -4,7 +4,7 @@ Alerts are not raised where something happens: after each fold what should stand
 the difference is told. So a late interaction retracts what should never have been said, and a restart repeats nothing.
 """
 
-from pipelines.clocks import breach_ms, steps_of
+from pipelines.clock_times import breach_ms, said_at
 from pipelines.items import (
     AT,
     BREACHED,
@@ -52,10 +52,7 @@ from pipelines.items import (
 from pipelines.notes import Notes, write_note
 from pipelines.rules import (
     COUNT,
-    REPEAT_MS,
-    STILL,
     Rules,
-    clock_word,
     section,
 )
 from pipelines.scoring import Rows
@@ -106,9 +103,10 @@ def find_wanted(items: Int64s, count: int, rules: Rules, wanted: Int64s, every: 
                 wanted[n - 1, AT] = breach_ms(item)
             if item[LEVEL] > 0:
                 status = ended if ended == RESOLVED else ESCALATED if item[LEVEL] > 1 else OPENED
-                raised_ms = item[ENDS] if ended == RESOLVED else said_at(item, item[LEVEL], rules)
+                raised_ms, _ = said_at(items, at, item[LEVEL], rules.words)
+                raised_ms = item[ENDS] if ended == RESOLVED else raised_ms
                 n = want(wanted, n, item, at, STILL_WAITING, status, raised_ms, item[LEVEL])
-                wanted[n - 1, AT] = said_at(item, 1, rules)
+                wanted[n - 1, AT], _ = said_at(items, at, 1, rules.words)
         elif kind == REPEAT:
             status = ended if ended == RESOLVED else ESCALATED if item[LEVEL] > section(rules, COUNT) else OPENED
             raised_ms = item[ENDS] if ended == RESOLVED else item[LAST]
@@ -117,16 +115,6 @@ def find_wanted(items: Int64s, count: int, rules: Rules, wanted: Int64s, every: 
             raised_ms = item[ENDS] if ended == RESOLVED else item[AT]
             n = want(wanted, n, item, at, SOCIAL_RISK, ended, raised_ms, 1)
     return n
-
-
-@step
-def said_at(item: Int64s, level: int, rules: Rules) -> int:
-    """When it was said for the ``level``-th time that the customer still waits."""
-    number = number_of(item)
-    steps = steps_of(number, rules)
-    if level <= steps:
-        return item[AT] + clock_word(rules, number, STILL + level - 1)
-    return breach_ms(item) + (level - steps) * clock_word(rules, number, REPEAT_MS)
 
 
 @step

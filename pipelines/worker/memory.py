@@ -1,4 +1,4 @@
-"""How the C library keeps the memory that is taken and given back with every batch, and how often Python looks at it."""
+"""How the C library keeps memory that is taken and given back with every batch, and when Python looks for garbage."""
 
 import ctypes
 import gc
@@ -26,7 +26,7 @@ def keep_memory() -> None:
 
 
 def collect_seldom() -> None:
-    """Let the collector leave alone what has been loaded so far, and look for cycles seldom: batches leave hardly any."""
+    """Let the collector leave alone what has been loaded so far, and look for cycles seldom: batches leave few."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
