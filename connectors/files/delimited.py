@@ -15,6 +15,8 @@ from schemas.errors import InputUnreadable
 
 DELIMITERS = (",", ";", "\t", "|")
 
+_LOOK = 32 << 10  # bytes in which rows are looked for; behind each row that is broken they are looked for again
+
 
 def csv_blocks(source: Source, encoding: str, delimiter: str | None) -> Iterator[Block]:
     """The rows of a file whose first row names the columns. delimiter: None finds it in the first row."""
@@ -27,7 +29,7 @@ def csv_blocks(source: Source, encoding: str, delimiter: str | None) -> Iterator
     if twice:
         raise InputUnreadable(f"{source.name} names a column twice: {', '.join(sorted(twice))}")
     for piece in pieces(rest, between, line):
-        columns = _read(piece, names, between)
+        columns = None if piece.odd else _read(piece, names, between)
         if columns is not None:
             yield Block(source.name, piece.n, columns, piece.places)
         else:
@@ -90,12 +92,17 @@ def _row_by_row(file: str, piece: Piece, names: list[str], delimiter: str) -> Bl
     rows: list[list[str | None]] = []
     kept: list[tuple[int, int, int]] = []
     broken: list[RejectedRow] = []
-    data, at, line = piece.data, 0, int(piece.places.number[0])
-    at = int(piece.places.start[0])
+    data, at, line, length = piece.data, int(piece.places.start[0]), int(piece.places.number[0]), _LOOK
     while at < len(data):
-        places, rest, _ = rows_of(data[at:], line, delimiter)
-        if not len(places.start) or rest < len(data) - at:
-            places = _with_rest(places, len(data) - at, rest, line, data[at:])
+        places, rest, rest_line, _ = rows_of(data[at : at + length], line, delimiter)
+        if at + length < len(data):
+            if not rest:  # no row ends so soon
+                length *= 4
+                continue
+        elif rest < len(data) - at:
+            places = _with_rest(places, len(data) - at, rest, rest_line)
+            rest = len(data) - at
+        after, line_after, length = at + rest, rest_line, _LOOK
         for i in range(len(places.start)):
             start, end = at + int(places.start[i]), at + int(places.end[i])
             raw = data[start:end]
@@ -107,18 +114,16 @@ def _row_by_row(file: str, piece: Piece, names: list[str], delimiter: str) -> Bl
             first = raw.index(b"\n") + 1 if b"\n" in raw else len(raw)
             broken.append(RejectedRow(file, number, reason, raw_text(raw[:first])))
             if first < len(raw):  # a quote that is not closed takes the rows behind it along: go on with the next line
-                at, line = start + first, number + 1
+                after, line_after = start + first, number + 1
                 break
-        else:
-            break
+        at, line = after, line_after
     columns = {name: pa.array([row[k] for row in rows], pa.utf8()) for k, name in enumerate(names)}
     where = np.array(kept, np.int64).reshape(-1, 3)
     return Block(file, len(rows), columns, LinePlaces(piece.places.data, where[:, 0], where[:, 1], where[:, 2]), broken)
 
 
-def _with_rest(places: LinePlaces, length: int, rest: int, line: int, data: bytes) -> LinePlaces:
+def _with_rest(places: LinePlaces, length: int, rest: int, line: int) -> LinePlaces:
     """The rows, and what has no end as one more."""
-    line += data[:rest].count(b"\n")
     return LinePlaces(
         places.data, np.append(places.start, rest), np.append(places.end, length), np.append(places.number, line)
     )

@@ -198,6 +198,30 @@ def test_a_csv_row_with_other_columns_or_an_open_quote_takes_nobody_along(tmp_pa
     assert "has 2 columns, and the first row names 4" in found.rejected[0].reason
 
 
+def test_an_open_quote_that_another_quote_closes_takes_nobody_along(tmp_path: Path) -> None:
+    """Together they could be one row of four columns, with the second one as a part of its last."""
+    good = f"e,ana,form.failed,{AT}"
+    lines = ["event_id,customer_id,kind,occurred_at,subject", f'{good},"since monday', f"{good},ok", f'{good},"fine"']
+    found = read(written(tmp_path / "a.csv", lines))
+    assert found.rows == [{**GOOD, "subject": "ok"}, {**GOOD, "subject": "fine"}]
+    assert [(r.line, r.raw) for r in found.rejected] == [(2, lines[1])]
+    found = read(written(tmp_path / "b.csv", [*lines[:1], f'{good},"ok"', f'{good},"not "ok"', f'{good},5" wide']))
+    assert [r["subject"] for r in found.rows] == ["ok", '5" wide']
+    assert [r.line for r in found.rejected] == [3]
+
+
+def test_rows_are_looked_for_in_short_reaches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = f"e,ana,form.failed,{AT}"
+    texts = ['"open', "ok", '"a, ""b""\n\nc"', "", '"not "ok"', '"x"', '"open again']
+    lines = [f"{good},{texts[n % 7]}" + "\n" * (n % 3) for n in range(50)]
+    path = written(tmp_path / "a.csv", ["event_id,customer_id,kind,occurred_at,subject", *lines])
+    at_once = read(path)
+    monkeypatch.setattr(delimited, "_LOOK", 20)
+    found = read(path)
+    assert (found.rows, found.rejected) == (at_once.rows, at_once.rejected)
+    assert (len(found.rows), len(found.rejected)) == (28, 22)
+
+
 def test_a_quoted_field_may_hold_anything(tmp_path: Path, path_of_reading: str) -> None:
     subject = 'a "b", c;\n\nd'
     quoted = '"' + subject.replace('"', '""') + '"'
@@ -429,8 +453,8 @@ def test_rows_end_where_csv_says_so(rows: list[list[str]]) -> None:
     out = io.StringIO()
     csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(rows)
     data = out.getvalue().encode()
-    places, rest, _ = rows_of(data, 1, ",")
-    assert rest == len(data)
+    places, rest, _, odd = rows_of(data, 1, ",")
+    assert (rest, odd) == (len(data), 0)
     cut = [data[a:b].decode() for a, b in zip(places.start, places.end, strict=True)]
     assert [next(csv.reader(io.StringIO(text, newline=""))) for text in cut] == rows
     lines = [1 + data[:a].count(b"\n") for a in places.start]
@@ -442,10 +466,10 @@ def test_rows_end_where_csv_says_so(rows: list[list[str]]) -> None:
 def test_the_plain_kernel_finds_the_same_rows(data: bytes) -> None:
     raw, room = np.frombuffer(data, np.uint8), data.count(b"\n")
     start, end, line = (np.zeros(room, np.int64) for _ in range(3))
-    rows, rest, rest_line = find_rows(raw, 34, 44, start, end, line, 1)
+    rows, rest, rest_line, odd = find_rows(raw, 34, 44, start, end, line, 1)
     places, *found = rows_of(data, 1, ",")
     assert (places.start.tolist(), places.end.tolist(), places.number.tolist(), *found) == (
-        start[:rows].tolist(), end[:rows].tolist(), line[:rows].tolist(), rest, rest_line,
+        start[:rows].tolist(), end[:rows].tolist(), line[:rows].tolist(), rest, rest_line, odd,
     )  # fmt: skip
 
 
