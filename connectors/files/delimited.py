@@ -24,6 +24,8 @@ def csv_blocks(source: Source, encoding: str, delimiter: str | None) -> Iterator
     if header is None:
         return
     between = delimiter or max(DELIMITERS, key=_unquoted(header).count)
+    if "\r" in _unquoted(header):
+        raise InputUnreadable(f"{source.name} ends its lines with carriage returns alone: save it with line feeds")
     names = [name or f"_{k}" for k, name in enumerate(next(csv.reader([header], delimiter=between)))]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
@@ -132,7 +134,7 @@ def _with_rest(places: LinePlaces, length: int, rest: int, line: int) -> LinePla
 def _taken(raw: bytes, names: list[str], delimiter: str, rows: list[list[str | None]]) -> str | None:
     """Why a row cannot be read; None when it is one more of ``rows``."""
     try:
-        found = list(csv.reader(raw.decode().splitlines(keepends=True), delimiter=delimiter, strict=True))
+        found = list(csv.reader([raw.decode()], delimiter=delimiter, strict=True))
     except UnicodeDecodeError as error:
         return f"the row is not UTF-8 ({error.reason} at byte {error.start + 1}); a mapping may name its encoding"
     except csv.Error as error:

@@ -53,6 +53,17 @@ def _known_encoding(name: str) -> str:
         raise ValueError(f"must be an encoding such as utf-8 or cp1254, got {name!r}") from error
 
 
+def _a_time(form: str) -> str:
+    if "%Z" in form.replace("%%", ""):
+        raise ValueError(
+            f"%Z reads a name of a zone and forgets it: write the name itself, such as {form.replace('%Z', 'UTC')!r}, "
+            "and zone = 'UTC'"
+        )
+    if "%" not in form:
+        raise ValueError(f"must be a format of strptime such as '%d.%m.%Y %H:%M', got {form!r}")
+    return form
+
+
 Scalar = str | int | float | bool
 Zone = Annotated[str, AfterValidator(_known_zone)]
 Decimal = Literal[".", ","]
@@ -100,7 +111,7 @@ class DurationField(_Taken):
 class TimeField(_Taken):
     """A time; several columns, such as a date and a time, are joined by a blank."""
 
-    format: Name | None = None
+    format: Annotated[Name, AfterValidator(_a_time)] | None = None
     zone: Zone | None = None
     epoch: Literal["s", "ms", "us", "ns"] = "ms"
     plus: Annotated[DurationField, BeforeValidator(_column_alone)] | None = None
@@ -220,9 +231,13 @@ def _told(name: str, error: Any) -> str:
         return f"{name} {key}: {message.removeprefix('Value error, ')}"
     if kind == "extra_forbidden":
         return f"{name} {key}: is unknown{_allowed(error['loc'])}"
-    rule = {"missing": "is missing", "too_short": "must have an entry", "string_too_short": "must not be empty"}.get(
-        kind, message.replace("Input should be", "must be").replace("a valid dictionary or instance of", "a column or")
-    )
+    rule = {
+        "missing": "is missing",
+        "too_short": "must have an entry",
+        "string_too_short": "must not be empty",
+        "model_type": "must be a column or a table",
+        "tuple_type": "must be a text or a list of texts",
+    }.get(kind, message.replace("Input should be", "must be"))
     return f"{name} {key}: {rule}, got {reprlib.repr(error['input'])}"
 
 

@@ -152,14 +152,26 @@ def ms_of_numbers(counted: Float64s, epoch: str) -> Int64s:
 def times_of_format(texts: pa.Array, form: str) -> tuple[Int64s, Bytes]:
     """As ``times_of_texts``, of texts in a format of strptime."""
     if _QUICK.fullmatch(form):
-        read = pc.strptime(texts, format=form, unit="ms", error_is_null=True).cast(pa.int64())
-        found = np.where(read.is_valid().to_numpy(zero_copy_only=False), LOCAL, NO_TIME).astype(np.uint8)
-        return read.fill_null(0).to_numpy(), found
+        read = pc.strptime(texts, format=form, unit="s", error_is_null=True)
+        there = read.is_valid().to_numpy(zero_copy_only=False) & ~_carried_over(texts, read, form)
+        return read.cast(pa.int64()).fill_null(0).to_numpy() * 1000, np.where(there, LOCAL, NO_TIME).astype(np.uint8)
     encoded = texts.dictionary_encode()
     each = [_formatted(text, form) for text in encoded.dictionary.to_pylist()]
     ms, kinds = (np.array([one[k] for one in each] + [NO_TIME], np.int64) for k in range(2))
     number = encoded.indices.cast(pa.int64()).fill_null(len(each)).to_numpy()
     return ms[number], kinds[number].astype(np.uint8)
+
+
+def _carried_over(texts: pa.Array, read: pa.Array, form: str) -> Bools:
+    """bool[n]: times of days that do not exist, which Arrow takes for the first days of the next month."""
+    over = np.zeros(len(texts), np.bool_)
+    early = np.flatnonzero(pc.day(read).fill_null(31).to_numpy() <= 3)
+    said, meant = texts.take(pa.array(early)), pc.strftime(read.take(pa.array(early)), form)
+    strange = pc.not_equal(said, meant)
+    words = said.filter(strange).to_pylist()
+    wrong = {word: _formatted(word, form)[1] == NO_TIME for word in set(words)}
+    over[early[strange.to_numpy(zero_copy_only=False)]] = [wrong[word] for word in words]
+    return over
 
 
 def _formatted(text: str, form: str) -> tuple[int, int]:

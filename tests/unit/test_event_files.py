@@ -210,6 +210,19 @@ def test_an_open_quote_that_another_quote_closes_takes_nobody_along(tmp_path: Pa
     assert [r.line for r in found.rejected] == [3]
 
 
+def test_other_ends_of_lines_in_a_field_do_not_end_a_row(tmp_path: Path, path_of_reading: str) -> None:
+    """What str.splitlines takes for an end of a line, cp1252's ellipsis read as latin-1 among them."""
+    subjects = ["wait\x85", "a\u2028b", "a\x0bb\x0cc", '"a\rb\r\nc"']
+    lines = ["event_id,customer_id,kind,occurred_at,subject", *(f"e,ana,form.failed,{AT},{text}" for text in subjects)]
+    found = read(written(tmp_path / "a.csv", lines))
+    assert [r["subject"] for r in found.rows] == [text.strip('"') for text in subjects], found.rejected
+
+
+def test_carriage_returns_alone_end_no_lines_and_are_told(tmp_path: Path) -> None:
+    with pytest.raises(InputUnreadable, match="ends its lines with carriage returns alone: save it with line feeds"):
+        read(written(tmp_path / "a.csv", ["customer_id,kind,occurred_at", f"a,b,{AT}"], end="\r"))
+
+
 def test_rows_are_looked_for_in_short_reaches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good = f"e,ana,form.failed,{AT}"
     texts = ['"open', "ok", '"a, ""b""\n\nc"', "", '"not "ok"', '"x"', '"open again']

@@ -132,6 +132,15 @@ def test_times_have_a_format(tmp_path: Path, spec: str, text: str) -> None:
     assert [r["occurred_at"] for r in found.rows] == [1_772_346_600_000], found.rejected
 
 
+@pytest.mark.parametrize("day", ["31/02/2026", "29/02/2023", "31/04/2026", "0/03/2026", "01/13/2026"])
+def test_a_day_that_does_not_exist_is_no_other_day(tmp_path: Path, day: str) -> None:
+    toml = 'zone = "UTC"\n[fields]\noccurred_at = {column = "t", format = "%d/%m/%Y %H:%M"}'
+    lines = ["customer_id;kind;t", f"a;k;{day} 10:00", "a;k;1/3/2026 6:30", "a;k;01/03/2026 06:30", "a;k;"]
+    found = read(written(tmp_path / "a.csv", lines), mapping=mapped(tmp_path, toml))
+    assert [r["occurred_at"] for r in found.rows] == [1_772_346_600_000] * 2
+    assert [(r.line, day in r.reason) for r in found.rejected] == [(2, True), (5, False)]
+
+
 @pytest.mark.parametrize(("epoch", "unit_us"), [("s", "1e6"), ("ms", "1e3"), ("us", "1"), ("ns", "1e-3")])
 def test_numbers_are_cut_to_the_millisecond_that_they_name(tmp_path: Path, epoch: str, unit_us: str) -> None:
     """However they are written: 1772346600.123 as a double lies a little before that millisecond."""
@@ -278,6 +287,13 @@ def test_a_column_that_a_mapping_asks_for_and_nobody_has_is_one_error(tmp_path: 
         ("[fields]\noccurred_at = {column = 't', zone = 'Mars'}", "must be an IANA time zone such as Europe/Istanbul"),
         ("zone = '/etc/passwd'", "map.toml zone: must be an IANA time zone"),
         ("encoding = 'klingon'", "map.toml encoding: must be an encoding such as utf-8"),
+        ("[fields]\noccurred_at = {column = 't', format = '%H:%M %Z'}", "such as '%H:%M UTC', and zone = 'UTC'"),
+        (
+            "[fields]\noccurred_at = {column = 't', format = 'dd.MM.yyyy'}",
+            "occurred_at.format: must be a format of strp",
+        ),
+        ("[fields]\noccurred_at = ['d', 't']", "fields.occurred_at: must be a column or a table, got ['d', 't']"),
+        ("when = {a = true}", "map.toml when.a: must be a text or a list of texts, got True"),
         ("decimal = ';'", "map.toml decimal: must be '.' or ',', got ';'"),
         ("delimiter = 'x'", "map.toml delimiter: must be"),
         ("[fields]\nkind = 5", "map.toml fields.kind: must be a column or"),
