@@ -43,12 +43,15 @@ class EventReader:
                 be taken.
         """
         shaper = Shaper(self.mapping)
+        seen: set[str] = set()
+        total = 0
         for source in self.sources:
             rows, checked, early = 0, False, 0
             for block in _blocks(source, self.mapping):
                 if block.columns and not checked:
                     checked = True
                     shaper.check_columns(source.name, block.columns, may_lack=source.format == "jsonl")
+                seen.update(block.columns)
                 rows += block.n + len(block.broken)
                 shaped = shaper.shape(block)
                 self.skipped += shaped.skipped
@@ -64,6 +67,17 @@ class EventReader:
                 )
             if not rows:
                 self.warn(f"{source.name} is empty: no interactions come from it")
+            total += rows
+        self._warn_of_all(shaper, seen, total)
+
+    def _warn_of_all(self, shaper: Shaper, seen: set[str], rows: int) -> None:
+        """Tell what no row of any file had."""
+        if seen:
+            asked = {column: where for column, where, _ in shaper.asked() if column not in seen}
+            for column, where in asked.items():
+                self.warn(f"no row has {column!r}, which {where} asks for; there are: {', '.join(sorted(seen))}")
+        if rows and self.skipped == rows:
+            self.warn(f"all {rows:,} rows were skipped: `when` or `filled` of {self.mapping.name} leave them out")
 
     def refuse(self, row: RejectedRow) -> None:
         """Take a row of the batch that was given last as one that cannot be taken; it is told before the next one."""

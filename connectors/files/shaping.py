@@ -66,28 +66,29 @@ class Shaper:
             InputUnreadable: the text names the file, the columns found and what to do.
         """
         has = ", ".join(found) or "none"
+        for column, where, needed in self.asked():
+            if column not in found and (needed or not may_lack):
+                raise InputUnreadable(f"{file} has no column {column!r}, which {where} asks for; it has: {has}")
         for table in self._mapping.interactions:
-            specs, attributes = self._mapping.fields_of(table)
-            named = [(name, spec) for name, spec in specs.items() if name in REQUIRED or not may_lack]
-            if not may_lack:
-                named += [(f"{ATTRIBUTES}.{name}", spec) for name, spec in attributes.items()]
-            for key, column in _columns_of(named):
-                if column not in found:
-                    where = self._mapping.where(table, key)
-                    raise InputUnreadable(f"{file} has no column {column!r}, which {where} asks for; it has: {has}")
+            specs, _ = self._mapping.fields_of(table)
             missing = [name for name in REQUIRED if name not in specs and name not in found]
             if missing:
                 raise InputUnreadable(
                     f"{file} has no column {' or '.join(missing)}; it has: {has}. Rename the columns, or say "
                     "in a mapping (--map FILE, docs/backtest.md) which column each field is"
                 )
+
+    def asked(self) -> Iterator[tuple[str, str, bool]]:
+        """The columns that the mapping names, what asks for each, and whether no interaction is there without it."""
+        for table in self._mapping.interactions:
+            specs, attributes = self._mapping.fields_of(table)
+            named = [*specs.items(), *((f"{ATTRIBUTES}.{name}", spec) for name, spec in attributes.items())]
+            for key, column in _columns_of(named):
+                needed = key.split(".", maxsplit=1)[0] in REQUIRED and column not in table.filled
+                yield column, self._mapping.where(table, key), needed
         filters: list[MappingFile | InteractionTable] = [self._mapping.file, *self._mapping.interactions]
         for column in dict.fromkeys(column for one in filters for column in (*one.when, *one.filled)):
-            if column not in found and not may_lack:
-                raise InputUnreadable(
-                    f"{file} has no column {column!r}, which `when` or `filled` of {self._mapping.name} asks for; "
-                    f"it has: {has}"
-                )
+            yield column, f"`when` or `filled` of {self._mapping.name}", False
 
     def shape(self, block: Block) -> Shaped:
         """Give the interactions of a block, in the order of its rows."""

@@ -274,6 +274,50 @@ def test_a_column_that_a_mapping_asks_for_and_nobody_has_is_one_error(tmp_path: 
         assert said in str(told.value)
 
 
+def test_what_no_row_of_json_has_is_told_once(tmp_path: Path) -> None:
+    rows = [{"user": {"id": n}, "at": 0, "wait": {"s": 5}} for n in range(2)]
+    paths = [written(tmp_path / f"{name}.jsonl", [row]) for name, row in zip("ab", rows, strict=True)]
+    said = '[fields]\ncustomer_id = "user.id"\nkind = {value = "k"}\noccurred_at = "at"\n'
+    for text, key in (
+        (f'{said}duration_ms = "wait.secs"', "map.toml fields.duration_ms"),
+        (f'{said}[fields.attributes]\nx = "wait.secs"', "map.toml fields.attributes.x"),
+        (f'{said}[[interaction]]\nfilled = "wait.secs"\n[[interaction]]', "`when` or `filled` of map.toml"),
+    ):
+        told = read(*paths, mapping=mapped(tmp_path, text))
+        assert len(told.rows) == 2
+        assert [w for w in told.warnings if "1973" not in w] == [
+            f"no row has 'wait.secs', which {key} asks for; there are: at, user.id, wait.s"
+        ]
+
+
+def test_a_file_of_json_in_which_nothing_is_closed_yet_is_fine(tmp_path: Path) -> None:
+    text = """[fields]
+        customer_id = "id"
+        [[interaction]]
+        kind = {value = "contact.opened"}
+        occurred_at = "at"
+        [[interaction]]
+        kind = {value = "case.resolved"}
+        occurred_at = "closed"
+        filled = "closed"
+        """
+    mapping = mapped(tmp_path, text)
+    first, second = written(tmp_path / "a.jsonl", [{"id": 1, "at": 0}]), written(tmp_path / "b.jsonl", [])
+    assert len(read(first, mapping=mapping).rows) == 1
+    written(second, [{"id": 1, "at": 0, "closed": 1}])
+    told = read(first, second, mapping=mapped(tmp_path, text))
+    assert [r["kind"] for r in told.rows] == ["contact.opened", "contact.opened", "case.resolved"]
+    assert not [w for w in told.warnings if "no row has" in w]
+
+
+def test_it_is_told_when_a_filter_leaves_every_row_out(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", ["customer_id,kind,occurred_at,open", "a,k,0,true", "b,k,0,false"])
+    told = read(path, mapping=mapped(tmp_path, 'when = {open = "True"}'))
+    assert (told.rows, told.skipped) == ([], 2)
+    assert told.warnings == ["all 2 rows were skipped: `when` or `filled` of map.toml leave them out"]
+    assert "skipped" not in str(read(path, mapping=mapped(tmp_path, 'when = {open = "true"}')).warnings)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
