@@ -167,6 +167,10 @@ class RowFields:
                 at_ms = at_ms + sign * moved_ms
         return at_ms, told
 
+    def _written_time(self, name: str, spec: TimeField) -> pa.Array:
+        at_ms, told = self._time(name, spec)
+        return pc.strftime(pa.array(at_ms, pa.timestamp("ms"), mask=~told), "%Y-%m-%dT%H:%M:%SZ")
+
     def _map(self, *, sort: bool) -> pa.Array:
         whole = self._columns.get(ATTRIBUTES)
         rest = self._rest()
@@ -174,7 +178,8 @@ class RowFields:
             return whole.fill_null([]) if whole.null_count else whole
         made = Attributes(self._n, _MAPS)
         for name, spec in self._attributes.items():
-            made.add_column(name, self._text(f"{ATTRIBUTES}.{name}", spec))
+            key = f"{ATTRIBUTES}.{name}"
+            made.add_column(name, self._text(key, spec) if spec.time is None else self._written_time(key, spec.time))
         if whole is not None:
             whole = values.plain(whole)
             if pa.types.is_map(whole.type):

@@ -118,9 +118,34 @@ class TimeField(_Taken):
     minus: Annotated[DurationField, BeforeValidator(_column_alone)] | None = None
 
 
+class AttributeField(TextField):
+    """A text, or a time as soon as it says how times are written: that is told as RFC 3339, in UTC."""
+
+    format: Annotated[Name, AfterValidator(_a_time)] | None = None
+    zone: Zone | None = None
+    epoch: Literal["s", "ms", "us", "ns"] | None = None
+    plus: Annotated[DurationField, BeforeValidator(_column_alone)] | None = None
+    minus: Annotated[DurationField, BeforeValidator(_column_alone)] | None = None
+
+    @model_validator(mode="after")
+    def _text_or_time(self) -> "AttributeField":
+        if self.time is not None and (self.prefix or self.join != " "):
+            raise ValueError("is a time, so prefix and join mean nothing")
+        return self
+
+    @property
+    def time(self) -> TimeField | None:
+        """The time that it is, None of a text."""
+        how = {key: getattr(self, key) for key in ("format", "zone", "epoch", "plus", "minus") if getattr(self, key)}
+        if not how:
+            return None
+        return TimeField(column=self.column, value=self.value, default=self.default, values=self.values, **how)
+
+
 Text = Annotated[TextField, BeforeValidator(_column_alone)]
 Number = Annotated[NumberField, BeforeValidator(_column_alone)]
 Time = Annotated[TimeField, BeforeValidator(_column_alone)]
+Attribute = Annotated[AttributeField, BeforeValidator(_column_alone)]
 FieldSpec = TextField | NumberField | DurationField | TimeField
 When = dict[Name, Names]
 Columns = Annotated[tuple[Name, ...], BeforeValidator(_listed)]
@@ -147,7 +172,7 @@ class FieldSet(_Said):
     segment: Text | None = None
     source: Text | None = None
     appended_at: Time | None = None
-    attributes: dict[Name, Text] = Field(default_factory=dict)
+    attributes: dict[Name, Attribute] = Field(default_factory=dict)
 
     def named(self) -> dict[str, FieldSpec]:
         """The fields that are named, without the attributes."""
@@ -188,7 +213,7 @@ class Mapping:
         self.rest_is_attributes = file.rest == "attributes" or (file.rest is None and not shaped)
         self.interactions: tuple[InteractionTable, ...] = file.interaction or (InteractionTable(),)
 
-    def fields_of(self, table: InteractionTable) -> tuple[dict[str, FieldSpec], dict[str, TextField]]:
+    def fields_of(self, table: InteractionTable) -> tuple[dict[str, FieldSpec], dict[str, AttributeField]]:
         """Fields and attributes of an interaction: its own, else those that all share."""
         shared = self.file.fields
         return {**shared.named(), **table.named()}, {**shared.attributes, **table.attributes}
@@ -248,7 +273,7 @@ def _allowed(where: tuple[Any, ...]) -> str:
         if isinstance(part, int):
             continue
         if model is dict:
-            model = TextField
+            model = AttributeField
             continue
         known = model.model_fields.get(part)
         if known is None:

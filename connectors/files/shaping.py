@@ -15,6 +15,7 @@ from connectors.files.fields import RowFields, replaced_ids
 from connectors.files.mapping import (
     ATTRIBUTES,
     REQUIRED,
+    AttributeField,
     DurationField,
     FieldSpec,
     InteractionTable,
@@ -134,7 +135,7 @@ def _columns_of(specs: list[tuple[str, FieldSpec]]) -> Iterator[tuple[str, str]]
     for key, spec in specs:
         for column in spec.column or ():
             yield key, column
-        if isinstance(spec, TimeField):
+        if isinstance(spec, TimeField | AttributeField):
             for name in ("plus", "minus"):
                 other: DurationField | None = getattr(spec, name)
                 yield from ((f"{key}.{name}", column) for column in (other.column if other else None) or ())

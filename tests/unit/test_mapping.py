@@ -132,6 +132,36 @@ def test_times_have_a_format(tmp_path: Path, spec: str, text: str) -> None:
     assert [r["occurred_at"] for r in found.rows] == [1_772_346_600_000], found.rejected
 
 
+@pytest.mark.parametrize(
+    ("spec", "text", "told"),
+    [
+        ('{column = "d", format = "%d/%m/%Y %I:%M %p"}', "29/07/2026 02:05 PM", "2026-07-29T11:05:00.000Z"),
+        ('{column = "d", zone = "America/Sao_Paulo"}', "2026-07-29 00:00:00", "2026-07-29T03:00:00.000Z"),
+        ('{column = "d", epoch = "s"}', "1772346600.5", "2026-03-01T06:30:00.500Z"),
+        ('{column = "at", plus = {column = "d", unit = "h"}}', "48", "2026-03-03T06:30:00.000Z"),
+        ('{column = "d", zone = "UTC"}', "2026-07-29T12:00:00+03:00", "2026-07-29T09:00:00.000Z"),
+        ('{column = "d", zone = "UTC"}', "", None),
+        ('"d"', "2026-07-29 00:00:00", "2026-07-29 00:00:00"),
+    ],
+)
+def test_an_attribute_is_a_time_when_it_says_how_times_are_written(
+    tmp_path: Path, spec: str, text: str, told: str | None
+) -> None:
+    """A deadline is one: the core takes RFC 3339 with an offset alone."""
+    toml = f'zone = "Europe/Istanbul"\n[fields]\noccurred_at = "at"\nattributes = {{deadline = {spec}}}'
+    path = written(tmp_path / "a.csv", ["customer_id;kind;at;d", f"a;k;2026-03-01T06:30:00Z;{text}"])
+    (row,) = read(path, mapping=mapped(tmp_path, toml)).rows
+    assert row.get("attributes", {}).get("deadline") == told
+
+
+def test_an_attribute_that_should_be_a_time_and_is_none_rejects_its_row(tmp_path: Path) -> None:
+    toml = '[fields.attributes]\ndeadline = {column = "d", format = "%d.%m.%Y", zone = "UTC"}'
+    path = written(tmp_path / "a.csv", ["customer_id;kind;occurred_at;d", "a;k;0;soon", "b;k;0;02.03.2026"])
+    found = read(path, mapping=mapped(tmp_path, toml))
+    assert [r["customer_id"] for r in found.rows] == ["b"]
+    assert [r.reason for r in found.rejected] == ["attributes.deadline must be like %d.%m.%Y, got 'soon'"]
+
+
 @pytest.mark.parametrize("day", ["31/02/2026", "29/02/2023", "31/04/2026", "0/03/2026", "01/13/2026"])
 def test_a_day_that_does_not_exist_is_no_other_day(tmp_path: Path, day: str) -> None:
     toml = 'zone = "UTC"\n[fields]\noccurred_at = {column = "t", format = "%d/%m/%Y %H:%M"}'
@@ -264,6 +294,7 @@ def test_a_column_that_a_mapping_asks_for_and_nobody_has_is_one_error(tmp_path: 
         ('[fields]\nduration_ms = "Wait"', "map.toml fields.duration_ms"),
         ('[fields.attributes]\nx = "Wait"', "map.toml fields.attributes.x"),
         ('[fields]\noccurred_at = {column = "occurred_at", plus = "Wait"}', "map.toml fields.occurred_at.plus"),
+        ('[fields.attributes]\na = {column = "kind", plus = "Wait"}', "map.toml fields.attributes.a.plus"),
         ('[[interaction]]\nsubject = "Wait"', "map.toml interaction.0.subject"),
         ('when = {Wait = "x"}', "`when` or `filled` of map.toml"),
         ('[[interaction]]\nfilled = "Wait"', "`when` or `filled` of map.toml"),
@@ -337,6 +368,10 @@ def test_it_is_told_when_a_filter_leaves_every_row_out(tmp_path: Path) -> None:
             "occurred_at.format: must be a format of strp",
         ),
         ("[fields]\noccurred_at = ['d', 't']", "fields.occurred_at: must be a column or a table, got ['d', 't']"),
+        (
+            "fields.attributes.a = {column = 'c', epoch = 's', prefix = 'x'}",
+            "is a time, so prefix and join mean nothing",
+        ),
         ("when = {a = true}", "map.toml when.a: must be a text or a list of texts, got True"),
         ("decimal = ';'", "map.toml decimal: must be '.' or ',', got ';'"),
         ("delimiter = 'x'", "map.toml delimiter: must be"),
