@@ -230,10 +230,15 @@ class FactReader:
 
 
 def _as_written(values: Iterable[str]) -> dict[str, str]:
-    """What is meant by each value, also as True and TRUE for true; what is a value itself means that."""
+    """What is meant by each value, also as True and TRUE for true; what is a value itself means that.
+
+    Upper and lower case are those of Turkish, too, where the dot stays with the letter.
+    """
     meant = {value: value for value in values} | {"": UNKNOWN}
     for value in list(meant):
-        for other in (value.lower(), value.capitalize(), value.upper()):
+        small = value.replace("İ", "i").replace("I", "ı").lower()
+        large = value.replace("i", "İ").upper()
+        for other in (value.lower(), value.capitalize(), value.upper(), small, large[:1] + small[1:], large):
             meant.setdefault(other, value)
     return meant
 

@@ -327,6 +327,21 @@ def test_replies_that_do_not_say_how_they_were_made_are_counted_once(tmp_path: P
     assert (summary["unknown_replies"], summary["duplicates"]) == (4, 1)
 
 
+def test_values_are_the_same_in_upper_and_lower_case_in_turkish_too(tmp_path: Path) -> None:
+    """Where the dot stays with the letter; as elsewhere, too."""
+    policy = tmp_path / "policy.yaml"
+    asked = "[{kind: form.failed, where: {urgency: [kritik, acil, ışık, İADE]}}]"
+    policy.write_text(POLICY_TEXT.replace("[form.failed]", asked, 1), "utf-8")
+    said = ["KRİTİK", "KRITIK", "Kritik", "ACİL", "IŞIK", "Işık", "iade", "İade", "işik", "critical"]
+    records = [
+        {**interaction(START_MS, kind="form.failed", customer_id=word), "attributes": {"urgency": word}}
+        for word in said
+    ]
+    run(Asked(events=[str(written(tmp_path / "e.jsonl", records))], out=tmp_path / "out", policy=policy))
+    rows = pq.read_table(tmp_path / "out" / "scores.parquet").to_pylist()
+    assert sorted(row["customer_id"] for row in rows if row["heat"]) == sorted(said[:8])
+
+
 @pytest.mark.parametrize("name", ["three", "policy_file"])
 def test_a_policy_that_does_not_ask_who_has_replied_counts_no_unknown_replies(
     tmp_path: Path, policy_file: Path, name: str
