@@ -77,10 +77,11 @@ def make_contact(
     count = keep_newest(items, count, tag_of(CONTACT_ITEM, 0), MOST_CONTACTS - 1)
     count = new_item(items, count, tag_of(CONTACT_ITEM, 0), event)
     items[count - 1, CHANNEL] = event[CHANNEL]
-    if section(rules, COUNT) == 0 or earlier < section(rules, COUNT):
-        return count
     r = find_item(items, count, tag_of(REPEAT, 0), SUBJECT, event[SUBJECT])
-    if r < 0 or items[r, LAST] + section(rules, WITHIN_MS) <= event[AT]:
+    goes_on = r >= 0 and items[r, LAST] + section(rules, WITHIN_MS) > event[AT]
+    if section(rules, COUNT) == 0 or not (goes_on or earlier >= section(rules, COUNT)):
+        return count
+    if not goes_on:
         count = new_item(items, count, tag_of(REPEAT, 0), event)
         r = count - 1
     items[r, LEVEL] = max(items[r, LEVEL] + 1, earlier)

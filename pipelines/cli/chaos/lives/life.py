@@ -81,7 +81,7 @@ class Life:
 
     def open_cases(self) -> list[Case]:
         """By when they were opened."""
-        return [case for case in self.cases.values() if case.ended_ms is None]
+        return sorted((case for case in self.cases.values() if case.ended_ms is None), key=lambda case: case.opened_ms)
 
     # -- time ---------------------------------------------------------------------------------------------------
 
