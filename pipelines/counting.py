@@ -12,7 +12,7 @@ from pipelines.blocks import (
     load_block,
 )
 from pipelines.facts import EVENT_ID, NO_SEGMENT, SEGMENT_CODE
-from pipelines.folding import fold_customer, insert_event, is_last, set_tallies, tallies_of, uncount
+from pipelines.folding import fold_customer, insert_event, is_last, set_tallies, settle_rested, tallies_of, uncount
 from pipelines.items import NEVER, NEXT_MS, SEEN, SEEN_MS, held_at
 from pipelines.matching import Arrivals, is_folded, look_ahead, make_event, matched, points_of
 from pipelines.notes import ROWS_USED
@@ -36,7 +36,7 @@ from pipelines.scoring import (
     rise,
     signals_of,
 )
-from pipelines.timers import pop_timer
+from pipelines.timers import pop_timer, wake
 from pipelines.work import DUPLICATES, FOLDED, Work, may_go_on
 from schemas.arrays import Int64s
 from schemas.compiled import compiled, step
@@ -108,6 +108,7 @@ def fold_event(
     block = rows.words[arrivals.row[i], BLOCK]
     if not load_block(block, signals, arena, scratch):
         return False, 0, 0, False
+    settle_rested(max(min(arrivals.time[i, 0], arrivals.time[i, 1]) - 1, advanced_ms), rules, scratch)
     event = scratch.lists[WANTED, 0]  # nothing is wanted yet
     make_event(i, mask, arrivals, rules, scratch, event)
     seen_ms = event[SEEN] if block == 0 else max(event[SEEN], arena[block + SEEN_MS])
@@ -231,12 +232,19 @@ def fire_timers(to_ms: int, senses: Senses, rules: Rules, rows: Rows, work: Work
     k, timers, arena = 0, work.timers, work.blocks.arena
     while timers[0, 0] > 0 and timers[1, 0] <= to_ms:
         due_ms, row = timers[1, 0], timers[1, 1]
+        if rows.alarm[row] != due_ms:
+            pop_timer(timers)
+            continue
         block = rows.words[row, BLOCK]
-        if block != 0 and arena[block + NEXT_MS] == due_ms:  # else the row waits for something else now
+        if block != 0 and arena[block + NEXT_MS] <= due_ms:  # else the row waits for something later now
             ready, k = pass_time(row, due_ms + 1, k, senses, rules, rows, work)
             if not ready:
                 return False, k
-        pop_timer(timers)  # what has been pushed meanwhile comes later, so the first one is still this
+        pop_timer(timers)  # the row has set no other one: its alarm was before what it waits for now
+        rows.alarm[row] = 0
+        block = rows.words[row, BLOCK]
+        if block != 0 and arena[block + NEXT_MS] < NEVER:
+            wake(timers, rows.alarm, row, arena[block + NEXT_MS])
     return True, k
 
 

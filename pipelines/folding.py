@@ -67,6 +67,9 @@ from pipelines.telling import find_wanted, may_raise
 from schemas.arrays import Int64s
 from schemas.compiled import step
 
+REST_MS = 6 * 3_600_000
+"""How long the interactions of a customer who rests are kept as if they could be put right: see next_look."""
+
 
 @step
 def comes_before(event: Int64s, other: Int64s, rules: Rules) -> bool:
@@ -295,13 +298,29 @@ def forget_expired(before_ms: int, rules: Rules, scratch: Scratch) -> None:
 
 
 @step
-def next_look(rules: Rules, scratch: Scratch) -> int:
-    """When time changes something, or something can be forgotten; NEVER when all wait for an interaction."""
+def settle_rested(now_ms: int, rules: Rules, scratch: Scratch) -> None:
+    """Let the recent interactions be for good, if all are beyond correction, as ``next_look`` would have by now."""
+    counts, lists = scratch.count, scratch.lists
+    n, limit_ms = counts[RECENT], now_ms - section(rules, HORIZON_MS)
+    if n > 0 and lists[RECENT, n - 1, AT] < limit_ms and counts[FIRED] < limit_ms:
+        copy_items(lists[LIVE], counts[LIVE], lists[BASE])
+        counts[BASE], counts[RECENT], counts[BEFORE] = counts[LIVE], 0, 0
+        forget_expired(limit_ms, rules, scratch)
+
+
+@step
+def next_look(quiet_ms: int, rules: Rules, scratch: Scratch) -> int:
+    """When time changes something, or something can be forgotten; NEVER when all wait for an interaction.
+
+    Of a customer who rests, the recent interactions stay for REST_MS after the time in which they can be put right:
+    most come back before that. quiet_ms: after it the customer may be forgotten.
+    """
     counts, base, told = scratch.count, scratch.lists[BASE], scratch.lists[TOLD_LIST]
     due_ms = counts[DUE_MS]
     horizon = section(rules, HORIZON_MS)
     if counts[RECENT] > 0:
-        return min(due_ms, scratch.lists[RECENT, counts[RECENT] - 1, AT] + horizon + 1)
+        rest_ms = max(0, min(REST_MS, quiet_ms - horizon - 1))
+        return min(due_ms, scratch.lists[RECENT, counts[RECENT] - 1, AT] + horizon + 1 + rest_ms)
     if counts[HEAT_LIST] > counts[SETTLED]:
         return min(due_ms, counts[FIRED] + horizon + 1)
     last_ms = 0

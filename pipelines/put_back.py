@@ -12,7 +12,7 @@ from pipelines.blocks import (
     write_block,
 )
 from pipelines.folding import next_look, settle_base
-from pipelines.items import AT, FIRED, FIRED_MS, NEVER, NEXT_MS, POINTS, TAG, number_of, work_at
+from pipelines.items import AT, FIRED, FIRED_MS, NEVER, POINTS, TAG, number_of, work_at
 from pipelines.notes import CROSSED, write_risen
 from pipelines.rules import HORIZON_MS, Rules, section
 from pipelines.scoring import (
@@ -30,7 +30,7 @@ from pipelines.scoring import (
     signals_of,
 )
 from pipelines.telling import tell
-from pipelines.timers import push_timer
+from pipelines.timers import wake
 from pipelines.work import Work
 from schemas.arrays import Int64s
 from schemas.bits import as_float
@@ -109,11 +109,10 @@ def put_back(
         or (counts[RECENT] > 1 and lists[RECENT, counts[RECENT] // 2, AT] < limit_ms)
     ):
         settle_base(now_ms, rules, scratch)
-    before_ms = blocks.arena[block + NEXT_MS] if block != 0 else NEVER
-    next_ms = next_look(rules, scratch)
+    next_ms = next_look(senses.quiet_ms, rules, scratch)
     block = write_block(block, signals, held, seen_ms, next_ms, blocks, scratch, work.out, work.moved)
     rows.words[row, BLOCK] = block
     rows.dirty[row] = 1
-    if block != 0 and next_ms < NEVER and (before_ms != next_ms or before_ms <= now_ms):
-        push_timer(work.timers, next_ms, row)
+    if block != 0 and next_ms < NEVER:
+        wake(work.timers, rows.alarm, row, next_ms)
     return k

@@ -50,13 +50,14 @@ def senses_of(policy: Policy) -> Senses:
 class Rows(NamedTuple):
     """m customers. words: int64[m, w], see UPDATED ... HEAT; floats are their bits. band, dirty: uint8[m].
 
-    episodes: int64[p, 3], when a band alert began and ended, and its last revision; 0 is nobody's.
-    remembered: how many event ids a row has.
+    alarm: int64[m], see pipelines/timers.py. episodes: int64[p, 3], when a band alert began and ended, and its last
+    revision; 0 is nobody's. remembered: how many event ids a row has.
     """
 
     words: Int64s
     band: Bytes
     dirty: Bytes
+    alarm: Int64s
     episodes: Int64s
     remembered: int
 

@@ -74,6 +74,7 @@ class CustomerRows:
         self._words: Int64s = np.zeros((64, HEAT + len(self.signal_names) + remembered), np.int64)
         self.band: Bytes = np.zeros(64, np.uint8)
         self.dirty: Bytes = np.zeros(64, np.uint8)
+        self._alarm: Int64s = np.zeros(64, np.int64)
 
     def __len__(self) -> int:
         return len(self.customers)
@@ -88,11 +89,12 @@ class CustomerRows:
         self._words = grown(self._words, self.numbers)
         self.band = grown(self.band, self.numbers)
         self.dirty = grown(self.dirty, self.numbers)
+        self._alarm = grown(self._alarm, self.numbers)
 
     @property
     def kernel(self) -> Rows:
         """The columns as kernels take them; they are gone when ``make_room`` is called or an episode is new."""
-        return Rows(self._words, self.band, self.dirty, self._episode_words(), self.remembered)
+        return Rows(self._words, self.band, self.dirty, self._alarm, self._episode_words(), self.remembered)
 
     @property
     def heat(self) -> Float64s:

@@ -1,6 +1,7 @@
 """When time alone changes something of a customer: a heap of times and rows.
 
-A timer that has become void stays until its time: whoever takes it looks whether the row still waits for it.
+A row has an alarm, the earliest of its timers that counts, 0 for none. It may ring before the row has something to say,
+and is set again then: most rows put off what they wait for with each interaction. Other timers of the row are void.
 """
 
 import numpy as np
@@ -31,6 +32,14 @@ def push_timer(timers: Int64s, due_ms: int, row: int) -> None:
         timers[at, 0], timers[at, 1] = timers[at // 2, 0], timers[at // 2, 1]
         at //= 2
     timers[at, 0], timers[at, 1] = due_ms, row
+
+
+@step
+def wake(timers: Int64s, alarm: Int64s, row: int, due_ms: int) -> None:
+    """See to it that the alarm of a row rings at ``due_ms`` or before; there is room. alarm: int64[m]."""
+    if alarm[row] == 0 or due_ms < alarm[row]:
+        push_timer(timers, due_ms, row)
+        alarm[row] = due_ms
 
 
 @step

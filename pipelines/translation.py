@@ -30,7 +30,7 @@ from pipelines.partition import CustomerPartition
 from pipelines.policy import Policy, parse_policy
 from pipelines.scoring import BLOCK, EPISODE_AT, HEAT, SEGMENT
 from pipelines.state import CustomerRows
-from pipelines.timers import push_timer, with_room
+from pipelines.timers import wake, with_room
 from schemas.arrays import Bytes, Int32s, Int64s
 
 
@@ -107,7 +107,7 @@ class Translation:
         )
         rows.kernel.words[number, BLOCK] = new
         if next_ms < NEVER:
-            push_timer(rows.timers, next_ms, number)
+            wake(rows.timers, rows.kernel.alarm, number, next_ms)
 
 
 class TextNames:

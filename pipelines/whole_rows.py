@@ -25,7 +25,7 @@ from pipelines.items import (
 from pipelines.layouts import StoredRows
 from pipelines.packing import are_items
 from pipelines.scoring import BLOCK, EPISODE_AT, HEAT, INTERACTIONS, NEWEST_MS, SEGMENT, SEGMENT_MS, UPDATED, Rows
-from pipelines.timers import push_timer
+from pipelines.timers import wake
 from schemas.arrays import Bytes, Int32s, Int64s
 from schemas.compiled import compiled, step
 from schemas.words import word_at
@@ -181,7 +181,7 @@ def take_whole_rows(
                 return i
             rows.words[r, BLOCK] = block
             if arena[block + NEXT_MS] < NEVER:
-                push_timer(timers, arena[block + NEXT_MS], r)
+                wake(timers, rows.alarm, r, arena[block + NEXT_MS])
         if at != end:
             return i
     return -1

@@ -32,7 +32,9 @@ def row_of(*heats: float) -> Rows:
     """One row with these heats."""
     words = np.zeros((1, HEAT + len(heats)), np.int64)
     words.view(np.float64)[0, HEAT:] = heats
-    return Rows(words, np.zeros(1, np.uint8), np.zeros(1, np.uint8), np.zeros((1, 3), np.int64), 0)
+    return Rows(
+        words, np.zeros(1, np.uint8), np.zeros(1, np.uint8), np.zeros(1, np.int64), np.zeros((1, 3), np.int64), 0
+    )
 
 
 def holding(*heats: float) -> Int64s:
