@@ -135,14 +135,14 @@ def promised_ms(number: int, event: Int64s, r: int, rules: Rules) -> int:
 
 @step
 def set_due(item: Int64s, due_ms: int, after_ms: int, rules: Rules) -> None:
-    """Give a clock its deadline, and the time of its warning, if that is after ``after_ms``."""
+    """Give a clock its deadline, and the time of its warning, if working time passes from ``after_ms`` until then."""
     item[DUE] = due_ms
     item[WARN] = 0
     touch(item)
     if item[WARN_FOR] > 0 and due_ms < NEVER:
         calendar = clock_word(rules, number_of(item), CALENDAR)
         warn_ms = before_working_ms(rules.calendars, calendar, due_ms, item[WARN_FOR])
-        item[WARN] = warn_ms if warn_ms > after_ms else 0  # a promise that is shorter than the warning
+        item[WARN] = warn_ms if working_ms_between(rules.calendars, calendar, after_ms, warn_ms) > 0 else 0
 
 
 @step
@@ -185,7 +185,7 @@ def resume_clock(item: Int64s, at_ms: int, rules: Rules) -> None:
                 item[FLAGS] |= MOVED
                 touch(item)
             else:
-                set_due(item, due_ms, item[AT], rules)
+                set_due(item, due_ms, item[AT] if item[WARN] != 0 else due_ms, rules)  # no promise is longer by it
                 item[LEFT] = 0
 
 
