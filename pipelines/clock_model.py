@@ -1,5 +1,6 @@
 """What a policy says of what customers wait for: clocks, cases, contacts, mentions and searches."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -7,11 +8,13 @@ from pydantic import BeforeValidator, Field, model_validator
 from pipelines.durations import duration_ms, duration_text
 from pipelines.policy_terms import DurationMs, DurationText, Kinds, Name, Openings, Said, Text
 
+_BUSINESS_DAYS = r"^0*([1-9][0-9]?|[12][0-9]{2}|3[0-5][0-9]|36[0-5])bd$"
+
 
 def _promise(said: Any) -> Any:
     if isinstance(said, str) and said.endswith("bd"):
-        if not said[:-2].isdigit() or not 0 < int(said[:-2]) <= 365:
-            raise ValueError(f"must be whole business days such as 5bd, at most 365bd, got {said}")
+        if re.fullmatch(_BUSINESS_DAYS, said) is None:
+            raise ValueError(f"must be whole business days such as 5bd, at most 365bd, got {said[:40]}")
         return {"business_days": int(said[:-2])}
     return {"ms": duration_ms(said)}
 
@@ -22,8 +25,6 @@ class Promise(Said):
     ms: int = 0
     business_days: int = 0
 
-
-_BUSINESS_DAYS = r"^0*([1-9][0-9]?|[12][0-9]{2}|3[0-5][0-9]|36[0-5])bd$"
 
 PromiseText = Annotated[
     Promise,
@@ -110,7 +111,7 @@ class Social(Said):
 
     kinds: Kinds
     answers: Kinds
-    reach: int = Field(default=1000, ge=1, strict=True)
+    reach: int = Field(default=1000, ge=1, le=10_000_000_000, strict=True)  # more than there are people
     priority: int = Field(default=1, ge=1, le=5, strict=True)
     action: Text | None = None
 

@@ -163,13 +163,17 @@ class Policy:
 
 
 class _Loader(yaml.SafeLoader):
-    """Tells where a value stands that looks like a number or a date and is none."""
+    """Tells where a value stands that looks like a number or a date, or is said to be one, and is none."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
             return super().construct_object(node, deep)
         except ValueError as error:
             raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
+        except (AttributeError, LookupError) as error:
+            tag = str(node.tag).replace("tag:yaml.org,2002:", "!!")
+            told = f"{reprlib.repr(node.value)} is no {tag}"
+            raise yaml.constructor.ConstructorError(None, None, told, node.start_mark) from error
 
 
 def parse_policy(text: str, name: str) -> Policy:
@@ -179,6 +183,7 @@ def parse_policy(text: str, name: str) -> Policy:
         PolicyError: it is no YAML, a key is unknown, missing or written twice, a value cannot be; the first five are
             told, a line each.
     """
+    loader = None
     try:
         loader = _Loader(text)
         tree = loader.get_single_node()
@@ -192,10 +197,13 @@ def parse_policy(text: str, name: str) -> Policy:
         mark = getattr(error, "problem_mark", None)
         where = f"{name}:{mark.line + 1}" if mark else name
         raise PolicyError(f"{where} is no YAML: {getattr(error, 'problem', error)}") from error
+    except RecursionError as error:
+        where = name if loader is None else f"{name}:{loader.line + 1}"
+        raise PolicyError(f"{where}: lists or keys must not lie so deep in each other") from error
     try:
         file = PolicyFile.model_validate(said)
     except ValidationError as error:
-        raise PolicyError("\n".join(_told(name, tree, e) for e in error.errors()[:5])) from error
+        raise PolicyError("\n".join(_told(name, tree, e) for e in _to_tell(error)[:5])) from error
     # in the order of the file: state has numbers of clocks, and the first team that may take an alert has it
     canonical = json.dumps(file.model_dump(mode="json", exclude_defaults=True), separators=(",", ":"))
     return Policy(file, hashlib.sha256(canonical.encode()).hexdigest()[:12], text)
@@ -227,6 +235,13 @@ _RULES = {
     "dict_type": "must be keys with values",
     "tuple_type": "must be a list",
 }
+
+
+def _to_tell(error: ValidationError) -> list[Any]:
+    """The errors, without that of a list which lacks only the entries that are wrong."""
+    errors = error.errors()
+    begins = {tuple(e["loc"][:n]) for e in errors for n in range(len(e["loc"]))}
+    return [e for e in errors if e["type"] != "too_short" or e["loc"] not in begins]
 
 
 def _told(name: str, tree: yaml.Node, error: Any) -> str:

@@ -11,10 +11,13 @@ from pipelines.clock_model import Cases, Clock, Contacts, Corrections, Deflectio
 from pipelines.durations import duration_text
 from pipelines.incident_model import Incidents
 from pipelines.policy_terms import DurationMs, Name, Said, Text
-from pipelines.signal_model import Feedback, Score, Segment, Signal
+from pipelines.signal_model import OF_ITS_FIELDS, Feedback, Score, Segment, Signal, too_many_magnitudes
 from pipelines.wording_terms import Templates
 
 ScoreValue = Annotated[float, Field(gt=0, lt=100, strict=True)]
+
+MOST_FED = 4
+"""Signals that a clock feeds with its breaches."""
 
 HALF_LIVES_TO_FORGET = 30
 """After so many, heat is a billionth of what it was: no score that is told shows that it is gone."""
@@ -124,6 +127,34 @@ class PolicyFile(Said):
                     f"{name}.deadline must be {own}, the one attribute of all, as in {first}; got {attribute}"
                 )
         return clocks
+
+    @field_validator("signals")
+    @classmethod
+    def _what_feeds_signals_fits(cls, signals: dict[str, Signal]) -> dict[str, Signal]:
+        """What the rows of what is open have room for: the core would leave out the rest, and say nothing."""
+        fed: dict[str, list[str]] = {}
+        derived: dict[str, str] = {}
+        for name, signal in signals.items():
+            for clock in dict.fromkeys(signal.breaches):
+                others = fed.setdefault(clock, [])
+                if len(others) == MOST_FED:
+                    raise ValueError(
+                        f"{name}.breaches must leave out {clock}, which feeds {MOST_FED} signals at most: "
+                        f"{', '.join(others)}"
+                    )
+                others.append(name)
+            if signal.derived is not None and signal.derived in derived:
+                raise ValueError(
+                    f"{name}.derived must be of one signal, but {derived[signal.derived]} is {signal.derived}, too"
+                )
+            if signal.derived is not None:
+                derived[signal.derived] = name
+        for kind, (first, second, third) in too_many_magnitudes(signals):
+            raise ValueError(
+                f"{third}.kinds must leave out {kind}, which feeds {first} and {second}: an interaction has two "
+                f"magnitudes of {', '.join(OF_ITS_FIELDS)} at most"
+            )
+        return signals
 
     @field_validator("signals")
     @classmethod

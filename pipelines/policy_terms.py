@@ -1,5 +1,6 @@
 """The words that every section of a policy file is made of: durations, names, kinds and their conditions."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -45,6 +46,15 @@ class When(Said):
 
     kind: Text
     where: dict[Text, Values] = Field(default_factory=dict, max_length=3)
+
+
+def can_all_hold(entries: Sequence[When]) -> bool:
+    """Whether one interaction can fulfil the conditions of all entries: no attribute would need two values."""
+    for attribute in {name for entry in entries for name in entry.where}:
+        values = [{v.casefold() for v in entry.where[attribute]} for entry in entries if attribute in entry.where]
+        if not set.intersection(*values):
+            return False
+    return True
 
 
 class Fed(When):

@@ -1,13 +1,28 @@
 """What a policy says of signals: what adds heat to a customer, and what takes it away."""
 
+from collections.abc import Iterator, Mapping
+from itertools import combinations
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pipelines.policy_terms import DurationMs, DurationText, FedKinds, Kinds, Name, Points, Said, Share
+from pipelines.policy_terms import (
+    DurationMs,
+    DurationText,
+    FedKinds,
+    Kinds,
+    Name,
+    Points,
+    Said,
+    Share,
+    When,
+    can_all_hold,
+)
 
 Magnitude = Literal["one", "wait", "amount", "rating", "reach", "cost", "consecutive", "age"]
 Derived = Literal["repeated", "switched", "deflected"]
+OF_ITS_FIELDS = ("wait", "amount", "rating", "reach")
+"""Magnitudes that are counted from the fields of an interaction; there is room for two of them."""
 
 
 def _stages(said: Any) -> Any:
@@ -65,6 +80,19 @@ class Signal(Said):
         if self.tolerated is not None and "other" not in self.tolerated:
             raise ValueError("tolerated must say how long for the stage other: it is that of every stage not named")
         return self
+
+
+def too_many_magnitudes(signals: Mapping[str, Signal]) -> Iterator[tuple[str, tuple[str, str, str]]]:
+    """Kinds of which one interaction would have three magnitudes OF_ITS_FIELDS, with the signals that ask for them."""
+    asked: dict[str, list[tuple[str, When]]] = {}
+    for name, signal in signals.items():
+        for fed in signal.kinds if signal.magnitude in OF_ITS_FIELDS else ():
+            asked.setdefault(fed.kind, []).append((name, fed))
+    for kind, entries in asked.items():
+        for three in combinations(entries, 3):
+            (a, one), (b, two), (c, last) = three
+            if len({a, b, c}) == len(three) and can_all_hold([one, two, last]):
+                yield kind, (a, b, c)
 
 
 class Score(Said):

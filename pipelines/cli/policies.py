@@ -28,13 +28,9 @@ def check(file: Annotated[Path, typer.Argument(metavar="FILE", help=f"What to ch
     """
     from pipelines.policy_warnings import policy_warnings
     from pipelines.worker.policy_file import load_policy
-    from schemas.errors import PolicyError
 
     policy = load_policy(file)
-    try:
-        kinds = len(policy.compiled.kinds)
-    except ValueError as error:
-        raise PolicyError(f"{file.name}: {error}") from error
+    kinds = len(policy.compiled.kinds)
     for warning in policy_warnings(policy.file):
         print(f"warning: {warning}", file=sys.stderr)
     said = policy.file

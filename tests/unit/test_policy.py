@@ -118,6 +118,24 @@ def three() -> Policy:
         ("priority: 2", "priority: soon", "16 bands.levels.1.priority: must be a valid integer, got 'soon'"),
         ("action: Call.", "action: ''", "16 bands.levels.1.action: must not be empty, got ''"),
         ("lateness: 1h", "latenes: 1h", "17 windows.lateness: is missing"),
+        (
+            "  form_failure: {kinds: [form.failed]",
+            "".join(
+                f"  s{n}: {{kinds: [wait.measured], magnitude: reach, weight: 1, half_life: 1h, cap: 1}}\n"
+                for n in "ab"
+            )
+            + "  form_failure: {kinds: [form.failed]",
+            "12 signals: sb.kinds must leave out wait.measured, which feeds wait and sa: an interaction has two",
+        ),
+        (
+            "[form.failed]",
+            "[form.failed], derived: switched, weight: 1, half_life: 1h, cap: 1}\n  other: {derived: switched",
+            "12 signals: other.derived must be of one signal, but form_failure is switched, too",
+        ),
+        ("{scale: 40}", "!!bool maybe", "2 is no YAML: 'maybe' is no !!bool"),
+        ("{scale: 40}", "!!timestamp soon", "2 is no YAML: 'soon' is no !!timestamp"),
+        ("{scale: 40}", "!!int ''", "2 is no YAML: '' is no !!int"),
+        ("{scale: 40}", "[" * 5000, "2: lists or keys must not lie so deep in each other"),
         ("max_age: 7d", "max_age: [", "21 is no YAML: "),
         ("max_age: 7d", "max_age: *week", "19 is no YAML: found undefined alias 'week'"),
         (
@@ -178,6 +196,48 @@ def test_several_errors_are_told_at_once_a_line_each() -> None:
         "6 signals.wait.weight",
         "19 acceptance.max_age",
     ]
+
+
+def test_a_list_whose_one_entry_is_wrong_is_not_told_to_need_one() -> None:
+    with pytest.raises(PolicyError) as caught:
+        parse_policy(TEXT + "clocks: {reply: {opens: [{kind: a, when: {}}], closes: [b], promise: 1h}}\n", "mine.yaml")
+    assert str(caught.value) == "mine.yaml:21 clocks.reply.opens.0.when: is unknown (did you mean where?)"
+
+
+def test_three_magnitudes_of_a_kind_are_taken_when_no_interaction_has_them_all() -> None:
+    fed = [f"{{kind: wait.measured, where: {{outcome: {said}}}}}" for said in ("answered", "Answered", "abandoned")]
+    text = TEXT.replace("kinds: [wait.measured]\n", f"kinds: [{fed[0]}]\n")
+    own = "magnitude: reach, weight: 1, half_life: 1h, cap: 1"
+    for name, entry, is_right in (("b", fed[1], True), ("c", fed[2], True), ("d", "wait.measured", False)):
+        text = text.replace("bands:", f"  {name}: {{kinds: [{entry}], {own}}}\nbands:")
+        if is_right:
+            assert parse_policy(text, "mine.yaml").digest
+    with pytest.raises(PolicyError, match=r"signals: d\.kinds must leave out wait\.measured, which feeds wait and b"):
+        parse_policy(text, "mine.yaml")
+
+
+def test_a_clock_feeds_no_more_signals_than_it_can() -> None:
+    late = "{breaches: [reply], weight: 1, half_life: 1h, cap: 1}"
+    clocks = "clocks: {reply: {opens: [a], closes: [b], promise: 1h}}\nsignals:\n"
+    four = TEXT.replace("signals:\n", clocks + "".join(f"  late{n}: {late}\n" for n in range(4)))
+    assert parse_policy(four, "mine.yaml").digest
+    told = r"mine\.yaml:9 signals: late4\.breaches must leave out reply, which feeds 4 signals at most: late0, late1, "
+    with pytest.raises(PolicyError, match=told):
+        parse_policy(four.replace("  wait:\n", f"  late4: {late}\n  wait:\n"), "mine.yaml")
+
+
+@pytest.mark.parametrize("days", ["²bd", "٥bd", "0bd", "366bd", "9" * 5000 + "bd", "-1bd"])
+def test_business_days_are_whole_numbers_up_to_a_year(days: str) -> None:
+    clocks = f"clocks: {{reply: {{opens: [a], closes: [b], promise: {days}}}}}\n"
+    told = r"clocks\.reply\.promise: must be whole business days such as 5bd, at most 365bd, got "
+    with pytest.raises(PolicyError, match=told):
+        parse_policy(TEXT + clocks, "mine.yaml")
+
+
+def test_a_reach_is_at_most_what_all_people_are() -> None:
+    social = "social: {kinds: [a], answers: [b], reach: 99999999999999999999}\n"
+    with pytest.raises(PolicyError, match=r"social\.reach: must be less than or equal to 10000000000, got 9999"):
+        parse_policy(TEXT + social, "mine.yaml")
 
 
 def test_a_line_is_that_of_the_key_even_when_a_signal_has_the_name_of_a_key() -> None:

@@ -190,6 +190,16 @@ def test_a_check_tells_warnings_on_standard_error_and_is_done(mine: Path, capsys
     assert err.startswith("warning: clocks.reply.warn: 2h")
 
 
+@pytest.mark.parametrize("command", [["check"], ["kinds", "--policy"], ["diff", "three"]])
+def test_too_many_rules_of_a_kind_are_an_error_whoever_reads_the_policy(
+    mine: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    mine.write_text(changed("[form.failed]", f"[{', '.join(['form.failed'] * 63)}]"), "utf-8")
+    code, _, err = ended(capsys, *command, "mine.yaml")
+    assert code == ExitCode.USAGE
+    assert "mine.yaml: form.failed has 63 rules; at most 62 fit" in err
+
+
 @pytest.mark.parametrize(
     ("good", "bad", "told"),
     [
