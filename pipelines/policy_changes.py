@@ -45,10 +45,29 @@ def policy_changes(before: Policy, after: Policy) -> list[Change]:
         is_told = (was is not _ABSENT and now is not _ABSENT) or was.is_written or now.is_written
         if was.value != now.value and is_told:
             changes.append(Change(key, was.text, now.text))
+    changes += _empty_entries(before, after)
     teams, others = (_teams(policy) for policy in (before, after))
     if teams != others and sorted(teams) == sorted(others):  # the first one that may take an alert has it
         changes.append(Change("budgets.teams", ", ".join(teams), ", ".join(others)))
     return changes
+
+
+def _empty_entries(before: Policy, after: Policy) -> Iterator[Change]:
+    """Sections and entries that one of them has, and of which it says nothing: all is the default."""
+    old, new = (list(_entries(policy.file, ())) for policy in (before, after))
+    for path in dict.fromkeys([*old, *new]):
+        policy = before if path not in new else after
+        if (path in old) != (path in new) and _written(yaml.safe_load(policy.text), path) == {}:
+            yield Change(".".join(path), *(("{}", NOTHING) if path in old else (NOTHING, "{}")))
+
+
+def _entries(said: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Every section and every entry that has a name."""
+    named = {name: getattr(said, name) for name in type(said).model_fields} if isinstance(said, BaseModel) else said
+    for name, value in named.items() if isinstance(named, dict) else ():
+        if isinstance(value, BaseModel) and not isinstance(value, Promise | When):
+            yield (*path, name)
+        yield from _entries(value, (*path, str(name)))
 
 
 def _teams(policy: Policy) -> list[str]:

@@ -299,6 +299,26 @@ def test_a_default_is_told_as_it_would_be_written() -> None:
     assert policy_changes(before, after) == [("incidents.rules.form.learn", "2h", "1h")]
 
 
+@pytest.mark.parametrize(
+    ("more", "key"),
+    [
+        ("segments: {vip: {}}\n", "segments.vip"),
+        ("preferences: {}\n", "preferences"),
+        ("budgets: {teams: {desk: {}}}\n", "budgets.teams.desk"),
+    ],
+)
+def test_an_entry_that_says_nothing_of_its_own_is_a_difference(more: str, key: str) -> None:
+    without, policy = parse_policy(TEXT, "mine.yaml"), parse_policy(TEXT + more, "mine.yaml")
+    assert [tuple(change) for change in policy_changes(without, policy)] == [(key, "-", "{}")]
+    assert [tuple(change) for change in policy_changes(policy, without)] == [(key, "{}", "-")]
+    assert policy_changes(policy, policy) == []
+
+
+def test_an_entry_that_says_nothing_is_as_one_that_says_the_default() -> None:
+    policies = [parse_policy(f"{TEXT}segments: {{vip: {said}}}\n", "mine.yaml") for said in ("{}", "{patience: 1}")]
+    assert policy_changes(*policies) == policy_changes(*policies[::-1]) == []
+
+
 def test_the_policies_that_come_with_us_differ_from_each_other_and_not_from_themselves() -> None:
     three, default = load_policy(Path("three")), load_policy(None)
     assert policy_changes(three, three) == policy_changes(default, default) == []
