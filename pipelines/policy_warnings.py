@@ -9,6 +9,7 @@ from pipelines.policy_conditions import condition_warnings
 from pipelines.policy_keys import did_you_mean
 from pipelines.policy_kinds import effects, promise_text
 from pipelines.policy_model import PolicyFile
+from pipelines.rules import STAGES
 from pipelines.signal_model import Signal
 from schemas.vocabulary import VOCABULARY
 
@@ -36,6 +37,8 @@ def _of_clocks(file: PolicyFile) -> Iterator[str]:
             often = f"{_HOUR_MS // clock.repeat:,} times an hour"
             yield f"clocks.{name}.repeat: {duration_text(clock.repeat)} says it again {often} and customer"
         longest = max((_longest_ms(promise, calendar) for _, promise, _ in _promises(name, clock)), default=None)
+        if clock.resets is not None and clock.deadline is None:
+            yield f"clocks.{name}.resets: brings no new deadline, for the clock has no deadline that tells one"
         late = [age for age in clock.still_waiting if longest is not None and age > longest]
         if late and calendar is None:
             told = ", ".join(duration_text(age) for age in late)
@@ -73,6 +76,12 @@ def _of_signals(file: PolicyFile) -> Iterator[str]:
                 f"signals.{name}.half_life: {own} is shorter than the {theirs} of {slowest}: "
                 "the friction comes back when the relief is gone"
             )
+        for stage in signal.tolerated or ():
+            if stage not in STAGES:
+                told = f"{stage} is none of the stages {', '.join(STAGES)}{did_you_mean(stage, STAGES, 0.8)}"
+                yield f"signals.{name}.tolerated: {told}"
+        if signal.repeats > 0 and all(file.clocks[clock].repeat is None for clock in signal.breaches):
+            yield f"signals.{name}.repeats: adds nothing, for no clock of its breaches has a repeat"
         if not _is_fed(signal, file):
             yield f"signals.{name}: nothing feeds it{_why_not_fed(signal)}"
 

@@ -160,6 +160,21 @@ def test_nothing_is_to_be_said_of_the_policy_of_these_tests() -> None:
             "clocks.reply.opens.1: is never asked, for an entry before it takes all of contact.opened",
         ),
         ("    warn: 15m", "    repeat: 1s", "clocks.reply.repeat: 1s says it again 3,600 times an hour"),
+        (
+            "    warn: 15m",
+            "    resets: [case.resumed]",
+            "clocks.reply.resets: brings no new deadline, for the clock has no",
+        ),
+        (
+            "cap: 60}\n  late",
+            "cap: 60, magnitude: wait, tolerated: {other: 1m, queu: 2m}}\n  late",
+            "signals.form_failure.tolerated: queu is none of the stages other, queue, counter, hold, page, callback",
+        ),
+        (
+            "[reply], weight",
+            "[reply], repeats: 0.5, weight",
+            "signals.late.repeats: adds nothing, for no clock of its breaches has a repeat",
+        ),
     ],
 )
 def test_what_is_probably_not_meant_is_told_by_its_key(good: str, bad: str, told: str) -> None:
