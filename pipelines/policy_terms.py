@@ -9,7 +9,12 @@ from pipelines.durations import DURATION_PATTERN, duration_ms
 
 DurationText = Annotated[str, Field(pattern=DURATION_PATTERN, examples=["500ms", "30s", "2m", "1h", "7d"])]
 DurationMs = Annotated[int, BeforeValidator(duration_ms, json_schema_input_type=DurationText)]
-Points = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]  # strict: neither "12" nor yes is a number
+MOST_POINTS = 1e12
+"""No number of a policy is larger, so that no heat that is made of several is without end."""
+
+Points = Annotated[float, Field(gt=0, le=MOST_POINTS, allow_inf_nan=False, strict=True)]
+"""A number above 0; strict: neither "12" nor yes is one."""
+
 Share = Annotated[float, Field(ge=0, le=1, strict=True)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Text = Annotated[str, Field(min_length=1)]

@@ -68,6 +68,11 @@ def three() -> Policy:
         ("{scale: 40}", "{scale: .inf}", "2 score.scale: must be a finite number, got inf"),
         ("{scale: 40}", "{scale: .nan}", "2 score.scale: must be a finite number, got nan"),
         ("{scale: 40}", "{scale: '40'}", "2 score.scale: must be a valid number, got '40'"),
+        (
+            "weight: 12",
+            "weight: 1.0e+308",
+            "6 signals.wait.weight: must be less than or equal to 1000000000000, got 1e+308",
+        ),
         ("{scale: 40}", "{scale: yes}", "2 score.scale: must be a valid number, got True"),
         ("{scale: 40}", "40", "2 score: must be keys with values, got 40"),
         ("{scale: 40}", "{}", "2 score.scale: is missing"),
