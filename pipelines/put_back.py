@@ -67,7 +67,11 @@ def change_heat(row: int, event: int, k: int, senses: Senses, rows: Rows, arena:
             k = cool(row, 0, new[n, AT], k, senses, rows, arena, held, crossed)
             bring_to(row, new[n, AT], senses, rows)
         add_heat(row, number_of(new[n]), as_float(new[n, POINTS]), new[n, AT], senses, rows)
-    if event >= 0 or counts[FIRED] != arena[rows.words[row, BLOCK] + FIRED_MS]:  # else nothing has happened
+    fired = counts[FIRED] != arena[rows.words[row, BLOCK] + FIRED_MS]
+    if fired and counts[FIRED] > rows.words[row, UPDATED]:  # what cases hold since then is not of before
+        k = cool(row, 0, counts[FIRED], k, senses, rows, arena, held, crossed)
+        bring_to(row, counts[FIRED], senses, rows)
+    if event >= 0 or fired:
         k = rise(row, event, k, senses, rows, arena, held, crossed)
     return cool(row, 0, rows.words[row, UPDATED], k, senses, rows, arena, held, crossed)
 
