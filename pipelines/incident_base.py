@@ -88,6 +88,31 @@ class Baseline:
             (*hours[:hour], hours[hour].after(seen, self._kept_hour, self._part), *hours[hour + 1 :]),
         )
 
+    def after_nobody(self, base: Base, first: int, to: int, least: float | None) -> tuple[Base, int]:
+        """With the lookbacks that ended with slots ``first`` ... ``to``, in all of which nobody was seen.
+
+        The same, to the bit, as ``after`` with each. It stops before the first one with which ``least`` may be usual;
+        returns also the last slot that is in it.
+        """
+        slow, fast, hours, slot = base.slow, base.fast, list(base.hours), first
+        while slot <= to:
+            hour = slot * self._slot_ms // 3_600_000
+            end = min(to, ((hour + 1) * 3_600_000 - 1) // self._slot_ms)
+            slots = end + 1 - slot
+            later = self._decayed(slow, self._kept_slow, slots)
+            if least is not None and may_be_usual(later, least):
+                break
+            slow, fast = later, self._decayed(fast, self._kept_fast, slots)
+            hours[hour % _DAY_HOURS] = self._decayed(hours[hour % _DAY_HOURS], self._kept_hour, slots)
+            slot = end + 1
+        return Base(base.share, slow, fast, tuple(hours)), slot - 1
+
+    def _decayed(self, rate: Rate, kept: float, slots: int) -> Rate:
+        lookbacks, failed, tried = rate
+        for _ in range(slots):
+            lookbacks, failed, tried = lookbacks * kept + self._part, failed * kept, tried * kept
+        return Rate(lookbacks, failed, tried)
+
     def share(self, base: Base) -> Usual:
         """The usual share of customers who fail: that of a new place, with all that was seen since."""
         new = self._rule.usual_share
@@ -115,6 +140,11 @@ class Baseline:
         hour = slot * self._slot_ms // 3_600_000 % _DAY_HOURS
         several = (base.fast, base.hours[hour], base.hours[(hour + 1) % _DAY_HOURS])
         return [base.slow, *(rate for rate in several if rate.lookbacks >= 1.0)]
+
+
+def may_be_usual(rate: Rate, least: float) -> bool:
+    """Whether so many who try may be usual; what is estimated of some hours is not asked: the smallest counts."""
+    return rate.tried + 1.0 >= least * rate.lookbacks
 
 
 def _usual(customers: float, lookbacks: float, more: float, more_lookbacks: float) -> Usual:

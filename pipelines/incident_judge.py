@@ -14,7 +14,7 @@ lookback since ``quiet`` ago has been nothing unusual.
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from pipelines.incident_base import Base, Baseline, Seen, Usual, usual_from_now_on
+from pipelines.incident_base import Base, Baseline, Seen, Usual, may_be_usual, usual_from_now_on
 from pipelines.incident_model import IncidentRule, Incidents
 from pipelines.incident_slots import MOST_MEMBERS
 from pipelines.incident_tails import rate_left, rate_tail, share_tail
@@ -123,6 +123,21 @@ class Judge:
             slot if ended else state.unusual_to,
             state.is_new,
         )
+
+    def rest(self, state: State, first: int, to: int) -> tuple[State, int]:
+        """Go through slots from ``first`` on, ``to`` at most, in which nobody was seen, nor before as far as is looked.
+
+        Returns the place at the end of the last one that was gone through, and which that is: one less than ``first``
+        where an incident stands, or it has to be asked whether nobody coming is one.
+        """
+        if state.failing is not None or state.silent is not None:
+            return state, first - 1
+        least = None if self._rule.silence is None else self._rule.silence.min_expected
+        if least is not None and may_be_usual(state.base.slow, least):
+            return state, first - 1
+        begin = max(first - self.delay, state.unusual_to + self.lookback)  # before, nothing becomes usual
+        base, done = self._baseline.after_nobody(state.base, begin, to - self.delay, least)
+        return State(base, unusual_to=state.unusual_to, is_new=state.is_new), min(to, done + self.delay)
 
     # -- too many fail ------------------------------------------------------------------------------------------
 

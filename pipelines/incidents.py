@@ -6,6 +6,7 @@ the slots say, not the order in which they came. After the lateness a slot is se
 """
 
 import json
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -124,10 +125,20 @@ class IncidentWatch:
         for slot in watched.stale:
             watched.sums[slot] = _summed(watched.partials[slot])
         watched.stale.clear()
-        state = watched.states[-1]
-        for slot in range(first, last + 1):
-            state = judge.step(state, watched.sums, slot)
-            watched.states.append(state)
+        state, known, slot = watched.states[-1], sorted(watched.sums), first
+        while slot <= last:
+            at = bisect_right(known, slot)
+            if at == 0 or known[at - 1] <= slot - judge.delay - judge.lookback:
+                following = known[at] if at < len(known) else last + 1
+                # what late interactions may still change is needed slot by slot
+                to = max(slot, min(following - 1, last - self._open - 1))
+                state, done = judge.rest(state, slot, to)
+                watched.states += [state] * (done + 1 - slot)
+                slot = done + 1
+            if slot <= last:
+                state = judge.step(state, watched.sums, slot)
+                watched.states.append(state)
+                slot += 1
         alerts = list(self._tell(place, watched, first))
         if alerts:
             self._changed_places.add(place)

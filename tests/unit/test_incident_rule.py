@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from pipelines.incident_judge import Judge, SlotSum, State
 from pipelines.incident_model import Incidents
 from pipelines.incident_replay import IncidentReplay
 from pipelines.incident_tails import rate_left, rate_tail, share_tail
@@ -132,6 +133,26 @@ def test_partitions_and_batches_do_not_change_what_stands(said: list[tuple[int, 
     several = replayed(acts, to_ms=end_ms, sources=sources, batch=7)
     final = [{a.alert_id: (a.status, a.customers, a.members) for a in told} for told in (one, several)]
     assert final[0] == final[1]
+
+
+@pytest.mark.parametrize(("rule", "busy"), [("form", 1), ("form", 2), ("mentions", 2)])
+def test_slots_in_which_nobody_comes_are_gone_through_together_as_one_by_one(rule: str, busy: int) -> None:
+    judge = Judge(INCIDENTS, INCIDENTS.rules[rule])
+    span = judge.lookback
+    slots = {n: SlotSum((busy,) * span, (0,) * span, 0, (), all_named=True) for n in range(400)}
+    state, first = State(), 400 + judge.delay + span
+    for slot in range(first):
+        state = judge.step(state, slots, slot)
+    together, one_by_one, slot, gone_through = state, state, first, 0
+    while slot < first + 9000:
+        together, done = judge.rest(together, slot, first + 8999)
+        gone_through += done + 1 - slot
+        for n in range(slot, done + 1):
+            one_by_one = judge.step(one_by_one, slots, n)
+        assert together == one_by_one
+        together, slot = judge.step(together, slots, done + 1), done + 2
+        one_by_one = judge.step(one_by_one, slots, done + 1)
+    assert gone_through > 1000
 
 
 def test_alphas_of_a_month_add_to_what_the_policy_allows() -> None:
