@@ -175,6 +175,7 @@ def test_an_empty_input_is_told_and_gives_empty_results(
         (["--format", "xml"], "--format: must be jsonl, csv, parquet, got 'xml'"),
         (["--from", "yesterday"], "--from: needs a time with an offset"),
         (["--until", "2026-03-01T00:00:00"], "--until: needs a time with an offset"),
+        (["--from", "2026-03-02T00:00:00Z", "--to", "2026-03-01T00:00:00Z"], "--to: must be after --from"),
         (["--map", "absent.toml"], "the mapping absent.toml cannot be read"),
         (["--policy", "absent.yaml"], "the policy absent.yaml cannot be read"),
     ],
@@ -379,6 +380,32 @@ def test_when_no_row_can_be_taken_it_says_why(tmp_path: Path, capsys: pytest.Cap
     assert exit_code(["backtest", str(events), "--out", str(tmp_path / "out")]) == ExitCode.DONE
     told = capsys.readouterr().err
     assert "all 3 rows were rejected, the first one in line 1: occurred_at" in " ".join(told.split())
+
+
+@pytest.mark.parametrize(
+    ("row", "more", "said", "warned"),
+    [
+        ({"event_id": "7"}, [], "19 sent twice", "19 of 20 interactions have an event_id that their customer had"),
+        ({}, ["--from", "2031-01-01T00:00:00Z"], "20 outside --from and --to", "20 interactions are outside"),
+        ({"kind": "ticket.solved"}, [], "0 rows rejected, ", "20 of 20 interactions are of kinds that the policy does"),
+    ],
+)
+def test_what_did_not_count_is_told_when_it_is_nearly_all(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    row: dict[str, Any],
+    more: list[str],
+    said: str,
+    warned: str,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    rows = [interaction(START_MS + n, **{"event_id": f"e{n}", **row}) for n in range(20)]
+    events = written(tmp_path / "events.jsonl", rows)
+    assert exit_code(["backtest", str(events), "--out", str(tmp_path / "out"), *more]) == ExitCode.DONE
+    told = capsys.readouterr()
+    assert said in told.out
+    assert warned in told.err
 
 
 def test_an_alert_has_every_field_of_its_schema() -> None:

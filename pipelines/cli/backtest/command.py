@@ -52,7 +52,9 @@ def backtest(
     for warning in summary["warnings"]:
         print(f"friction: {warning}", file=sys.stderr)
     alerts = sum(sum(of.values()) for of in summary["alerts"].values())
+    told = {"duplicates": "sent twice", "outside": "outside --from and --to", "skipped": "rows skipped"}
+    left_out = "".join(f"{summary[name]:,} {what}, " for name, what in told.items() if summary[name])
     print(
         f"{summary['accepted']:,} interactions of {summary['customers']:,} customers, {alerts:,} alert revisions, "
-        f"{summary['rejected']:,} rows rejected, {summary['events_per_second']:,.0f} events/s: {out}"
+        f"{summary['rejected']:,} rows rejected, {left_out}{summary['events_per_second']:,.0f} events/s: {out}"
     )

@@ -55,6 +55,8 @@ class Given:
         """
         said = cast("Order", one_of(order, "--order", get_args(Order)))
         from_ms, to_ms = time_of(from_, "--from"), time_of(to, "--to")
+        if from_ms is not None and to_ms is not None and from_ms >= to_ms:
+            raise SettingsError(f"--to: must be after --from, got {to} and {from_}")
         how = NATURAL if mapping is None else load_mapping(mapping)
         name = format_ or how.file.format
         given = None if name is None else cast("Format", one_of(name, "--format", FORMATS))

@@ -1,12 +1,14 @@
 """One backtest, from what was asked for to the files."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.cli.backtest.events import Gathered
 from pipelines.cli.backtest.given import Given, shown_progress, time_of
-from pipelines.cli.backtest.replay import BATCH_EVENTS, Replay
+from pipelines.cli.backtest.replay import BATCH_EVENTS, Counts, Replay
 from pipelines.cli.backtest.results import AlertFile, RejectedFile, time_text, write_summary
 from pipelines.cli.backtest.score_file import write_scores
 from pipelines.worker.policy_file import load_policy
@@ -56,9 +58,7 @@ def run(asked: Asked) -> dict[str, Any]:
         end_ms = replay.run_on(until_ms)
     counts = replay.counts
     write_scores(asked.out / "scores.parquet", replay.standing, end_ms, policy, *replay.listed_clocks())
-    if rejected.first is not None and not counts.accepted:
-        line, reason = rejected.first.line, rejected.first.reason
-        warnings.append(f"all {rejected.count:,} rows were rejected, the first one in line {line}: {reason}")
+    warnings += _left_out(counts, rejected, found)
     if until_ms is not None and end_ms is not None and until_ms < end_ms:
         warnings.append(
             f"--until {asked.until} is before the last interaction: time goes on to that, {time_text(end_ms)}; "
@@ -94,6 +94,26 @@ def run(asked: Asked) -> dict[str, Any]:
     }
     write_summary(asked.out / "summary.json", summary)
     return summary
+
+
+def _left_out(counts: Counts, rejected: RejectedFile, found: Gathered) -> Iterator[str]:
+    """What is told of interactions that did not count, when they are most of all."""
+    taken = counts.accepted
+    if rejected.first is not None and not taken:
+        line, reason = rejected.first.line, rejected.first.reason
+        yield f"all {rejected.count:,} rows were rejected, the first one in line {line}: {reason}"
+    if found.outside and not taken:
+        yield f"{found.outside:,} interactions are outside of the time from --from to --to, none is within"
+    if 2 * counts.duplicates > taken:
+        yield (
+            f"{counts.duplicates:,} of {taken:,} interactions have an event_id that their customer had just before, "
+            "and were taken as sent twice: what is mapped to event_id must differ from interaction to interaction"
+        )
+    if 2 * counts.unknown_kinds > taken:
+        yield (
+            f"{counts.unknown_kinds:,} of {taken:,} interactions are of kinds that the policy does not know: "
+            "`friction policy kinds` lists those that it knows"
+        )
 
 
 def _made(out: Path) -> None:
