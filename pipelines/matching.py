@@ -75,6 +75,7 @@ from schemas.compiled import step
 
 LOOKED = 2  # place in ``counting.Work.counted`` for what nobody wants to know
 _TOGETHER = 16  # interactions whose memory is asked for at a time
+_MOST_TIMES = 1e300  # of the reference: an amount beyond all numbers adds no heat without end
 _LINE, _NEAR = 8, 512  # words that come together, and most of a block that are asked for
 
 
@@ -128,7 +129,8 @@ def points_of(i: int, r: int, duration_ms: int, facts: Facts, rules: Rules) -> f
         size = math.log2(duration_ms / tolerated) if duration_ms > tolerated else 0.0
     elif magnitude == AMOUNT:
         amount = facts.number[i, AMOUNT_OF]
-        size = math.log2(1.0 + amount / signal_number(rules, s, REFERENCE)) if amount > 0.0 else 0.0
+        times = min(amount / signal_number(rules, s, REFERENCE), _MOST_TIMES)
+        size = math.log2(1.0 + times) if amount > 0.0 else 0.0
     elif magnitude == RATING:
         rating = facts.number[i, RATED]
         if is_relief(rules, s):

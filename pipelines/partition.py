@@ -29,8 +29,15 @@ from pipelines.open_clocks import OpenClocks, Opened, clocks_by_customer, open_c
 from pipelines.policy import Policy
 from pipelines.replies import UnknownReplies
 from pipelines.room import Room
-from pipelines.scores import ScoreColumns, decayed_to
-from pipelines.scoring import CROSSED_MS, CROSSED_ROW, cool_rows_compiled, find_quiet_compiled, senses_of
+from pipelines.scores import ScoreColumns
+from pipelines.scoring import (
+    CROSSED_MS,
+    CROSSED_ROW,
+    cool_rows_compiled,
+    copy_heats_compiled,
+    find_quiet_compiled,
+    senses_of,
+)
 from pipelines.state import CustomerRows
 from pipelines.text_table import ELSEWHERE
 from pipelines.whole_rows import CopiedRows, form_of
@@ -289,12 +296,14 @@ class CustomerPartition:
             at = np.searchsorted(numbers, cooled[here])
             scored_ms[at] = np.maximum(scored_ms[at], cooled_ms[here])
             self._cooled.clear()
-        age_ms = scored_ms - self.rows.updated_ms[numbers]
+        heat, held = np.empty((2, numbers.shape[0], len(self.policy.signals)))
+        rows = self.rows
+        copy_heats_compiled(numbers, scored_ms, self._senses, rows.kernel, rows.blocks.arena, heat, held)
         scores = ScoreColumns(
             customers=TextColumn(*self.rows.customers.texts(numbers)),
             scored_ms=scored_ms,
-            heat=decayed_to(self.rows.heat[numbers], age_ms, self.policy),
-            held=self.rows.held(numbers),
+            heat=heat,
+            held=held,
             interactions=self.rows.interactions[numbers],
             band=self.rows.band[numbers],
             segment=self.rows.segments(numbers),

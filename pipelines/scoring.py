@@ -276,6 +276,25 @@ def cool_rows(
 cool_rows_compiled = compiled(cool_rows, allocates=False)
 
 
+def copy_heats(
+    which: Int64s, at_ms: Int64s, senses: Senses, rows: Rows, arena: Int64s, heat: Float64s, held: Float64s
+) -> None:
+    """Write the heats of the rows ``which``, int64[k], as of ``at_ms``, int64[k], not before their times.
+
+    heat, held: float64[k, s], what decays and what open cases hold, written.
+    """
+    for i in range(which.shape[0]):
+        r = which[i]
+        age_ms, place = at_ms[i] - rows.words[r, UPDATED], held_at(rows.words[r, BLOCK])
+        for s in range(signals_of(senses)):
+            own = as_float(rows.words[r, HEAT + s])
+            heat[i, s] = decayed(own, age_ms, senses.signal[s, HALF_LIFE]) if own > 0.0 and age_ms > 0 else own
+            held[i, s] = as_float(arena[place + s])
+
+
+copy_heats_compiled = compiled(copy_heats, allocates=False)
+
+
 def find_quiet(first: int, last: int, at_ms: int, senses: Senses, rows: Rows, found: Int64s) -> int:
     """Find rows first ... last - 1 of customers that are forgotten at ``at_ms`` and have nothing to be written.
 

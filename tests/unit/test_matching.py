@@ -150,7 +150,18 @@ def test_what_is_tolerated_depends_on_the_stage(stage: str | None, as_if: str) -
 
 
 @pytest.mark.parametrize(
-    ("amount", "points"), [(None, 0), (-5.0, 0), (0.0, 0), (10.0, 3.0), (30.0, 6.0), (70.0, 9.0), (1e300, 2_979.7695)]
+    ("amount", "points"),
+    [
+        (None, 0),
+        (-5.0, 0),
+        (0.0, 0),
+        (10.0, 3.0),
+        (30.0, 6.0),
+        (70.0, 9.0),
+        (1e300, 2_979.7695),
+        (1.7e308, 2_989.735),
+        (np.inf, 2_989.735),
+    ],
 )
 def test_an_amount_counts_by_its_doublings_of_the_reference(amount: float | None, points: float) -> None:
     assert weighed(OTHER, "fee.charged", amount=amount) == {"fee": pytest.approx(points)}
