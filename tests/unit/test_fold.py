@@ -1,7 +1,7 @@
 """What is open of a customer is the fold of its interactions, however they come, are cut, and when it restarts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -207,6 +207,28 @@ def test_any_order_of_arrival_leads_to_the_same(data: st.DataObject, events: lis
         elif passes:
             mixed.advance(newest_ms if passes == "newest" else END_MS - 1)
     mixed.advance(END_MS)
+    for customer in {str(e.record["customer_id"]) for e in events}:
+        assert mixed.heat(customer) == pytest.approx(straight.heat(customer), rel=1e-9, abs=1e-9)
+        assert mixed.open_clocks(customer) == straight.open_clocks(customer)
+    assert mixed.standing() == straight.standing()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data(), lives(span_ms=40 * 60 * MINUTE_MS))
+def test_who_rests_and_comes_back_is_as_if_nothing_had_been_put_away(data: st.DataObject, events: list[Event]) -> None:
+    """Of two days, with rests shorter and longer than REST_MS; each up to 14 minutes late, and time passes with it."""
+    straight, mixed = Run(), Run()
+    for one in events:
+        straight.advance(one.record["occurred_at"] - 1)
+        straight.apply([one])
+    late = [replace(e, append_ms=e.append_ms + data.draw(st.integers(0, 14 * MINUTE_MS))) for e in events]
+    for one in sorted(late, key=lambda e: e.append_ms):
+        mixed.advance(one.append_ms - 1)
+        mixed.apply([one])
+        if data.draw(st.booleans()):
+            mixed.restart()
+    for run in (straight, mixed):
+        run.advance(BEGIN_MS + 2 * DAY_MS)
     for customer in {str(e.record["customer_id"]) for e in events}:
         assert mixed.heat(customer) == pytest.approx(straight.heat(customer), rel=1e-9, abs=1e-9)
         assert mixed.open_clocks(customer) == straight.open_clocks(customer)
