@@ -64,6 +64,11 @@ class RowPlaces:
         return json.dumps(self.rows.slice(row, 1).to_pylist()[0], default=str, ensure_ascii=False)[:MOST_RAW]
 
 
+def named_again(name: str, time: int) -> str:
+    """What a column is called whose name comes for the ``time``-th time."""
+    return name if time == 1 else f"{name} ({time})"
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """n rows as columns by name; nested ones are named with dots. broken: rows of the block that could not be read."""

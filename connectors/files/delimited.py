@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from connectors.files.blocks import Block, LinePlaces, raw_text
+from connectors.files.blocks import Block, LinePlaces, named_again, raw_text
 from connectors.files.lines import Piece, pieces, rows_of
 from connectors.files.rejects import RejectedRow
 from connectors.files.sources import Source, chunks
@@ -26,10 +26,8 @@ def csv_blocks(source: Source, encoding: str, delimiter: str | None) -> Iterator
     between = delimiter or max(DELIMITERS, key=_unquoted(header).count)
     if "\r" in _unquoted(header):
         raise InputUnreadable(f"{source.name} ends its lines with carriage returns alone: save it with line feeds")
-    names = [name or f"_{k}" for k, name in enumerate(next(csv.reader([header], delimiter=between)))]
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise InputUnreadable(f"{source.name} names a column twice: {', '.join(sorted(twice))}")
+    said = [name or f"_{k}" for k, name in enumerate(next(csv.reader([header], delimiter=between)))]
+    names = [named_again(name, said[:k].count(name) + 1) for k, name in enumerate(said)]
     for piece in pieces(rest, between, line):
         columns = None if piece.odd else _read(piece, names, between)
         if columns is not None:

@@ -181,14 +181,18 @@ class FieldSet(_Said):
 
 
 class InteractionTable(FieldSet):
-    """One interaction of a row. when: only of rows where each of the columns has one of the texts; filled: has any."""
+    """One interaction of a row.
+
+    when: only of rows where each of the columns has one of the texts; filled: has any; unless: has none of the texts.
+    """
 
     when: When = Field(default_factory=dict)
+    unless: When = Field(default_factory=dict)
     filled: Columns = ()
 
 
 class MappingFile(_Said):
-    """The whole file."""
+    """The whole file. empty: texts that say nothing."""
 
     format: Literal["jsonl", "csv", "parquet"] | None = None
     delimiter: Literal[",", ";", "\t", "|"] | None = None
@@ -196,7 +200,9 @@ class MappingFile(_Said):
     zone: Zone | None = None
     decimal: Decimal = "."
     rest: Literal["attributes", "ignore"] | None = None
+    empty: Names = ()
     when: When = Field(default_factory=dict)
+    unless: When = Field(default_factory=dict)
     filled: Columns = ()
     fields: FieldSet = Field(default_factory=FieldSet)
     interaction: tuple[InteractionTable, ...] = ()

@@ -77,7 +77,9 @@ class EventReader:
             for column, where in asked.items():
                 self.warn(f"no row has {column!r}, which {where} asks for; there are: {', '.join(sorted(seen))}")
         if rows and self.skipped == rows:
-            self.warn(f"all {rows:,} rows were skipped: `when` or `filled` of {self.mapping.name} leave them out")
+            self.warn(
+                f"all {rows:,} rows were skipped: `when`, `unless` or `filled` of {self.mapping.name} leave them out"
+            )
 
     def refuse(self, row: RejectedRow) -> None:
         """Take a row of the batch that was given last as one that cannot be taken; it is told before the next one."""

@@ -2,18 +2,19 @@
 
 from collections.abc import Iterator
 from collections.abc import Mapping as Columns
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from connectors.files import values
-from connectors.files.blocks import Block, Places
+from connectors.files.blocks import Block, Places, named_again
 from connectors.files.event_ids import EventIds
 from connectors.files.fields import RowFields, replaced_ids
 from connectors.files.mapping import (
     ATTRIBUTES,
+    FIELDS,
     REQUIRED,
     AttributeField,
     DurationField,
@@ -68,10 +69,14 @@ class Shaper:
         """
         has = ", ".join(found) or "none"
         for column, where, needed in self.asked():
+            _check_once(file, column, found)
             if column not in found and (needed or not may_lack):
                 raise InputUnreadable(f"{file} has no column {column!r}, which {where} asks for; it has: {has}")
         for table in self._mapping.interactions:
             specs, _ = self._mapping.fields_of(table)
+            for name in FIELDS:
+                if name not in specs:
+                    _check_once(file, name, found)
             missing = [name for name in REQUIRED if name not in specs and name not in found]
             if missing:
                 raise InputUnreadable(
@@ -88,11 +93,13 @@ class Shaper:
                 needed = key.split(".", maxsplit=1)[0] in REQUIRED and column not in table.filled
                 yield column, self._mapping.where(table, key), needed
         filters: list[MappingFile | InteractionTable] = [self._mapping.file, *self._mapping.interactions]
-        for column in dict.fromkeys(column for one in filters for column in (*one.when, *one.filled)):
-            yield column, f"`when` or `filled` of {self._mapping.name}", False
+        for column in dict.fromkeys(column for one in filters for column in (*one.when, *one.unless, *one.filled)):
+            yield column, f"`when`, `unless` or `filled` of {self._mapping.name}", False
 
     def shape(self, block: Block) -> Shaped:
         """Give the interactions of a block, in the order of its rows."""
+        if self._mapping.file.empty:
+            block = replace(block, columns=_emptied(block.columns, self._mapping.file.empty))
         wanted = _fits(block, self._mapping.file)
         used = np.zeros(block.n, np.bool_)
         rejected: dict[tuple[int, str], RejectedRow] = {}
@@ -142,7 +149,10 @@ def _columns_of(specs: list[tuple[str, FieldSpec]]) -> Iterator[tuple[str, str]]
 
 
 def _fits(block: Block, wanted: MappingFile | InteractionTable) -> Bools:
-    """bool[n]: the rows in which every column has one of the texts that ``when`` says, or any if it must be filled."""
+    """bool[n]: the rows in which every column has one of the texts that ``when`` says, or any if it must be filled.
+
+    Those are left out in which one has a text of ``unless``.
+    """
     fits = np.ones(block.n, np.bool_)
     filters: dict[str, tuple[str, ...] | None] = {**dict.fromkeys(wanted.filled), **wanted.when}
     for column, words in filters.items():
@@ -153,8 +163,31 @@ def _fits(block: Block, wanted: MappingFile | InteractionTable) -> Bools:
         if words is None:
             fits &= values.valid(values.blank_is_null(said))
         else:
-            fits &= pc.is_in(said, value_set=pa.array(words, pa.utf8())).to_numpy(zero_copy_only=False)
+            fits &= _is_one(said, words)
+    for column, words in wanted.unless.items():
+        raw = block.columns.get(column)
+        if raw is not None:
+            fits &= ~_is_one(values.texts(values.plain(raw), column, Problems(block.n)), words)
     return fits
+
+
+def _is_one(said: pa.Array, words: tuple[str, ...]) -> Bools:
+    found: Bools = pc.is_in(said, value_set=pa.array(words, pa.utf8())).to_numpy(zero_copy_only=False)
+    return found
+
+
+def _emptied(columns: Columns[str, pa.Array], empty: tuple[str, ...]) -> dict[str, pa.Array]:
+    """The columns, null where a text says nothing."""
+    made = {name: values.plain(array) for name, array in columns.items()}
+    for name, array in made.items():
+        if pa.types.is_string(array.type):
+            made[name] = pc.if_else(pa.array(_is_one(array, empty)), pa.scalar(None, pa.utf8()), array)
+    return made
+
+
+def _check_once(file: str, column: str, found: Columns[str, pa.Array]) -> None:
+    if named_again(column, 2) in found:
+        raise InputUnreadable(f"{file} names a column twice: {column}; give one of them another name")
 
 
 def _told_apart(batch: pa.RecordBatch, row: Int64s) -> pa.RecordBatch:

@@ -238,6 +238,39 @@ def test_a_row_may_be_several_interactions_and_a_filter_leaves_rows_out(tmp_path
     assert read(tmp_path / "tickets.parquet", mapping=mapped(tmp_path, TICKETS)).rows == found.rows
 
 
+def test_texts_that_say_nothing_are_empty_and_some_rows_are_left_out(tmp_path: Path) -> None:
+    toml = """
+empty = ["NULL", "\\\\N"]
+unless = {customer_id = ["0"], channel = ["test"]}
+"""
+    lines = [
+        "customer_id,kind,occurred_at,channel,subject,amount",
+        "ana,order.placed,1000,web,NULL,\\N",
+        "0,order.placed,2000,web,a,1",
+        "ali,order.placed,3000,test,a,1",
+        "NULL,order.placed,4000,web,a,1",
+        "çağla,order.placed,5000,,a,7",
+    ]
+    found = read(written(tmp_path / "a.csv", lines), mapping=mapped(tmp_path, toml))
+    assert [(r["customer_id"], r.get("subject"), r.get("amount")) for r in found.rows] == [
+        ("ana", None, None),
+        ("çağla", "a", 7),
+    ]
+    assert [one.line for one in found.rejected] == [5]
+    assert found.skipped == 2
+
+
+def test_a_column_that_comes_twice_matters_only_to_who_asks_for_it(tmp_path: Path) -> None:
+    lines = ["key,Reporter,Created,Comment,Comment", "1,ana,1000,a,b"]
+    toml = '[fields]\ncustomer_id = "Reporter"\noccurred_at = "Created"\nkind = {value = "contact.opened"}\n'
+    found = read(written(tmp_path / "a.csv", lines), mapping=mapped(tmp_path, toml))
+    assert [r["customer_id"] for r in found.rows] == ["ana"]
+    second = read(tmp_path / "a.csv", mapping=mapped(tmp_path, toml + 'subject = "Comment (2)"\n'))
+    assert [r["subject"] for r in second.rows] == ["b"]
+    with pytest.raises(InputUnreadable, match="names a column twice: Comment; give one of them another name"):
+        read(tmp_path / "a.csv", mapping=mapped(tmp_path, toml + 'subject = "Comment"\n'))
+
+
 def test_a_mapping_of_what_is_natural_already_only_says_how_it_is_written(tmp_path: Path) -> None:
     lines = ["customer_id;kind;occurred_at;amount;shop", "a;k;2026-03-01 09:30:00;12,5;x"]
     text = 'decimal = ","\nzone = "Europe/Istanbul"\n'
@@ -296,8 +329,8 @@ def test_a_column_that_a_mapping_asks_for_and_nobody_has_is_one_error(tmp_path: 
         ('[fields]\noccurred_at = {column = "occurred_at", plus = "Wait"}', "map.toml fields.occurred_at.plus"),
         ('[fields.attributes]\na = {column = "kind", plus = "Wait"}', "map.toml fields.attributes.a.plus"),
         ('[[interaction]]\nsubject = "Wait"', "map.toml interaction.0.subject"),
-        ('when = {Wait = "x"}', "`when` or `filled` of map.toml"),
-        ('[[interaction]]\nfilled = "Wait"', "`when` or `filled` of map.toml"),
+        ('when = {Wait = "x"}', "`when`, `unless` or `filled` of map.toml"),
+        ('[[interaction]]\nfilled = "Wait"', "`when`, `unless` or `filled` of map.toml"),
     ):
         with pytest.raises(InputUnreadable) as told:
             read(path, mapping=mapped(tmp_path, text))
@@ -312,7 +345,7 @@ def test_what_no_row_of_json_has_is_told_once(tmp_path: Path) -> None:
     for text, key in (
         (f'{said}duration_ms = "wait.secs"', "map.toml fields.duration_ms"),
         (f'{said}[fields.attributes]\nx = "wait.secs"', "map.toml fields.attributes.x"),
-        (f'{said}[[interaction]]\nfilled = "wait.secs"\n[[interaction]]', "`when` or `filled` of map.toml"),
+        (f'{said}[[interaction]]\nfilled = "wait.secs"\n[[interaction]]', "`when`, `unless` or `filled` of map.toml"),
     ):
         told = read(*paths, mapping=mapped(tmp_path, text))
         assert len(told.rows) == 2
@@ -345,7 +378,7 @@ def test_it_is_told_when_a_filter_leaves_every_row_out(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", ["customer_id,kind,occurred_at,open", "a,k,0,true", "b,k,0,false"])
     told = read(path, mapping=mapped(tmp_path, 'when = {open = "True"}'))
     assert (told.rows, told.skipped) == ([], 2)
-    assert told.warnings == ["all 2 rows were skipped: `when` or `filled` of map.toml leave them out"]
+    assert told.warnings == ["all 2 rows were skipped: `when`, `unless` or `filled` of map.toml leave them out"]
     assert "skipped" not in str(read(path, mapping=mapped(tmp_path, 'when = {open = "true"}')).warnings)
 
 
