@@ -160,7 +160,7 @@ def test_the_page_waits_for_clickhouse_and_recovers(tmp_path: Path, start_page: 
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     _, address = start_page(ClickHouseConnection(url=f"http://127.0.0.1:{port}"))
-    assert "ClickHouse does not answer and is asked again every second." in seen(address)
+    seen_with("ClickHouse does not answer and is asked again every second.", address)
 
     engine = EmbeddedClickHouse(tmp_path / "engine", port=port)
     clickhouse = engine.start()
