@@ -108,9 +108,9 @@ def fold_event(
     block = rows.words[arrivals.row[i], BLOCK]
     if not load_block(block, signals, arena, scratch):
         return False, 0, 0, False
-    settle_rested(max(min(arrivals.time[i, 0], arrivals.time[i, 1]) - 1, advanced_ms), rules, scratch)
     event = scratch.lists[WANTED, 0]  # nothing is wanted yet
     make_event(i, mask, arrivals, rules, scratch, event)
+    settle_rested(max(event[SEEN] - 1, advanced_ms), rules, scratch)
     seen_ms = event[SEEN] if block == 0 else max(event[SEEN], arena[block + SEEN_MS])
     now_ms, over = max(seen_ms, advanced_ms), advanced_ms >= seen_ms
     known, tallies = scratch.count[RECENT], tallies_of(scratch.count)

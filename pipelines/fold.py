@@ -64,6 +64,7 @@ from pipelines.rules import (
     FAILED_MS,
     MENTION,
     MENTION_ANSWER,
+    MOST_FED,
     OP,
     REACH_LEAST,
     SEARCH,
@@ -149,7 +150,7 @@ def fire(items: Int64s, count: int, at: int, due_ms: int, rules: Rules, heats: I
         if not again:
             return count
     case = item[CASE]
-    for k in range(4):
+    for k in range(MOST_FED):
         s = clock_signal(rules, number, k)
         if s >= 0:
             points = clock_points(rules, number, k, not breaks)

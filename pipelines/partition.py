@@ -297,8 +297,7 @@ class CustomerPartition:
             scored_ms[at] = np.maximum(scored_ms[at], cooled_ms[here])
             self._cooled.clear()
         heat, held = np.empty((2, numbers.shape[0], len(self.policy.signals)))
-        rows = self.rows
-        copy_heats_compiled(numbers, scored_ms, self._senses, rows.kernel, rows.blocks.arena, heat, held)
+        copy_heats_compiled(numbers, scored_ms, self._senses, self.rows.kernel, self.rows.blocks.arena, heat, held)
         scores = ScoreColumns(
             customers=TextColumn(*self.rows.customers.texts(numbers)),
             scored_ms=scored_ms,

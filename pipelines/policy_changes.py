@@ -54,11 +54,13 @@ def policy_changes(before: Policy, after: Policy) -> list[Change]:
 
 def _empty_entries(before: Policy, after: Policy) -> Iterator[Change]:
     """Sections and entries that one of them has, and of which it says nothing: all is the default."""
-    old, new = (list(_entries(policy.file, ())) for policy in (before, after))
-    for path in dict.fromkeys([*old, *new]):
-        policy = before if path not in new else after
-        if (path in old) != (path in new) and _written(yaml.safe_load(policy.text), path) == {}:
-            yield Change(".".join(path), *(("{}", NOTHING) if path in old else (NOTHING, "{}")))
+    old, new = (dict.fromkeys(_entries(policy.file, ())) for policy in (before, after))
+    said, says = (yaml.safe_load(policy.text) for policy in (before, after))
+    for path in {**old, **new}:
+        if path not in new and _written(said, path) == {}:
+            yield Change(".".join(path), "{}", NOTHING)
+        elif path not in old and _written(says, path) == {}:
+            yield Change(".".join(path), NOTHING, "{}")
 
 
 def _entries(said: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

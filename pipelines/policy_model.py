@@ -11,13 +11,11 @@ from pipelines.clock_model import Cases, Clock, Contacts, Corrections, Deflectio
 from pipelines.durations import duration_text
 from pipelines.incident_model import Incidents
 from pipelines.policy_terms import DurationMs, Name, Said, Text
+from pipelines.rules import MOST_FED
 from pipelines.signal_model import OF_ITS_FIELDS, Feedback, Score, Segment, Signal, too_many_magnitudes
 from pipelines.wording_terms import Templates
 
 ScoreValue = Annotated[float, Field(gt=0, lt=100, strict=True)]
-
-MOST_FED = 4
-"""Signals that a clock feeds with its breaches."""
 
 HALF_LIVES_TO_FORGET = 30
 """After so many, heat is a billionth of what it was: no score that is told shows that it is gone."""

@@ -40,6 +40,7 @@ from pipelines.rules import (
     MATCH,
     MENTION,
     MENTION_ANSWER,
+    MOST_FED,
     ONE,
     REACH_LEAST,
     REOPEN_MS,
@@ -242,17 +243,16 @@ def _clocks(file: PolicyFile) -> Int64s:
 
 def _fed_by(file: PolicyFile, clock: str) -> list[tuple[int, float, float]]:
     """Signals that the breach of a clock feeds, with the heat of it and of saying it again; at most 4."""
-    fed = [(n, s.weight, s.weight * s.repeats) for n, s in enumerate(file.signals.values()) if clock in s.breaches]
-    return fed[:4]
+    return [(n, s.weight, s.weight * s.repeats) for n, s in enumerate(file.signals.values()) if clock in s.breaches]
 
 
 def _clock_signals(file: PolicyFile) -> list[list[int]]:
     signals = [[s for s, _, _ in _fed_by(file, clock)] for clock in file.clocks]
-    return [[*s, *[-1] * (4 - len(s))] for s in signals]
+    return [[*s, *[-1] * (MOST_FED - len(s))] for s in signals]
 
 
 def _clock_points(file: PolicyFile) -> tuple[list[list[float]], list[list[float]]]:
-    fed = [[*_fed_by(file, clock), *[(0, 0.0, 0.0)] * 4][:4] for clock in file.clocks]
+    fed = [[*_fed_by(file, clock), *[(0, 0.0, 0.0)] * MOST_FED][:MOST_FED] for clock in file.clocks]
     return [[p for _, p, _ in row] for row in fed], [[p for _, _, p in row] for row in fed]
 
 

@@ -36,6 +36,8 @@ REFERENCE, LEAST, MOST, HALVED_MS, EXPIRES_MS = 0, 1, 2, 3, 4
 ) = range(12)  # fmt: skip
 
 STAGES = ("other", "queue", "counter", "hold", "page", "callback")
+MOST_FED = 4
+"""Signals that a clock feeds with its breaches."""
 BETWEEN = 4  # the phase of what neither opens nor closes
 
 
@@ -100,14 +102,14 @@ def clock_at(words: Int64s, k: int) -> int:
 
 @step
 def clock_signal(rules: Rules, k: int, at: int) -> int:
-    """A signal that the breach of a clock feeds, below 0 behind the last of at most 4."""
-    return rules.words[rules.words[_CLOCK_SIGNAL] + 4 * k + at]
+    """A signal that the breach of a clock feeds, below 0 behind the last of at most MOST_FED."""
+    return rules.words[rules.words[_CLOCK_SIGNAL] + MOST_FED * k + at]
 
 
 @step
 def clock_points(rules: Rules, k: int, at: int, repeated: bool) -> float:
     """Heat of a breach, or of saying it again."""
-    return rules.numbers[rules.words[_REPEAT if repeated else _BREACH] + 4 * k + at]
+    return rules.numbers[rules.words[_REPEAT if repeated else _BREACH] + MOST_FED * k + at]
 
 
 @step

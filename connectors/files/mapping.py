@@ -67,6 +67,7 @@ def _a_time(form: str) -> str:
 Scalar = str | int | float | bool
 Zone = Annotated[str, AfterValidator(_known_zone)]
 Decimal = Literal[".", ","]
+Epoch = Literal["s", "ms", "us", "ns"]
 Name = Annotated[str, Field(min_length=1)]
 Names = Annotated[tuple[Name, ...], BeforeValidator(_listed), Field(min_length=1)]
 
@@ -108,24 +109,25 @@ class DurationField(_Taken):
     decimal: Decimal | None = None
 
 
-class TimeField(_Taken):
+class WrittenTime(_Taken):
+    """How a time is written, and how long before or after it is meant."""
+
+    format: Annotated[Name, AfterValidator(_a_time)] | None = None
+    zone: Zone | None = None
+    plus: Annotated[DurationField, BeforeValidator(_column_alone)] | None = None
+    minus: Annotated[DurationField, BeforeValidator(_column_alone)] | None = None
+
+
+class TimeField(WrittenTime):
     """A time; several columns, such as a date and a time, are joined by a blank."""
 
-    format: Annotated[Name, AfterValidator(_a_time)] | None = None
-    zone: Zone | None = None
-    epoch: Literal["s", "ms", "us", "ns"] = "ms"
-    plus: Annotated[DurationField, BeforeValidator(_column_alone)] | None = None
-    minus: Annotated[DurationField, BeforeValidator(_column_alone)] | None = None
+    epoch: Epoch = "ms"
 
 
-class AttributeField(TextField):
+class AttributeField(TextField, WrittenTime):
     """A text, or a time as soon as it says how times are written: that is told as RFC 3339, in UTC."""
 
-    format: Annotated[Name, AfterValidator(_a_time)] | None = None
-    zone: Zone | None = None
-    epoch: Literal["s", "ms", "us", "ns"] | None = None
-    plus: Annotated[DurationField, BeforeValidator(_column_alone)] | None = None
-    minus: Annotated[DurationField, BeforeValidator(_column_alone)] | None = None
+    epoch: Epoch | None = None
 
     @model_validator(mode="after")
     def _text_or_time(self) -> "AttributeField":

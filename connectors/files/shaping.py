@@ -16,13 +16,12 @@ from connectors.files.mapping import (
     ATTRIBUTES,
     FIELDS,
     REQUIRED,
-    AttributeField,
     DurationField,
     FieldSpec,
     InteractionTable,
     Mapping,
     MappingFile,
-    TimeField,
+    WrittenTime,
 )
 from connectors.files.rejects import Problems, RejectedRow
 from schemas.arrays import Bools, Int64s
@@ -142,7 +141,7 @@ def _columns_of(specs: list[tuple[str, FieldSpec]]) -> Iterator[tuple[str, str]]
     for key, spec in specs:
         for column in spec.column or ():
             yield key, column
-        if isinstance(spec, TimeField | AttributeField):
+        if isinstance(spec, WrittenTime):
             for name in ("plus", "minus"):
                 other: DurationField | None = getattr(spec, name)
                 yield from ((f"{key}.{name}", column) for column in (other.column if other else None) or ())

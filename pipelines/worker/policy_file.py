@@ -19,18 +19,19 @@ def load_policy(path: Path | None) -> Policy:
     name = SHIPPED[0] if path is None else str(path)
     if name in SHIPPED and (path is None or not path.exists()):
         text = files("schemas").joinpath("policy", f"{name}.yaml").read_text("utf-8")
-        return _compiled(parse_policy(text, f"{name}.yaml"), f"{name}.yaml")
+        return _parsed(text, f"{name}.yaml")
     path = Path(name)
     try:
-        return _compiled(parse_policy(path.read_text("utf-8"), path.name), path.name)
+        return _parsed(path.read_text("utf-8"), path.name)
     except OSError as error:
         raise PolicyError(f"the policy {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise PolicyError(f"the policy {path} is not UTF-8: {error}") from error
 
 
-def _compiled(policy: Policy, name: str) -> Policy:
+def _parsed(text: str, name: str) -> Policy:
     """The policy, whose rules fit: who asks for what is compiled of it need not expect that they do not."""
+    policy = parse_policy(text, name)
     try:
         _ = policy.compiled
     except ValueError as error:
