@@ -33,7 +33,10 @@ DAY_MS = 86_400_000
 FILES = scenario_files()
 LIVE = ("01_one_hour", "04_the_third_call", "05_the_broken_form", "11_before_it_spreads")
 NOT_LIVE = "many speak of one subject"
-"""A new subject is judged an hour after the watch has begun, and here the worker hears two hours at once."""
+"""A new subject is judged an hour after the watch has begun, and here the worker hears two hours at once.
+
+test_worker_incidents.py plays it as it happens.
+"""
 SEED = 1
 Said = tuple[Any, ...]
 

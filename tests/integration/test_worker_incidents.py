@@ -1,5 +1,6 @@
 """Incidents through workers and a broker: one alert, by way of a restart, in the partition of its touchpoint."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,20 @@ incidents:
       lookback: 5m
       min_customers: 10
 """
+MENTIONS = """
+incidents:
+  slot: 1s
+  lateness: 15s
+  quiet: 5s
+  rules:
+    mentions:
+      by: subject
+      failures: [social.mentioned]
+      lookback: 10s
+      min_customers: 8
+      usual_rate: {customers: 0.2, lookbacks: 24}
+      learn: 2s
+"""
 
 
 def failing(sender: Sender, names: TopicNames, kafka: KafkaConnection, who: range, begin_ms: int) -> None:
@@ -46,6 +61,17 @@ def failing(sender: Sender, names: TopicNames, kafka: KafkaConnection, who: rang
             for kind in ("form.started", "form.failed")
         ]  # fmt: skip
         send(kafka, names.of(INTERACTIONS), records, partition=partition)
+
+
+def mentioned(
+    sender: Sender, names: TopicNames, kafka: KafkaConnection, who: list[tuple[int, str]], subject: str
+) -> None:
+    """Mentions of a subject, one behind the other, each as it happens. who: partitions and their customers."""
+    for n, (partition, customer) in enumerate(who):
+        said = wait(customer, kind="social.mentioned", event_id=f"{customer} {subject} {n}", subject=subject,
+                    touchpoint="social", channel="instagram", occurred_ms=now_ms(), duration_ms=None, sentiment=-0.5,
+                    attributes={})  # fmt: skip
+        send(kafka, names.of(INTERACTIONS), [(customer.encode(), sender.encoder.encode(said))], partition=partition)
 
 
 def incidents(kafka: KafkaConnection, names: TopicNames) -> list[dict[str, Any]]:
@@ -85,3 +111,35 @@ def test_a_broken_form_is_one_alert_by_way_of_a_kill_and_another_worker(
     assert before[-1]["customers"] < told[-1]["customers"] <= 210
     assert {m.partition() for m in read_topic(kafka, names.of(ALERTS)) if m.key() == b"form/promo"} <= {0, 1, 2}
     assert second.stop() == ExitCode.DONE
+
+
+def test_a_subject_that_many_speak_of_is_told_while_they_do_and_resolved(
+    kafka: KafkaConnection,
+    registry: RegistryConnection,
+    created_topics: TopicNames,
+    new_worker: NewWorker,
+    tmp_path: Path,
+) -> None:
+    """Scenario 11 as it happens, sixty times as fast: a new subject is judged when the watch has run for ``learn``."""
+    names, policy = created_topics, tmp_path / "policy.yaml"
+    policy.write_text(POLICY + MENTIONS, "utf-8")
+    sender, worker = Sender(kafka, registry, names), new_worker(FRICTION_POLICY_FILE=str(policy))
+    worker.start()
+
+    every = [customers(partition) for partition in range(3)]
+    many = [(n % 3, next(every[n % 3])) for n in range(8)]
+    one = (0, next(every[0]))
+    mentioned(sender, names, kafka, [one] * 8, "kargo")  # the watch begins with the first interaction
+    time.sleep(8.0)
+    begin_ms = now_ms()
+    mentioned(sender, names, kafka, many, "İade ücreti")
+    wait_until(lambda: incidents(kafka, names), 30.0)
+    (opened,) = incidents(kafka, names)
+    assert (opened["status"], opened["subject"], opened["touchpoint"]) == ("opened", "İade ücreti", None)
+    assert (opened["customers"], opened["share"]) == (8, None)
+    assert {m["customer_id"] for m in opened["members"]} == {customer for _, customer in many}
+    assert begin_ms < opened["raised_at"].timestamp() * 1000 <= now_ms()
+    wait_until(lambda: len(incidents(kafka, names)) > 1, 60.0)
+    assert [a["status"] for a in incidents(kafka, names)] == ["opened", "resolved"]
+    assert {a["alert_id"] for a in incidents(kafka, names)} == {opened["alert_id"]}
+    assert worker.stop() == ExitCode.DONE
