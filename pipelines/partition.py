@@ -5,32 +5,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.alert_tables import Alerts
-from pipelines.alerts import OpenClock
-from pipelines.bands import band_alerts
-from pipelines.counting import (
+from pipelines.alerts.alert import OpenClock
+from pipelines.alerts.bands import band_alerts
+from pipelines.alerts.desk import Desk, Said
+from pipelines.alerts.listings import Lister
+from pipelines.alerts.noted import NotedAlerts
+from pipelines.alerts.open_clocks import OpenClocks, Opened, clocks_by_customer, open_clocks, opened
+from pipelines.alerts.tables import Alerts
+from pipelines.fold.counting import (
     NOTED_BITS,
     SENT_TWICE,
     TOLD_BEFORE,
     count_interactions_compiled,
     fire_timers_compiled,
 )
-from pipelines.desk import Desk, Said
-from pipelines.facts import RATED, FactReader
-from pipelines.incident_source import IncidentChanges, IncidentSource
-from pipelines.index import TextIndex
-from pipelines.interactions import InteractionBatch
-from pipelines.layouts import RowColumns
-from pipelines.listings import Lister
-from pipelines.matching import Arrivals
-from pipelines.noted import NotedAlerts
-from pipelines.notes import ROWS_USED
-from pipelines.open_clocks import OpenClocks, Opened, clocks_by_customer, open_clocks, opened
-from pipelines.policy import Policy
-from pipelines.replies import UnknownReplies
-from pipelines.room import Room
-from pipelines.scores import ScoreColumns
-from pipelines.scoring import (
+from pipelines.fold.facts import RATED, FactReader
+from pipelines.fold.matching import Arrivals
+from pipelines.fold.notes import ROWS_USED
+from pipelines.fold.replies import UnknownReplies
+from pipelines.fold.scores import ScoreColumns
+from pipelines.fold.scoring import (
     CROSSED_MS,
     CROSSED_ROW,
     cool_rows_compiled,
@@ -38,11 +32,17 @@ from pipelines.scoring import (
     find_quiet_compiled,
     senses_of,
 )
-from pipelines.state import CustomerRows
-from pipelines.text_table import ELSEWHERE
-from pipelines.whole_rows import CopiedRows, form_of
-from pipelines.windows import NO_TIME, WaitWindows, WindowState
-from pipelines.work import DUPLICATES, Work
+from pipelines.fold.work import DUPLICATES, Work
+from pipelines.incidents.source import IncidentChanges, IncidentSource
+from pipelines.intake.index import TextIndex
+from pipelines.intake.interactions import NO_TIME, InteractionBatch
+from pipelines.intake.text_table import ELSEWHERE
+from pipelines.policy.policy import Policy
+from pipelines.state.layouts import RowColumns
+from pipelines.state.room import Room
+from pipelines.state.rows import CustomerRows
+from pipelines.state.whole_rows import CopiedRows, form_of
+from pipelines.windows import WaitWindows, WindowState
 from schemas.arrays import Int64s
 from schemas.columnar.writer import TextColumn
 

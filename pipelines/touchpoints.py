@@ -7,7 +7,8 @@ partitions are added. A window is final when every source partition's watermark 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from pipelines.windows import NO_TIME, NO_WAITS, WaitCounts
+from pipelines.intake.interactions import NO_TIME
+from pipelines.windows import NO_WAITS, WaitCounts
 
 Place = tuple[str, str, int]  # touchpoint, channel, start of the window in ms
 

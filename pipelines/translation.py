@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pipelines.blocks import BASE, LIVE, TOLD_LIST, contents_of, new_block
-from pipelines.fold import next_due
-from pipelines.items import (
+from pipelines.fold.blocks import BASE, LIVE, TOLD_LIST, contents_of, new_block
+from pipelines.fold.fold import next_due
+from pipelines.fold.items import (
     CLOCK,
     FIRED_MS,
     HELD,
@@ -26,11 +26,11 @@ from pipelines.items import (
     is_told_of,
     touch,
 )
+from pipelines.fold.scoring import BLOCK, EPISODE_AT, HEAT, SEGMENT
+from pipelines.fold.timers import wake, with_room
 from pipelines.partition import CustomerPartition
-from pipelines.policy import Policy, parse_policy
-from pipelines.scoring import BLOCK, EPISODE_AT, HEAT, SEGMENT
-from pipelines.state import CustomerRows
-from pipelines.timers import wake, with_room
+from pipelines.policy.policy import Policy, parse_policy
+from pipelines.state.rows import CustomerRows
 from schemas.arrays import Bytes, Int32s, Int64s
 
 

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.index import TextIndex
-from pipelines.interactions import ABANDONED, ANSWERED, InteractionBatch
+from pipelines.intake.index import TextIndex
+from pipelines.intake.interactions import ABANDONED, ANSWERED, NO_TIME, InteractionBatch
 from schemas.arrays import Bools, Bytes, Int8s, Int32s, Int64s
 from schemas.compiled import compiled
-
-NO_TIME = -(2**62)
 
 _EMPTY = -1
 TO_STORE, TO_TELL = 1, 2  # a window has changed since it was stored, and since others were told of it

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from pipelines.interactions import OUTCOMES, UNKNOWN_MS, Details, InteractionBatch, Texts
-from pipelines.policy import parse_policy
+from pipelines.intake.interactions import OUTCOMES, UNKNOWN_MS, Details, InteractionBatch, Texts
+from pipelines.policy.policy import parse_policy
 from schemas.arrays import Float64s, Int64s
 
 Record = dict[str, Any]  # Avro field names

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from pipelines.alerts import Alert
+from pipelines.alerts.alert import Alert
 from pipelines.partition import CustomerPartition
-from pipelines.policy import Policy, parse_policy
-from pipelines.restoring import RowRestore
+from pipelines.policy.policy import Policy, parse_policy
+from pipelines.state.restoring import RowRestore
 from tests.batches import BEGIN_MS, Event, batch_of, event
 from tests.stored import laid_out
 

@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipelines.alerts import Alert
-from pipelines.incident_alerts import NO_LABELS, Labels
-from pipelines.incident_model import Incidents
-from pipelines.incident_slots import IncidentSlots
-from pipelines.incident_state import Chunks, restore_chunks
-from pipelines.incidents import IncidentWatch
-from pipelines.index import TextIndex
-from pipelines.interactions import Texts
+from pipelines.alerts.alert import Alert
+from pipelines.incidents.alerts import NO_LABELS, Labels
+from pipelines.incidents.slots import IncidentSlots
+from pipelines.incidents.state import Chunks, restore_chunks
+from pipelines.incidents.watch import IncidentWatch
+from pipelines.intake.index import TextIndex
+from pipelines.intake.interactions import Texts
+from pipelines.policy.incident_model import Incidents
 from schemas.arrays import Int64s
 from schemas.columnar.writer import TextColumn
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipelines.layouts import NEWEST, signals_id, write_rows
-from pipelines.restoring import RowRestore
-from pipelines.state import CustomerRows
+from pipelines.state.layouts import NEWEST, signals_id, write_rows
+from pipelines.state.restoring import RowRestore
+from pipelines.state.rows import CustomerRows
 from schemas.arrays import Bytes, Int32s, Int64s
 
 Record = tuple[bytes, bytes | None]  # customer and stored row; None: the customer is forgotten

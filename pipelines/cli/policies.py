@@ -26,7 +26,7 @@ def check(file: Annotated[Path, typer.Argument(metavar="FILE", help=f"What to ch
 
     Example: `friction policy check policy.yaml`
     """
-    from pipelines.policy_warnings import policy_warnings
+    from pipelines.policy.lint import policy_warnings
     from pipelines.worker.policy_file import load_policy
 
     policy = load_policy(file)
@@ -47,7 +47,7 @@ def kinds(
 
     Example: `friction policy kinds --policy default`
     """
-    from pipelines.policy_kinds import effects, own_effects
+    from pipelines.policy.kinds import effects, own_effects
     from pipelines.worker.policy_file import load_policy
     from schemas.vocabulary import VOCABULARY
 
@@ -70,7 +70,7 @@ def diff(
 
     Example: `friction policy diff default policy.yaml`
     """
-    from pipelines.policy_changes import policy_changes
+    from pipelines.policy.changes import policy_changes
     from pipelines.worker.policy_file import load_policy
 
     changes = policy_changes(load_policy(before), load_policy(after))

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from connectors.kafka.transactions import Outgoing, OutgoingBatch, OutgoingRecord
-from pipelines.alert_tables import Alerts
-from pipelines.incident_slots import SlotState
-from pipelines.layouts import RowColumns, signals_id, write_rows
+from pipelines.alerts.tables import Alerts
+from pipelines.incidents.slots import SlotState
+from pipelines.intake.text_table import murmur2_compiled
 from pipelines.partition import Changes
-from pipelines.policy import Policy
-from pipelines.text_table import murmur2_compiled
+from pipelines.policy.policy import Policy
+from pipelines.state.layouts import RowColumns, signals_id, write_rows
 from pipelines.windows import WaitCounts, WindowState
 from pipelines.worker.encoding import Encoder
 from schemas.columnar.writer import ColumnarWriter

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from connectors.kafka.restore import LogReader
-from pipelines.desk import DESK_KEYS
-from pipelines.layouts import LAYOUTS
+from pipelines.alerts.desk import DESK_KEYS
+from pipelines.intake.interactions import NO_TIME
 from pipelines.partition import CustomerPartition
-from pipelines.restoring import RowRestore
+from pipelines.state.layouts import LAYOUTS
+from pipelines.state.restoring import RowRestore
 from pipelines.translation import Translation
-from pipelines.windows import NO_TIME
 from pipelines.worker.customer_records import CUSTOMER, HEADER, INCIDENTS, POLICY, WINDOW, restored_window
 from schemas.errors import StateLost, TopicMismatch
 

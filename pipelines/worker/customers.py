@@ -10,12 +10,12 @@ from connectors.kafka.fetched import FetchedBatch
 from connectors.kafka.records import RecordColumns
 from connectors.kafka.restore import LogReader
 from connectors.kafka.transactions import OutgoingRecord
-from pipelines.alert_tables import Alerts
-from pipelines.layouts import NEWEST, signals_id
+from pipelines.alerts.tables import Alerts
+from pipelines.intake.text_table import murmur2_compiled
 from pipelines.partition import Changes, CustomerPartition
-from pipelines.policy import Policy
-from pipelines.text_table import murmur2_compiled
-from pipelines.whole_rows import LAYOUT as WHOLE
+from pipelines.policy.policy import Policy
+from pipelines.state.layouts import NEWEST, signals_id
+from pipelines.state.whole_rows import LAYOUT as WHOLE
 from pipelines.worker import metrics
 from pipelines.worker.customer_records import POLICY, CustomerRecords, CustomerSnapshot, Messages
 from pipelines.worker.customer_state import Header, read_state

@@ -12,8 +12,8 @@ import numpy as np
 from connectors.kafka.dead_letters import Rejected, RejectReason
 from connectors.kafka.records import RecordColumns
 from connectors.registry.client import SchemaRegistry
-from pipelines.index import TextIndex
-from pipelines.interactions import OUTCOMES, UNKNOWN_MS, Details, InteractionBatch, Texts, joined
+from pipelines.intake.index import TextIndex
+from pipelines.intake.interactions import OUTCOMES, UNKNOWN_MS, Details, InteractionBatch, Texts, joined
 from schemas.acceptance import Bounds, off_scale, refuse_compiled
 from schemas.arrays import Bytes, Float64s, Int8s, Int32s, Int64s
 from schemas.columnar import Arrays, ColumnarReader

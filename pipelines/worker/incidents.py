@@ -15,14 +15,14 @@ from connectors.kafka.records import RecordColumns
 from connectors.kafka.restore import LogReader
 from connectors.kafka.transactions import Outgoing, OutgoingBatch, OutgoingRecord
 from connectors.registry.client import SchemaRegistry
-from pipelines.alert_tables import encoded
-from pipelines.alerts import Alert, alert_columns
-from pipelines.incident_alerts import Labels
-from pipelines.incident_model import Incidents
-from pipelines.incident_slots import SlotState
-from pipelines.incidents import IncidentWatch
-from pipelines.text_table import murmur2_compiled
-from pipelines.windows import NO_TIME
+from pipelines.alerts.alert import Alert, alert_columns
+from pipelines.alerts.tables import encoded
+from pipelines.incidents.alerts import Labels
+from pipelines.incidents.slots import SlotState
+from pipelines.incidents.watch import IncidentWatch
+from pipelines.intake.interactions import NO_TIME
+from pipelines.intake.text_table import murmur2_compiled
+from pipelines.policy.incident_model import Incidents
 from pipelines.worker import metrics
 from pipelines.worker.decoding import MAX_PLACE_BYTES
 from pipelines.worker.partials import HEADER, MOST, rejected, same_sources, unresolved

@@ -3,7 +3,7 @@
 from importlib.resources import files
 from pathlib import Path
 
-from pipelines.policy import Policy, parse_policy
+from pipelines.policy.policy import Policy, parse_policy
 from schemas.errors import PolicyError
 
 SHIPPED = ("default", "three")

@@ -15,8 +15,8 @@ from connectors.kafka.connection import KafkaConnection
 from connectors.kafka.transport import FetchSettings
 from connectors.registry.client import SchemaRegistry, register_contract
 from connectors.registry.connection import RegistryConnection
-from pipelines.incident_alerts import Labels
-from pipelines.policy import Policy
+from pipelines.incidents.alerts import Labels
+from pipelines.policy.policy import Policy
 from pipelines.worker.app import build_app
 from pipelines.worker.checkpoint import Checkpoints
 from pipelines.worker.customer_records import CustomerRecords

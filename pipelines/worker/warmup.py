@@ -5,11 +5,11 @@ import numpy as np
 from connectors.kafka.records import RecordColumns, read_batch_compiled
 from connectors.registry.client import SchemaRegistry
 from connectors.registry.connection import RegistryConnection
-from pipelines.layouts import NEWEST, signals_id, write_rows
 from pipelines.partition import CustomerPartition
-from pipelines.policy import Policy
-from pipelines.restoring import RowRestore
-from pipelines.whole_rows import CopiedRows
+from pipelines.policy.policy import Policy
+from pipelines.state.layouts import NEWEST, signals_id, write_rows
+from pipelines.state.restoring import RowRestore
+from pipelines.state.whole_rows import CopiedRows
 from pipelines.worker.decoding import InteractionDecoder
 from pipelines.worker.encoding import Encoder
 from pipelines.worker.memory import collect_seldom

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.incident_judge import Judge, SlotSum, State
-from pipelines.incident_kernel import ATTEMPT, FAILURE
-from pipelines.incident_model import Incidents
-from pipelines.incident_slots import IncidentSlots
-from pipelines.interactions import Texts
+from pipelines.incidents.judge import Judge, SlotSum, State
+from pipelines.incidents.kernel import ATTEMPT, FAILURE
+from pipelines.incidents.slots import IncidentSlots
+from pipelines.intake.interactions import Texts
+from pipelines.policy.incident_model import Incidents
 
 DAY_MS, SLOT_MS = 86_400_000, 30_000
 FORM, MENTIONS = "form", "mentions"

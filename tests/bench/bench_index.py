@@ -8,7 +8,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from pipelines.index import TextIndex
+from pipelines.intake.index import TextIndex
 from schemas.arrays import Bytes, Int32s, Int64s
 
 CUSTOMERS = 1_000_000

@@ -12,7 +12,7 @@ from pipelines.cli.chaos.outcome import Outcome, Row, Score
 from pipelines.cli.chaos.plan import Meaning
 from pipelines.cli.chaos.production import disturbed
 from pipelines.cli.chaos.schedule import Action, drawn
-from pipelines.policy import parse_policy
+from pipelines.policy.policy import parse_policy
 from pipelines.worker.engine import Engine
 from pipelines.worker.faults import FAULTS_VARIABLE, engine_class
 from schemas.errors import SettingsError

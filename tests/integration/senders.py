@@ -12,7 +12,7 @@ from connectors.kafka.connection import KafkaConnection
 from connectors.registry.client import SchemaRegistry, register_contract
 from connectors.registry.connection import RegistryConnection
 from pipelines.cli.chaos.outcome import outcome
-from pipelines.text_table import murmur2
+from pipelines.intake.text_table import murmur2
 from schemas.interactions import Interaction, InteractionEncoder
 from schemas.topics import INTERACTIONS, TopicNames
 

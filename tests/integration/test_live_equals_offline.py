@@ -16,9 +16,9 @@ from connectors.registry.connection import RegistryConnection
 from connectors.simulator.simulation import crowd_interactions
 from pipelines.cli.backtest.run import Asked, run
 from pipelines.cli.main import exit_code
+from pipelines.fold.scores import decayed_to
 from pipelines.partition import CustomerPartition
-from pipelines.policy import parse_policy
-from pipelines.scores import decayed_to
+from pipelines.policy.policy import parse_policy
 from pipelines.worker.customer_state import read_state
 from schemas.interactions import InteractionEncoder
 from schemas.topics import INTERACTIONS, STATE, TopicNames

@@ -1,4 +1,4 @@
-"""What an incident mutes: the views of ClickHouse say what the core says (pipelines/muting.py)."""
+"""What an incident mutes: the views of ClickHouse say what the core says (pipelines/incidents/muting.py)."""
 
 import random
 from datetime import UTC, datetime
@@ -9,8 +9,8 @@ import pytest
 from connectors.clickhouse.client import connect
 from connectors.clickhouse.connection import ClickHouseConnection
 from connectors.clickhouse.migrations import migrate
-from pipelines.alerts import Alert, Contribution, Status
-from pipelines.muting import Muting
+from pipelines.alerts.alert import Alert, Contribution, Status
+from pipelines.incidents.muting import Muting
 from schemas.panels import Span, expanded, panels
 
 NOON_MS = 1_772_452_800_000

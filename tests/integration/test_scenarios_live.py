@@ -15,9 +15,9 @@ from connectors.kafka.connection import KafkaConnection
 from connectors.kafka.restore import LogReader
 from connectors.registry.client import SchemaRegistry, register_contract
 from connectors.registry.connection import RegistryConnection
-from pipelines.alerts import Alert
+from pipelines.alerts.alert import Alert
 from pipelines.partition import CustomerPartition
-from pipelines.policy import parse_policy
+from pipelines.policy.policy import parse_policy
 from pipelines.worker.customer_state import read_state
 from pipelines.worker.encoding import Encoder
 from schemas.topics import INTERACTIONS, STATE, TopicNames

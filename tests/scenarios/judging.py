@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from pipelines.alerts import Alert, OpenClock
-from pipelines.muting import Muting
+from pipelines.alerts.alert import Alert, OpenClock
+from pipelines.incidents.muting import Muting
 from tests.scenarios.playing import NOBODY, Played, Standing, played
 from tests.scenarios.scenario_files import Bound, Case, Contact, Expected, Moment, ScenarioFile
 

@@ -6,14 +6,14 @@ from itertools import groupby
 
 import numpy as np
 
-from pipelines.alerts import Alert, OpenClock
-from pipelines.bands import contributions
-from pipelines.incident_alerts import Labels
-from pipelines.incident_replay import IncidentReplay
-from pipelines.index import TextIndex
+from pipelines.alerts.alert import Alert, OpenClock
+from pipelines.alerts.bands import contributions
+from pipelines.fold.scores import decayed_to, with_held
+from pipelines.incidents.alerts import Labels
+from pipelines.incidents.replay import IncidentReplay
+from pipelines.intake.index import TextIndex
 from pipelines.partition import CustomerPartition
-from pipelines.policy import Policy
-from pipelines.scores import decayed_to, with_held
+from pipelines.policy.policy import Policy
 from pipelines.windows import WindowState
 from tests.batches import Event, batch_of
 from tests.scenarios.scenario_files import OF_ALERT, Case, ScenarioFile

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, model_validator
 
-from pipelines.policy import Policy, parse_policy
-from pipelines.policy_terms import DurationMs
+from pipelines.policy.policy import Policy, parse_policy
+from pipelines.policy.terms import DurationMs
 from tests.batches import Event, event
 
 HERE = Path(__file__).parent

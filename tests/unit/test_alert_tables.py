@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.alert_tables import Alerts, AlertTable
-from pipelines.alerts import Alert, Contribution, Earlier, OpenClock, alert_columns
+from pipelines.alerts.alert import Alert, Contribution, Earlier, OpenClock, alert_columns
+from pipelines.alerts.tables import Alerts, AlertTable
 from schemas.columnar.writer import ColumnarWriter
 from schemas.topics import avro_schema
 from tests.batches import BEGIN_MS

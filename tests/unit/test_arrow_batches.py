@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.files.fields import SCHEMA
-from pipelines.arrow_batches import interaction_batch
-from pipelines.interactions import OUTCOMES, Details, InteractionBatch, Texts, joined
+from pipelines.intake.arrow_batches import interaction_batch
+from pipelines.intake.interactions import OUTCOMES, Details, InteractionBatch, Texts, joined
 from pipelines.worker.decoding import InteractionDecoder
 from schemas.acceptance import MAX_DURATION_MS
 from tests.unit.test_decoding import APPENDED_MS, BOUNDS, Record, Registry, decode, value

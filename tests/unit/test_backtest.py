@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from connectors.simulator.simulation import crowd_interactions
-from pipelines.alerts import Alert, Contribution
+from pipelines.alerts.alert import Alert, Contribution
 from pipelines.cli.backtest.events import Order
 from pipelines.cli.backtest.replay import BATCH_EVENTS, Replay
 from pipelines.cli.backtest.results import time_text
@@ -21,7 +21,7 @@ from pipelines.cli.chaos.model import Model
 from pipelines.cli.exits import ExitCode
 from pipelines.cli.explain.records import alert_records
 from pipelines.cli.main import exit_code
-from pipelines.policy import parse_policy
+from pipelines.policy.policy import parse_policy
 from pipelines.worker.policy_file import load_policy
 from schemas.errors import InputUnreadable
 from schemas.interactions import avro_record

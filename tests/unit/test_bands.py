@@ -10,10 +10,10 @@ import fastavro
 import pytest
 from hypothesis import given, settings
 
-from pipelines.alert_tables import encoded
-from pipelines.alerts import Alert, alert_columns, alert_id
+from pipelines.alerts.alert import Alert, alert_columns, alert_id
+from pipelines.alerts.tables import encoded
 from pipelines.partition import CustomerPartition
-from pipelines.policy import parse_policy
+from pipelines.policy.policy import parse_policy
 from schemas.columnar.writer import ColumnarWriter
 from schemas.topics import avro_schema
 from schemas.wire import frame_header

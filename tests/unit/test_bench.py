@@ -30,7 +30,7 @@ from pipelines.cli.bench.stand import BenchFailed
 from pipelines.cli.chaos.model import Model
 from pipelines.cli.exits import ExitCode
 from pipelines.cli.main import exit_code
-from pipelines.policy import parse_policy
+from pipelines.policy.policy import parse_policy
 from schemas.interactions import Interaction, InteractionEncoder, avro_record
 from schemas.topics import avro_schema
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.alerts import Alert
-from pipelines.budgets import HOUR_MS, Budgets, rank_of, share_of
-from pipelines.desk import Desk
-from pipelines.policy import Policy, parse_policy
-from pipelines.policy_warnings import policy_warnings
+from pipelines.alerts.alert import Alert
+from pipelines.alerts.budgets import HOUR_MS, Budgets, rank_of, share_of
+from pipelines.alerts.desk import Desk
+from pipelines.policy.lint import policy_warnings
+from pipelines.policy.policy import Policy, parse_policy
 from schemas.errors import PolicyError
 from tests.batches import MINUTE_MS
 from tests.desk import FULL, FULL_TEXT, Run, mark, plain

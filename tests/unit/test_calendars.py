@@ -15,8 +15,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pipelines.calendar_model import Calendar, without_always
-from pipelines.calendars import (
+from pipelines.policy.calendar_model import Calendar, without_always
+from pipelines.policy.calendars import (
     CalendarTables,
     after_business_days,
     after_working_ms,

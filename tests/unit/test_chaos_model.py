@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import pipelines.cli.chaos.lives as models
 from connectors.simulator.simulation import crowd_interactions
-from pipelines.alert_tables import Alerts
+from pipelines.alerts.tables import Alerts
 from pipelines.cli.chaos.comparison import Comparison
 from pipelines.cli.chaos.crowd import MOST, short_lives
 from pipelines.cli.chaos.judging import policy_text
@@ -23,7 +23,7 @@ from pipelines.cli.chaos.outcome import Outcome
 from pipelines.cli.chaos.standing import Standing, stored_customers
 from pipelines.cli.chaos.whole import compare_lives, lives_of
 from pipelines.partition import CustomerPartition
-from pipelines.policy import parse_policy
+from pipelines.policy.policy import parse_policy
 from schemas.interactions import Interaction, avro_record
 from tests.batches import BEGIN_MS, MINUTE_MS, Event, batch_of, event
 from tests.unit.test_fold import DAY_MS, FULL_TEXT, SPAN_MS, lives

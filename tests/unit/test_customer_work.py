@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.alert_tables import Alerts
+from pipelines.alerts.tables import Alerts
 from pipelines.partition import CustomerPartition
 from pipelines.worker.customer_state import Header
 from pipelines.worker.customers import CustomerWork

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from connectors.kafka.dead_letters import RejectReason
 from connectors.kafka.records import RecordColumns
-from pipelines import index, text_table
-from pipelines.interactions import OUTCOMES, InteractionBatch
+from pipelines.intake import index, text_table
+from pipelines.intake.interactions import OUTCOMES, InteractionBatch
 from pipelines.worker import decoding
 from pipelines.worker.decoding import Decoded, InteractionDecoder, count_other_keys
 from schemas.acceptance import MAX_DURATION_MS, Bounds, refuse

@@ -3,12 +3,12 @@
 import json
 from dataclasses import replace
 
-from pipelines.alert_tables import Alerts
-from pipelines.desk import DESK_KEYS
-from pipelines.layouts import signals_id
+from pipelines.alerts.desk import DESK_KEYS
+from pipelines.alerts.tables import Alerts
 from pipelines.partition import CustomerPartition
-from pipelines.policy import Policy, parse_policy
-from pipelines.whole_rows import LAYOUT
+from pipelines.policy.policy import Policy, parse_policy
+from pipelines.state.layouts import signals_id
+from pipelines.state.whole_rows import LAYOUT
 from pipelines.worker.customer_records import POLICY, CustomerSnapshot, Messages
 from pipelines.worker.customer_state import read_state
 from schemas.topics import STATE

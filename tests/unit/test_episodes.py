@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.episodes import change_episodes, change_episodes_compiled
-from pipelines.scoring import CROSSED_FROM, CROSSED_MS, CROSSED_ROW, CROSSED_TO
-from pipelines.state import CustomerRows
+from pipelines.alerts.episodes import change_episodes, change_episodes_compiled
+from pipelines.fold.scoring import CROSSED_FROM, CROSSED_MS, CROSSED_ROW, CROSSED_TO
+from pipelines.state.rows import CustomerRows
 from schemas.arrays import Int64s
 
 ALERTING, COOLDOWN_MS = 2, 10

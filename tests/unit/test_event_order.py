@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.cli.backtest.events import Gathered
-from pipelines.interactions import InteractionBatch
-from pipelines.ties import ties_of
+from pipelines.fold.ties import ties_of
+from pipelines.intake.interactions import InteractionBatch
 from pipelines.worker.policy_file import load_policy
 from tests.batches import BEGIN_MS, batch_of, event
 

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import room
-from pipelines.alerts import Alert
-from pipelines.blocks import LIVE
-from pipelines.fold import MOST_OPEN
-from pipelines.items import AT, CLOCK, DUE, ENDS, PAUSED_AT, kind_of, number_of
-from pipelines.notes import MOST_LISTED
+from pipelines.alerts.alert import Alert
+from pipelines.fold.blocks import LIVE
+from pipelines.fold.fold import MOST_OPEN
+from pipelines.fold.items import AT, CLOCK, DUE, ENDS, PAUSED_AT, kind_of, number_of
+from pipelines.fold.notes import MOST_LISTED
 from pipelines.partition import CustomerPartition
-from pipelines.policy import parse_policy
-from pipelines.restoring import RowRestore
+from pipelines.policy.policy import parse_policy
+from pipelines.state import room
+from pipelines.state.restoring import RowRestore
 from tests.batches import BEGIN_MS, MINUTE_MS, Event, batch_of, event
 from tests.plain import uncompiled
 from tests.stored import laid_out

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import yaml
 
+from pipelines.intake.interactions import NO_TIME
 from pipelines.partition import CustomerPartition
-from pipelines.policy import parse_policy
-from pipelines.restoring import RowRestore
+from pipelines.policy.policy import parse_policy
+from pipelines.state.restoring import RowRestore
 from pipelines.translation import Translation
-from pipelines.windows import NO_TIME
 from tests.batches import MINUTE_MS, batch_of, event
 from tests.stored import laid_out
 

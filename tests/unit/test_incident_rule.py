@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pipelines.incident_judge import Judge, SlotSum, State
-from pipelines.incident_model import Incidents
-from pipelines.incident_replay import IncidentReplay
-from pipelines.incident_tails import rate_left, rate_tail, share_tail
-from pipelines.index import TextIndex
+from pipelines.incidents.judge import Judge, SlotSum, State
+from pipelines.incidents.replay import IncidentReplay
+from pipelines.incidents.tails import rate_left, rate_tail, share_tail
+from pipelines.intake.index import TextIndex
+from pipelines.policy.incident_model import Incidents
 from tests.batches import batch_of, event
 from tests.bench.bench_incidents import INCIDENTS as MEASURED
 from tests.bench.bench_incidents import QUIET, false_incidents

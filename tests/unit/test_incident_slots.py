@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import incident_slots
-from pipelines.incident_kernel import observe, observe_compiled
-from pipelines.incident_slots import MOST_MEMBERS, SlotState
-from pipelines.windows import NO_TIME
+from pipelines.incidents import slots as incident_slots
+from pipelines.incidents.kernel import observe, observe_compiled
+from pipelines.incidents.slots import MOST_MEMBERS, SlotState
+from pipelines.intake.interactions import NO_TIME
 from schemas.errors import StateLost
 from tests.incidents import INCIDENTS, NOON_MS, SLOT_MS, Act, Source
 

@@ -13,13 +13,13 @@ from connectors.kafka.fetched import FetchedBatch
 from connectors.kafka.records import RecordColumns
 from connectors.kafka.transactions import Outgoing
 from connectors.registry.client import SchemaRegistry
-from pipelines.alert_tables import Alerts
-from pipelines.incident_alerts import Labels
-from pipelines.incident_model import Incidents
-from pipelines.layouts import signals_id
+from pipelines.alerts.tables import Alerts
+from pipelines.incidents.alerts import Labels
 from pipelines.partition import CustomerPartition
-from pipelines.policy import Policy
-from pipelines.policy_model import PolicyFile
+from pipelines.policy.incident_model import Incidents
+from pipelines.policy.model import PolicyFile
+from pipelines.policy.policy import Policy
+from pipelines.state.layouts import signals_id
 from pipelines.worker.customer_records import CustomerRecords, CustomerSnapshot
 from pipelines.worker.customer_state import read_state
 from pipelines.worker.encoding import Encoder

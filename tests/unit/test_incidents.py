@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from pipelines.alerts import Alert, alert_id
-from pipelines.incident_alerts import Labels
-from pipelines.incident_model import Incidents
-from pipelines.languages import TURKISH
+from pipelines.alerts.alert import Alert, alert_id
+from pipelines.alerts.languages import TURKISH
+from pipelines.incidents.alerts import Labels
+from pipelines.policy.incident_model import Incidents
 from tests.incidents import INCIDENTS, NOON_MS, SECTION, SLOT_MS, Act, Crowd, replayed
 
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000

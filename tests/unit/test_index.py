@@ -6,9 +6,9 @@ from aiokafka.partitioner import murmur2 as aiokafka_murmur2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import index, text_table
-from pipelines.index import TextIndex
-from pipelines.text_table import ABSENT, ELSEWHERE, murmur2
+from pipelines.intake import index, text_table
+from pipelines.intake.index import TextIndex
+from pipelines.intake.text_table import ABSENT, ELSEWHERE, murmur2
 from schemas.arrays import Bytes, Int32s, Int64s
 from schemas.errors import InvariantBroken
 

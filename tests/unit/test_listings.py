@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipelines import room
-from pipelines.alerts import Alert
+from pipelines.alerts.alert import Alert
+from pipelines.state import room
 from tests.batches import MINUTE_MS, Event
 from tests.desk import Run, plain
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.alert_memory import AlertMemory, Remembered
-from pipelines.alerts import Alert
-from pipelines.marks import Mark
+from pipelines.alerts.alert import Alert
+from pipelines.alerts.memory import AlertMemory, Remembered
+from pipelines.policy.marks import Mark
 from tests.batches import BEGIN_MS, MINUTE_MS, Event, event
 from tests.desk import Run, mark, plain
 from tests.plain import uncompiled

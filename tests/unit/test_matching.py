@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.facts import FactReader, Facts
-from pipelines.index import TextIndex
-from pipelines.matching import matched, points_of
+from pipelines.fold.facts import FactReader, Facts
+from pipelines.fold.matching import matched, points_of
+from pipelines.intake.index import TextIndex
 from pipelines.partition import CustomerPartition
-from pipelines.policy import Policy, parse_policy
-from pipelines.rules import (
+from pipelines.policy.policy import Policy, parse_policy
+from pipelines.policy.rules import (
     CLOCK_CLOSE,
     CLOCK_OPEN,
     CONTACT,

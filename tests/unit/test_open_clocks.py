@@ -4,10 +4,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.alerts import OpenClock
-from pipelines.blocks import SPARE, new_scratch
-from pipelines.open_clocks import list_clocks, open_clocks
-from pipelines.scoring import BLOCK
+from pipelines.alerts.alert import OpenClock
+from pipelines.alerts.open_clocks import list_clocks, open_clocks
+from pipelines.fold.blocks import SPARE, new_scratch
+from pipelines.fold.scoring import BLOCK
 from tests.batches import MINUTE_MS, Event
 from tests.desk import Run, plain
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.blocks import BASE, BEFORE, HEAT_LIST, LIVE, RECENT, TOLD_LIST, Blocks, contents_of, new_block
-from pipelines.items import AT, CASE, HEAD, HEAT, HELD, ITEM_WORDS, MASK, POINTS, TAG, TOLD, WIDE, new_arena
-from pipelines.packing import ANEW
-from pipelines.whole_rows import is_sound
+from pipelines.fold.blocks import BASE, BEFORE, HEAT_LIST, LIVE, RECENT, TOLD_LIST, Blocks, contents_of, new_block
+from pipelines.fold.items import AT, CASE, HEAD, HEAT, HELD, ITEM_WORDS, MASK, POINTS, TAG, TOLD, WIDE, new_arena
+from pipelines.fold.packing import ANEW
+from pipelines.state.whole_rows import is_sound
 from schemas.arrays import Int64s
 
 WORDS = st.sampled_from([0, 0, 0, 1, -1, 2**40, 2**62, -(2**63)])

@@ -13,15 +13,17 @@ from aiokafka.partitioner import murmur2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import partition, room
-from pipelines.alerts import Alert
+from pipelines import partition
+from pipelines.alerts.alert import Alert
 from pipelines.cli.chaos.intake import Place, Waits
 from pipelines.cli.chaos.model import BandAlert, Model
-from pipelines.layouts import RowColumns, signals_id, write_rows
+from pipelines.fold.scores import ScoreColumns
+from pipelines.intake.interactions import NO_TIME
 from pipelines.partition import CustomerPartition
-from pipelines.policy import Policy, parse_policy
-from pipelines.scores import ScoreColumns
-from pipelines.windows import NO_TIME, WindowState
+from pipelines.policy.policy import Policy, parse_policy
+from pipelines.state import room
+from pipelines.state.layouts import RowColumns, signals_id, write_rows
+from pipelines.windows import WindowState
 from schemas.columnar.writer import ColumnarWriter
 from schemas.topics import avro_schema
 from tests.batches import BEGIN_MS, MINUTE_MS, POLICY, POLICY_TEXT, Event, Step, Tick, batch_of, event, journeys

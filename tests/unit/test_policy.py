@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.clock_model import Clock
-from pipelines.durations import duration_ms
 from pipelines.partition import CustomerPartition
-from pipelines.policy import Policy, parse_policy, schema_for_editors
-from pipelines.policy_model import PolicyFile
-from pipelines.policy_terms import When
+from pipelines.policy.clock_model import Clock
+from pipelines.policy.durations import duration_ms
+from pipelines.policy.model import PolicyFile
+from pipelines.policy.policy import Policy, parse_policy, schema_for_editors
+from pipelines.policy.terms import When
 from schemas.errors import PolicyError
 from tests.batches import batch_of, event
 
@@ -329,8 +329,9 @@ def test_a_kind_may_feed_several_signals() -> None:
 
 def test_the_schema_for_editors_is_current() -> None:
     assert SCHEMA.read_text("utf-8") == schema_for_editors(), (
-        "pipelines/policy.py says something else now; write it anew: python -c "
-        "'from pipelines.policy import *; print(schema_for_editors(), end=\"\")' > schemas/policy/policy.schema.json"
+        "pipelines/policy/policy.py says something else now; write it anew: python -c "
+        "'from pipelines.policy.policy import *; print(schema_for_editors(), end=\"\")'"
+        " > schemas/policy/policy.schema.json"
     )
 
 

@@ -8,21 +8,21 @@ from string import Formatter
 
 import pytest
 
-from pipelines.alerts import Status
+from pipelines.alerts.alert import Status
+from pipelines.alerts.languages import LANGUAGES
+from pipelines.alerts.wording import Sentences, action_of, band_reason, language_of
 from pipelines.cli.exits import ExitCode
 from pipelines.cli.main import exit_code
-from pipelines.incident_alerts import incident_reason
-from pipelines.incident_judge import Standing
-from pipelines.incident_model import IncidentRule
-from pipelines.languages import LANGUAGES
-from pipelines.marks import MARK_KINDS
+from pipelines.incidents.alerts import incident_reason
+from pipelines.incidents.judge import Standing
 from pipelines.partition import CustomerPartition
-from pipelines.policy import parse_policy
-from pipelines.policy_changes import policy_changes
-from pipelines.policy_kinds import effects
-from pipelines.policy_warnings import policy_warnings
-from pipelines.wording import Sentences, action_of, band_reason, language_of
-from pipelines.wording_terms import OWN_PLACEHOLDERS, PLACEHOLDERS, TEMPLATE_NAMES
+from pipelines.policy.changes import policy_changes
+from pipelines.policy.incident_model import IncidentRule
+from pipelines.policy.kinds import effects
+from pipelines.policy.lint import policy_warnings
+from pipelines.policy.marks import MARK_KINDS
+from pipelines.policy.policy import parse_policy
+from pipelines.policy.wording_terms import OWN_PLACEHOLDERS, PLACEHOLDERS, TEMPLATE_NAMES
 from pipelines.worker.policy_file import SHIPPED, load_policy
 from schemas.errors import PolicyError
 from schemas.vocabulary import VOCABULARY
@@ -358,7 +358,7 @@ def test_every_command_has_an_example(command: str, capsys: pytest.CaptureFixtur
 
 
 def test_help_loads_no_policy() -> None:
-    code = "import sys; from pipelines.cli import policies; sys.exit('pipelines.policy' in sys.modules)"
+    code = "import sys; from pipelines.cli import policies; sys.exit('pipelines.policy.policy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipelines.pool import NONE, Pool
+from pipelines.state.pool import NONE, Pool
 
 DTYPE = np.dtype([("a", "<i8")])
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.alert_tables import AlertTable
-from pipelines.alerts import Alert, alert_columns
-from pipelines.policy import Policy, parse_policy
-from pipelines.preferences import KnownPreferences, Preferences, hours_of, quiet_until
+from pipelines.alerts.alert import Alert, alert_columns
+from pipelines.alerts.preferences import KnownPreferences, Preferences, hours_of, quiet_until
+from pipelines.alerts.tables import AlertTable
+from pipelines.policy.policy import Policy, parse_policy
 from tests.batches import BEGIN_MS, MINUTE_MS, batch_of, event
 from tests.desk import FULL, FULL_TEXT, Run, plain
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import restoring
-from pipelines.layouts import signals_id
-from pipelines.state import CustomerRows, Episode
+from pipelines.state import restoring
+from pipelines.state.layouts import signals_id
+from pipelines.state.rows import CustomerRows, Episode
 from tests.batches import POLICY
 from tests.plain import uncompiled
 from tests.stored import Record, restored, stored

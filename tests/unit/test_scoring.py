@@ -6,10 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.cli.chaos.model import Model
-from pipelines.items import HEAD, held_at
-from pipelines.partition import CustomerPartition
-from pipelines.policy import parse_policy
-from pipelines.scoring import (
+from pipelines.fold.items import HEAD, held_at
+from pipelines.fold.scoring import (
     CROSSED_MS,
     HEAT,
     Crossings,
@@ -21,6 +19,8 @@ from pipelines.scoring import (
     left_after,
     senses_of,
 )
+from pipelines.partition import CustomerPartition
+from pipelines.policy.policy import parse_policy
 from schemas.arrays import Int64s
 from tests.batches import BEGIN_MS, MINUTE_MS, POLICY, POLICY_TEXT, batch_of, event
 

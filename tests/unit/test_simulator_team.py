@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from connectors.simulator.team import Team
-from pipelines.marks import MARK_KINDS
+from pipelines.policy.marks import MARK_KINDS
 from schemas.errors import SettingsError
 from schemas.interactions import Interaction
 from schemas.vocabulary import VOCABULARY

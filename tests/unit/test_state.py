@@ -12,12 +12,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.layouts import EPISODE, LAYOUTS, PREFIX, head_dtype, signals_id
-from pipelines.scoring import EPISODE_AT, HEAT
-from pipelines.state import CustomerRows, Episode
-from pipelines.unpacked_rows import UNPACKED
-from pipelines.whole_rows import LAYOUT as WHOLE
-from pipelines.whole_rows import form_of
+from pipelines.fold.scoring import EPISODE_AT, HEAT
+from pipelines.state.layouts import EPISODE, LAYOUTS, PREFIX, head_dtype, signals_id
+from pipelines.state.rows import CustomerRows, Episode
+from pipelines.state.unpacked_rows import UNPACKED
+from pipelines.state.whole_rows import LAYOUT as WHOLE
+from pipelines.state.whole_rows import form_of
 from pipelines.windows import WaitCounts, WindowState
 from pipelines.worker.customer_records import restored_window, stored_window
 from schemas.errors import InvariantBroken

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from pipelines.partition import CustomerPartition
-from pipelines.policy import Policy, parse_policy
-from pipelines.restoring import RowRestore
+from pipelines.policy.policy import Policy, parse_policy
+from pipelines.state.restoring import RowRestore
+from pipelines.state.whole_rows import form_of
 from pipelines.translation import Translation
-from pipelines.whole_rows import form_of
 from tests.batches import BEGIN_MS, MINUTE_MS, batch_of, event
 
 FULL = (Path(__file__).parents[2] / "schemas" / "policy" / "default.yaml").read_text("utf-8")

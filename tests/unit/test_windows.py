@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.windows import NO_TIME, NO_WAITS, WaitCounts, WaitWindows, WindowState, add_waits, add_waits_compiled
+from pipelines.intake.interactions import NO_TIME
+from pipelines.windows import NO_WAITS, WaitCounts, WaitWindows, WindowState, add_waits, add_waits_compiled
 from tests.batches import MINUTE_MS, Event, batch_of, event
 
 START_MS = 1_790_000_040_000  # a whole minute

@@ -8,11 +8,11 @@ import numpy as np
 
 from connectors.files.rejects import RejectedRow
 from connectors.files.shaping import EventRows
-from pipelines.arrow_batches import interaction_batch
-from pipelines.facts import RATED, FactReader
-from pipelines.interactions import InteractionBatch, joined, together
-from pipelines.policy import Policy
-from pipelines.ties import Ties
+from pipelines.fold.facts import RATED, FactReader
+from pipelines.fold.ties import Ties
+from pipelines.intake.arrow_batches import interaction_batch
+from pipelines.intake.interactions import InteractionBatch, joined, together
+from pipelines.policy.policy import Policy
 from schemas.acceptance import Bounds, off_scale, refuse_compiled
 from schemas.arrays import Bools, Int64s
 

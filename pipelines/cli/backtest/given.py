@@ -16,8 +16,8 @@ from connectors.files.rejects import RejectedRow
 from connectors.files.sources import FORMATS, Format, Source, sources
 from connectors.files.times import WITH_OFFSET, times_of_texts
 from pipelines.cli.backtest.events import Gathered, Order, gathered, judged
-from pipelines.policy import Policy
-from pipelines.ties import ties_of
+from pipelines.fold.ties import ties_of
+from pipelines.policy.policy import Policy
 from schemas.acceptance import Bounds
 from schemas.errors import SettingsError
 

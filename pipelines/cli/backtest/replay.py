@@ -5,17 +5,16 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pipelines.alert_tables import Alerts
-from pipelines.alerts import Alert
+from pipelines.alerts.alert import Alert
+from pipelines.alerts.open_clocks import OpenClocks, Opened
+from pipelines.alerts.tables import Alerts
 from pipelines.cli.backtest.events import Order
 from pipelines.cli.backtest.standing import Standing
-from pipelines.incident_alerts import Labels
-from pipelines.incident_replay import OneSource
-from pipelines.interactions import InteractionBatch
-from pipelines.open_clocks import OpenClocks, Opened
+from pipelines.incidents.alerts import Labels
+from pipelines.incidents.replay import OneSource
+from pipelines.intake.interactions import NO_TIME, InteractionBatch
 from pipelines.partition import Applied, CustomerPartition
-from pipelines.policy import Policy
-from pipelines.windows import NO_TIME
+from pipelines.policy.policy import Policy
 from schemas.arrays import Int64s
 from schemas.columnar.writer import TextColumn
 

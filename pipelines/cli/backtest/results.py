@@ -11,9 +11,9 @@ from typing import Any, BinaryIO, TextIO
 import numpy as np
 
 from connectors.files.rejects import RejectedRow
-from pipelines.alert_tables import Alerts
+from pipelines.alerts.tables import Alerts
 from pipelines.cli.backtest.json_lines import JsonLines, in_order
-from pipelines.muting import Muting
+from pipelines.incidents.muting import Muting
 from schemas.arrays import Int64s
 from schemas.columnar.writer import Column, TextColumn
 from schemas.topics import avro_schema

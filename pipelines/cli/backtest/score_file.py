@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.alerts.open_clocks import OpenClocks
 from pipelines.cli.backtest.standing import Standing
-from pipelines.open_clocks import OpenClocks
-from pipelines.policy import Policy
-from pipelines.scores import contributed, decayed_to, with_held
+from pipelines.fold.scores import contributed, decayed_to, with_held
+from pipelines.policy.policy import Policy
 from schemas.arrays import Int32s, Int64s
 from schemas.columnar.arrow import arrow_type, text_array
 from schemas.columnar.writer import TextColumn

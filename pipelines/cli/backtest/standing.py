@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipelines.index import TextIndex
+from pipelines.intake.index import TextIndex
 from pipelines.partition import Changes
-from pipelines.policy import Policy
+from pipelines.policy.policy import Policy
 from schemas.arrays import Bytes, Float64s, Int64s
 from schemas.growing import grown
 

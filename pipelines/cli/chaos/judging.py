@@ -13,7 +13,7 @@ from pipelines.cli.chaos.plan import Meaning
 from pipelines.cli.chaos.standing import standing
 from pipelines.cli.chaos.whole import compared_whole
 from pipelines.cli.chaos.witness import Way
-from pipelines.policy import parse_policy
+from pipelines.policy.policy import parse_policy
 from schemas.topics import INTERACTIONS, TopicNames
 
 

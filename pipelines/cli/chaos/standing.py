@@ -11,13 +11,13 @@ import numpy as np
 
 from connectors.kafka.connection import KafkaConnection
 from connectors.kafka.restore import LogReader
-from pipelines.blocks import LIVE
 from pipelines.cli.chaos.outcome import Outcome, avro, public_outcome
 from pipelines.cli.chaos.reading import read_topic
-from pipelines.items import AT, CONTACT_ITEM, TAG
+from pipelines.fold.blocks import LIVE
+from pipelines.fold.items import AT, CONTACT_ITEM, TAG
+from pipelines.fold.scores import decayed_to
 from pipelines.partition import CustomerPartition
-from pipelines.policy import Policy
-from pipelines.scores import decayed_to
+from pipelines.policy.policy import Policy
 from pipelines.worker.customer_state import read_state
 from schemas.topics import ALERTS, INTERACTIONS, STATE, TopicNames
 

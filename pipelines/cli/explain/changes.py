@@ -2,7 +2,7 @@
 
 from typing import Literal, NamedTuple
 
-from pipelines.open_clocks import Opened, WaitingClock
+from pipelines.alerts.open_clocks import Opened, WaitingClock
 
 What = Literal["opened", "paused", "resumed", "moved", "breached", "closed"]
 

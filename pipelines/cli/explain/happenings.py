@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines.interactions import OUTCOMES, Details, InteractionBatch
+from pipelines.intake.interactions import OUTCOMES, Details, InteractionBatch
 
 
 class Happening(NamedTuple):

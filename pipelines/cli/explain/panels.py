@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 
 from pipelines.cli.explain.lanes import Bar, Label, Line
 from pipelines.cli.explain.story import State, Story
-from pipelines.policy import Policy
+from pipelines.policy.policy import Policy
 from schemas.arrays import Float64s, Int64s
 
 INK, FAINT, GRID = "#1f2a37", "#6b7280", "#e5e7eb"

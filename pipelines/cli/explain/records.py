@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from pipelines.alerts import Alert, alert_columns
+from pipelines.alerts.alert import Alert, alert_columns
 from pipelines.cli.backtest.results import alert_lines, time_text
 from pipelines.cli.explain.story import Moment, State, Story
 from pipelines.cli.explain.timeline import made_of

@@ -13,8 +13,8 @@ from connectors.files.rejects import RejectedRow
 from pipelines.cli.backtest.events import Gathered
 from pipelines.cli.backtest.given import Given, shown_progress, time_of
 from pipelines.cli.explain.story import Story, story_of
-from pipelines.index import TextIndex
-from pipelines.interactions import InteractionBatch
+from pipelines.intake.index import TextIndex
+from pipelines.intake.interactions import InteractionBatch
 from pipelines.worker.policy_file import load_policy
 from schemas.errors import EmbeddedUnavailable, InputUnreadable, SettingsError
 

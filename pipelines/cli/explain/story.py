@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pipelines.alerts import Alert
+from pipelines.alerts.alert import Alert
+from pipelines.alerts.open_clocks import Opened
 from pipelines.cli.backtest.replay import Replay
 from pipelines.cli.explain.changes import CaseChange, ClockChange, case_changes, clock_changes
 from pipelines.cli.explain.happenings import Happening, happening
-from pipelines.interactions import InteractionBatch
-from pipelines.open_clocks import Opened
-from pipelines.policy import Policy
-from pipelines.scores import contributed, decayed_to, with_held
+from pipelines.fold.scores import contributed, decayed_to, with_held
+from pipelines.intake.interactions import InteractionBatch
+from pipelines.policy.policy import Policy
 from schemas.arrays import Float64s, Int64s
 
 _LEAST_HEAT = 1e-6  # less is rounding

@@ -5,14 +5,14 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from pipelines.alerts import Alert, Contribution
-from pipelines.bands import contributions
+from pipelines.alerts.alert import Alert, Contribution
+from pipelines.alerts.bands import contributions
+from pipelines.alerts.open_clocks import WaitingClock
 from pipelines.cli.explain.changes import CaseChange, ClockChange
 from pipelines.cli.explain.happenings import Happening
 from pipelines.cli.explain.story import Moment, State, Story
 from pipelines.cli.explain.times import Zone, span_text
-from pipelines.open_clocks import WaitingClock
-from pipelines.policy import Policy
+from pipelines.policy.policy import Policy
 
 _UNITS = {"case_id": "case", "duration_ms": "for"}
 

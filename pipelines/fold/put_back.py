@@ -1,0 +1,122 @@
+"""Letting count what has been folded of a customer: heat, bands, alerts, and the block."""
+
+from pipelines.fold.blocks import (
+    BEFORE,
+    HEAT_LIST,
+    LIVE,
+    MOST_RECENT,
+    RECENT,
+    TOLD_LIST,
+    WANTED,
+    hold,
+    write_block,
+)
+from pipelines.fold.folding import next_look, settle_base
+from pipelines.fold.items import AT, FIRED, FIRED_MS, NEVER, POINTS, TAG, number_of, work_at
+from pipelines.fold.notes import CROSSED, write_risen
+from pipelines.fold.scoring import (
+    BLOCK,
+    CROSSED_FROM,
+    CROSSED_MS,
+    CROSSED_TO,
+    UPDATED,
+    Rows,
+    Senses,
+    add_heat,
+    bring_to,
+    cool,
+    rise,
+    signals_of,
+)
+from pipelines.fold.telling import tell
+from pipelines.fold.timers import wake
+from pipelines.fold.work import Work
+from pipelines.policy.rules import HORIZON_MS, Rules, section
+from schemas.arrays import Int64s
+from schemas.bits import as_float
+from schemas.compiled import step
+
+
+@step
+def same_entry(first: Int64s, second: Int64s) -> bool:
+    """Whether two HEAT items say the same."""
+    return first[TAG] == second[TAG] and first[AT] == second[AT] and first[POINTS] == second[POINTS]
+
+
+@step
+def change_heat(row: int, event: int, k: int, senses: Senses, rows: Rows, arena: Int64s, held: int, work: Work) -> int:
+    """Bring the heat of a row from what the last fold had added to what this one adds; return the crossings.
+
+    held: place in ``arena`` of what open cases hold now. Entries that both have in common, at the beginning and the
+    end, are left alone.
+    """
+    counts, crossed = work.scratch.count, work.crossed
+    old, new = work.scratch.lists[BEFORE], work.scratch.lists[HEAT_LIST]
+    before, after = counts[BEFORE], counts[HEAT_LIST]
+    first = 0
+    while first < min(before, after) and same_entry(old[first], new[first]):
+        first += 1
+    while before > first and after > first and same_entry(old[before - 1], new[after - 1]):
+        before -= 1
+        after -= 1
+    for n in range(first, before):
+        from_ms = min(old[n, AT], rows.words[row, UPDATED])
+        add_heat(row, number_of(old[n]), -as_float(old[n, POINTS]), from_ms, senses, rows)
+    for n in range(first, after):
+        if new[n, AT] > rows.words[row, UPDATED]:
+            k = cool(row, 0, new[n, AT], k, senses, rows, arena, held, crossed)
+            bring_to(row, new[n, AT], senses, rows)
+        add_heat(row, number_of(new[n]), as_float(new[n, POINTS]), new[n, AT], senses, rows)
+    fired = counts[FIRED] != arena[rows.words[row, BLOCK] + FIRED_MS]
+    if fired and counts[FIRED] > rows.words[row, UPDATED]:  # what cases hold since then is not of before
+        k = cool(row, 0, counts[FIRED], k, senses, rows, arena, held, crossed)
+        bring_to(row, counts[FIRED], senses, rows)
+    if event >= 0 or fired:
+        k = rise(row, event, k, senses, rows, arena, held, crossed)
+    return cool(row, 0, rows.words[row, UPDATED], k, senses, rows, arena, held, crossed)
+
+
+@step
+def list_risen(first: int, k: int, senses: Senses, work: Work) -> None:
+    """Note what is open in the scratch for the crossing into a band that alerts, if there is one from ``first`` on."""
+    word, scratch = work.crossed.word, work.scratch
+    for c in range(first, k):
+        if word[c, CROSSED_TO] >= senses.alerting and word[c, CROSSED_TO] > word[c, CROSSED_FROM]:
+            live, count = scratch.lists[LIVE], scratch.count[LIVE]
+            write_risen(c, word[c, CROSSED_MS], live, count, scratch.text, work.notes)
+
+
+@step
+def put_back(
+    row: int, event: int, now_ms: int, seen_ms: int, every: bool, k: int, senses: Senses, rules: Rules, rows: Rows,
+    work: Work,
+) -> int:  # fmt: skip
+    """Let what has been folded count: heat, bands, alerts, and the block; return the crossings.
+
+    every: see ``telling.tell``.
+    """
+    signals, blocks, scratch = signals_of(senses), work.blocks, work.scratch
+    block, held, counts, lists = rows.words[row, BLOCK], work_at(signals), scratch.count, scratch.lists
+    hold(scratch, signals, blocks.arena, held)
+    before = k
+    k = change_heat(row, event, k, senses, rows, blocks.arena, held, work)
+    list_risen(before, k, senses, work)
+    work.notes.used[CROSSED] = k
+    counts[TOLD_LIST] = tell(
+        row, now_ms, blocks.arena, held, rows, lists[LIVE], counts[LIVE], lists[WANTED], counts[WANTED],
+        lists[TOLD_LIST], counts[TOLD_LIST], scratch.text, work.notes, every,
+    )  # fmt: skip
+    limit_ms = now_ms - section(rules, HORIZON_MS)
+    if (
+        event < 0
+        or counts[RECENT] > MOST_RECENT
+        or (counts[RECENT] > 1 and lists[RECENT, counts[RECENT] // 2, AT] < limit_ms)
+    ):
+        settle_base(now_ms, rules, scratch)
+    next_ms = next_look(senses.quiet_ms, rules, scratch)
+    block = write_block(block, signals, held, seen_ms, next_ms, blocks, scratch, work.out, work.moved)
+    rows.words[row, BLOCK] = block
+    rows.dirty[row] = 1
+    if block != 0 and next_ms < NEVER:
+        wake(work.timers, rows.alarm, row, next_ms)
+    return k

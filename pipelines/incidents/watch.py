@@ -1,0 +1,321 @@
+"""The second stage of incidents: what all source partitions have seen becomes one alert (docs/incidents.md).
+
+Of each source partition the newest word on a slot is kept, and those of the partitions are added. A slot is judged
+when every source partition has seen its end, and judged again when something late changes it: what stands is what
+the slots say, not the order in which they came. After the lateness a slot is settled.
+"""
+
+import json
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipelines.alerts.alert import Alert, Status
+from pipelines.incidents.alerts import NO_LABELS, Labels, incident_alert, told_key
+from pipelines.incidents.base import Base, Rate
+from pipelines.incidents.judge import Judge, SlotSum, Standing, State
+from pipelines.incidents.places import NEVER, Partial, Told, Watched
+from pipelines.incidents.slots import MOST_MEMBERS, SlotState
+from pipelines.intake.interactions import NO_TIME
+from pipelines.policy.incident_model import Incidents
+
+Place = tuple[str, str]  # rule, and touchpoint or subject
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_MOST_AT_ONCE = 4096  # slots that are judged before what led to them is forgotten
+_STANDS: frozenset[Status] = frozenset({"opened", "escalated"})
+
+
+class IncidentWatch:
+    """The places of one partition of friction.incident_partials; all of them for one source. Not thread-safe."""
+
+    def __init__(self, incidents: Incidents, sources: int, labels: Labels = NO_LABELS) -> None:
+        self.seen_ms = [NO_TIME] * sources
+        self.begun_ms = NO_TIME  # what every source had seen when all had told
+        self.places: dict[Place, Watched] = {}
+        self._incidents = incidents
+        self._labels = labels
+        self._judges = {name: Judge(incidents, rule) for name, rule in incidents.rules.items()}
+        self._forgotten = 8 * incidents.memory // incidents.slot  # slots without anything new
+        self._open = -(-incidents.lateness // incidents.slot) + 1  # slots that can still change, the last one included
+        self._changed_slots: set[tuple[Place, int]] = set()
+        self._changed_places: set[Place] = set()
+        self._gone: list[bytes] = []
+        self._stale: set[Place] = set()  # changed since they were judged
+        self._judged_to = NEVER
+
+    def merge(self, source: int, source_offset: int, told: SlotState) -> None:
+        """Take what a source partition says of a slot; what is older than what is known changes nothing."""
+        judge, place = self._judges.get(told.rule), (told.rule, told.place)
+        if judge is None or len(told.tried) != judge.lookback or len(told.failed) != judge.lookback:
+            return  # of another policy
+        slot = told.start_ms // self._incidents.slot
+        watched = self.places.get(place)
+        if watched is None:
+            watched = self.places[place] = Watched(slot - 1, [self._first(place, slot)])
+        if slot <= watched.settled:
+            if watched.is_stored or watched.settled - slot > self._open:
+                return  # settled: its own lateness is over everywhere
+            watched.settled, watched.states = slot - 1, [self._first(place, slot)]
+        known = watched.partials.setdefault(slot, {}).get(source)
+        if known is not None and known.source_offset >= source_offset:
+            return
+        watched.partials[slot][source] = Partial(source_offset, told.tried, told.failed, told.attempted, told.members)
+        watched.stale.add(slot)
+        watched.newest = max(watched.newest, slot)
+        del watched.states[max(slot - watched.settled, 1) :]
+        self._changed_slots.add((place, slot))
+        self._stale.add(place)
+
+    def _first(self, place: Place, slot: int) -> State:
+        """A place before its first slot."""
+        learnt_ms = self.begun_ms + self._incidents.rules[place[0]].learn
+        return State(unusual_to=slot - 1, is_new=self.begun_ms != NO_TIME and slot * self._incidents.slot >= learnt_ms)
+
+    def begin(self, at_ms: int) -> None:
+        """Say since when places are watched, before anything is taken; else it is since the first alerts were."""
+        self.begun_ms = at_ms
+
+    def move_mark(self, source: int, seen_ms: int) -> None:
+        """Source partition ``source`` has seen what happened up to ``seen_ms``, give or take the lateness."""
+        self.seen_ms[source] = max(self.seen_ms[source], seen_ms)
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is anything to write down."""
+        return bool(self._changed_slots or self._changed_places or self._gone)
+
+    def take_alerts(self) -> list[Alert]:
+        """Judge all slots that every source has seen to the end; the alerts to tell, in the order of places."""
+        seen_ms = min(self.seen_ms, default=NO_TIME)
+        if seen_ms == NO_TIME:
+            return []
+        if self.begun_ms == NO_TIME:
+            self.begun_ms = seen_ms
+        last = seen_ms // self._incidents.slot - 1
+        alerts: list[Alert] = []
+        due = self.places if last > self._judged_to else self._stale
+        self._judged_to = max(self._judged_to, last)
+        for place in sorted(due):
+            watched = self.places[place]
+            while watched.judged < last:
+                to = min(last, watched.judged + _MOST_AT_ONCE)
+                alerts += self._judge(place, watched, to)
+                if to < last:
+                    self._settle(place, watched, to - self._open)
+                    if place not in self.places:
+                        break
+                    self._skip_quiet(place, watched)
+            if place in self.places and last - self._open - watched.settled >= self._open:
+                self._settle(place, watched, last - self._open)
+        self._stale.clear()
+        return alerts
+
+    def _skip_quiet(self, place: Place, watched: Watched) -> None:
+        """Go on with the next slot of which something is known, if the place would have been forgotten before."""
+        if watched.told or watched.heard == NEVER or watched.judged - watched.heard <= self._forgotten:
+            return
+        following = min(watched.partials, default=NEVER)
+        if following > watched.judged + 1:
+            watched.settled, watched.states = following - 1, [self._first(place, following)]
+
+    def _judge(self, place: Place, watched: Watched, last: int) -> list[Alert]:
+        judge, first = self._judges[place[0]], watched.judged + 1
+        watched.heard = max((slot for slot in watched.partials if slot <= last), default=watched.heard)
+        for slot in watched.stale:
+            watched.sums[slot] = _summed(watched.partials[slot])
+        watched.stale.clear()
+        state, known, slot = watched.states[-1], sorted(watched.sums), first
+        while slot <= last:
+            at = bisect_right(known, slot)
+            if at == 0 or known[at - 1] <= slot - judge.delay - judge.lookback:
+                following = known[at] if at < len(known) else last + 1
+                # what late interactions may still change is needed slot by slot
+                to = max(slot, min(following - 1, last - self._open - 1))
+                state, done = judge.rest(state, slot, to)
+                watched.states += [state] * (done + 1 - slot)
+                slot = done + 1
+            if slot <= last:
+                state = judge.step(state, watched.sums, slot)
+                watched.states.append(state)
+                slot += 1
+        alerts = list(self._tell(place, watched, first))
+        if alerts:
+            self._changed_places.add(place)
+        return alerts
+
+    def _tell(self, place: Place, watched: Watched, first: int) -> Iterator[Alert]:
+        """Compare what stands after the slots from ``first`` on with what was told."""
+        found: list[tuple[int, str, Standing]] = []
+        for at in range(first - watched.settled, len(watched.states)):
+            state = watched.states[at]
+            every = (state.failing, state.silent, *state.ended)
+            found += [(watched.settled + at, told_key(s), s) for s in every if s is not None]
+        stands = {key: standing for _, key, standing in found}
+        self._adopt(watched, first, stands)
+        for slot, key, standing in found:
+            told = watched.told.get(key)
+            if told is None:
+                yield self._revise(place, watched, key, "opened", standing, slot)
+            elif standing.ended >= 0 and told.status in _STANDS:
+                yield self._revise(place, watched, key, "resolved", standing, slot)
+            elif standing.level >= self._incidents.escalate_at * told.standing.level and told.status in _STANDS:
+                yield self._revise(place, watched, key, "escalated", standing, slot)
+        for key, told in list(watched.told.items()):
+            if key in stands:
+                if stands[key].ended < 0 and told.status not in _STANDS:
+                    yield self._revise(place, watched, key, "opened", stands[key], watched.judged)
+            elif told.standing.opened >= first and told.status != "retracted":
+                yield self._revise(place, watched, key, "retracted", told.standing, told.standing.opened)
+
+    def _adopt(self, watched: Watched, first: int, stands: Mapping[str, Standing]) -> None:
+        """An incident that begins at another slot since late events are known is still the one that was told."""
+        gone = {k: t for k, t in watched.told.items() if k not in stands and t.standing.opened >= first - self._open}
+        for key, standing in stands.items():
+            if key in watched.told:
+                continue
+            kind = key.partition("/")[0]
+            for other, told in gone.items():
+                may = told.standing.opened >= first or told.status == "retracted"
+                if may and other.partition("/")[0] == kind and other in watched.told:
+                    watched.told[key] = watched.told.pop(other)._replace(
+                        standing=standing._replace(level=told.standing.level)
+                    )
+                    break
+
+    def _revise(self, place: Place, watched: Watched, key: str, status: Status, standing: Standing, slot: int) -> Alert:
+        told = watched.told.get(key)
+        revision, about = (told.revision + 1, told.about) if told else (1, standing.opened)
+        watched.told[key] = Told(revision, status, standing, about)
+        rule = self._incidents.rules[place[0]]
+        return incident_alert(
+            place,
+            rule,
+            standing,
+            about_ms=about * self._incidents.slot,
+            status=status,
+            revision=revision,
+            at_ms=(slot + 1) * self._incidents.slot,
+            began_ms=(standing.opened + 1) * self._incidents.slot - rule.lookback,
+            labels=self._labels,
+        )
+
+    def _settle(self, place: Place, watched: Watched, to: int) -> None:
+        """Forget what led to the state at the end of slot ``to``."""
+        watched.states = watched.states[to - watched.settled :]
+        watched.settled, watched.is_stored = to, True
+        judge, state = self._judges[place[0]], watched.states[0]
+        for slot in [s for s in watched.partials if s <= to - judge.delay - judge.lookback]:
+            del watched.partials[slot]
+            watched.sums.pop(slot, None)
+            self._changed_slots.add((place, slot))
+        going = {told_key(s) for s in (state.failing, state.silent) if s is not None}
+        watched.told = {k: t for k, t in watched.told.items() if k in going or t.standing.opened > to or _ends(t) > to}
+        self._changed_places.add(place)
+        idle = to - watched.newest
+        if not watched.partials and not watched.told and idle > self._forgotten:
+            del self.places[place]  # nothing is left of what was usual there
+
+    # -- what is stored -----------------------------------------------------------------------------------------
+
+    def take_state(self) -> list[tuple[bytes, bytes | None]]:
+        """Keys and values that changed since the last call; null for what is to be removed."""
+        state: list[tuple[bytes, bytes | None]] = [(key, None) for key in self._gone]
+        self._gone.clear()
+        for place, slot in sorted(self._changed_slots):
+            watched = self.places.get(place)
+            partials = watched.partials.get(slot) if watched else None
+            state.append((b"s" + _json([*place, slot * self._incidents.slot]), _json(partials) if partials else None))
+        for place in sorted(self._changed_places):
+            watched = self.places.get(place)
+            state.append((b"p" + _json(place), None if watched is None else self._stored(place, watched)))
+        self._changed_slots.clear()
+        self._changed_places.clear()
+        return state
+
+    def restore(self, state: Mapping[bytes, bytes]) -> None:
+        """Take back what was stored, by key, as of the same marks (``seen_ms`` and ``begun_ms``, set before).
+
+        What was stored under a policy with other slots or lookbacks is not comparable: it is removed.
+        """
+        slots: dict[Place, dict[int, dict[int, Partial]]] = {}
+        for key, value in state.items():
+            (rule, where, *start_ms), said = json.loads(key[1:]), json.loads(value)
+            judge = self._judges.get(rule)
+            if key[:1] == b"p" and judge is not None and said[:2] == [self._incidents.slot, judge.lookback]:
+                self.places[rule, where] = _restored(said[2:])
+            elif key[:1] == b"s" and judge is not None and start_ms[0] % self._incidents.slot == 0:
+                partials = {int(source): _partial(p) for source, p in said.items()}
+                if all(len(p.tried) == judge.lookback for p in partials.values()):
+                    slots.setdefault((rule, where), {})[start_ms[0] // self._incidents.slot] = partials
+                else:
+                    self._gone.append(key)
+            else:
+                self._gone.append(key)
+        for place, of_place in slots.items():
+            first = min(of_place) - 1
+            watched = self.places.setdefault(place, Watched(first, []))
+            if not watched.is_stored:
+                watched.settled, watched.states = first, [self._first(place, first + 1)]
+            watched.partials = of_place
+            watched.newest = max(watched.newest, *of_place)
+        self._judged_again()
+
+    def _judged_again(self) -> None:
+        """The states that follow from what was stored; what they say has been told."""
+        last = self._judged_to = min(self.seen_ms, default=NO_TIME) // self._incidents.slot - 1
+        for place, watched in self.places.items():
+            judge = self._judges[place[0]]
+            watched.sums = {slot: _summed(partials) for slot, partials in watched.partials.items()}
+            for slot in range(watched.settled + 1, last + 1):
+                watched.states.append(judge.step(watched.states[-1], watched.sums, slot))
+
+    def _stored(self, place: Place, watched: Watched) -> bytes:
+        settled = watched.settled if watched.is_stored else None
+        told = {key: [t.revision, t.status, t.standing, t.about] for key, t in watched.told.items()}
+        form = (self._incidents.slot, self._judges[place[0]].lookback)
+        return _json([*form, settled, watched.newest, watched.states[0], told])
+
+
+def _ends(told: Told) -> int:
+    return max(told.standing.ended, told.standing.opened)
+
+
+def _summed(partials: dict[int, Partial]) -> SlotSum:
+    every = list(partials.values())
+    if len(every) == 1:
+        (one,) = every
+        return SlotSum(one.tried, one.failed, one.attempted, tuple(sorted(one.members)), one.failed[0] <= MOST_MEMBERS)
+    return SlotSum(
+        tuple(map(sum, zip(*(p.tried for p in every), strict=True))),
+        tuple(map(sum, zip(*(p.failed for p in every), strict=True))),
+        sum(p.attempted for p in every),
+        tuple(sorted(m for p in every for m in p.members))[:MOST_MEMBERS],
+        sum(p.failed[0] for p in every) <= MOST_MEMBERS,
+    )
+
+
+def _json(said: Any) -> bytes:
+    return _ENCODER.encode(said).encode()
+
+
+def _partial(said: list[Any]) -> Partial:
+    offset, tried, failed, attempted, members = said
+    return Partial(offset, tuple(tried), tuple(failed), attempted, tuple(members))
+
+
+def _restored(said: list[Any]) -> Watched:
+    settled, newest, state, told = said
+    known = {key: Told(revision, status, _standing(s), about) for key, (revision, status, s, about) in told.items()}
+    return Watched(settled or 0, [_state(state)], told=known, is_stored=settled is not None, newest=newest)
+
+
+def _standing(said: list[Any]) -> Standing:
+    found = Standing(*said)
+    return found._replace(members=tuple(found.members))
+
+
+def _state(said: list[Any]) -> State:
+    (share, slow, fast, hours), failing, silent, _, unusual_to, is_new = said
+    base = Base(Rate(*share), Rate(*slow), Rate(*fast), tuple(Rate(*hour) for hour in hours))
+    return State(base, failing and _standing(failing), silent and _standing(silent), (), unusual_to, is_new)

@@ -1,0 +1,1 @@
+"""Interactions as columns, and the numbers of their texts."""
