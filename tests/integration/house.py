@@ -59,6 +59,13 @@ class House:
         entry = ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ResourceType.TOPIC, self.names.of(declared), incremental_configs=[entry])
         self.admin.incremental_alter_configs([resource])[resource].result(10.0)
+        asked = ConfigResource(ResourceType.TOPIC, self.names.of(declared))
+
+        def known() -> bool:  # the controller has answered before the broker has heard of it
+            said: str = self.admin.describe_configs([asked])[asked].result(10.0)[key].value
+            return said == value
+
+        wait_until(known)
 
     def written(self) -> dict[str, int]:
         """Records of each topic that workers write."""
