@@ -82,7 +82,7 @@ def test_times_are_those_of_the_calendar(times: list[datetime]) -> None:
 
 
 def test_lines_are_put_into_order() -> None:
-    first, second = TextColumn.of(["a", "", "a longer one, of more than eight bytes"]), TextColumn.of(["Ş", "e"])
-    assert bytes(in_order([first, second], np.array([3, 2, 4, 1, 0]))).decode() == (
-        "Şa longer one, of more than eight bytesea"
-    )
+    texts = [["a", "", "a longer one, of more than eight bytes"], ["Ş", "e"]]
+    every = [JsonLines([{"name": "a", "type": "string"}]).lines(len(t), {"a": TextColumn.of(t)}, "\n") for t in texts]
+    said = bytes(in_order(every, np.array([3, 2, 4, 1, 0]))).decode().splitlines()
+    assert [json.loads(line)["a"] for line in said] == ["Ş", texts[0][2], "e", "", "a"]

@@ -64,15 +64,14 @@ def quote(data: Bytes, start: Int64s, length: Int32s, out: Bytes, begin: Int64s,
         size[i] = at - begin[i]
 
 
-def join(data: Bytes, literal: Int32s, start: Int64s, length: Int32s, out: Bytes) -> None:
-    """Write n records of k parts: literal, part, literal ... part, literal.
+def join(data: Bytes, literal: Int32s, start: Int64s, length: Int32s, to: Int64s, out: Bytes) -> None:
+    """Write n records of k parts: literal, part, literal ... part, literal; each to ``to``, int64[n].
 
     data: first the literals, one behind the other (literal: int32[k + 1], their lengths); the parts are at ``start``
     (int64[n, k]) with ``length`` (int32[n, k]).
     """
-    at = 0
     for i in range(start.shape[0]):
-        said = 0
+        at, said = to[i], 0
         for k in range(literal.shape[0]):
             copy_bytes(data, said, literal[k], out, at)
             said += literal[k]

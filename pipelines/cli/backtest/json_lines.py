@@ -15,12 +15,30 @@ from pipelines.cli.backtest.json_kernels import (
     write_times_compiled,
 )
 from schemas.arrays import Bytes, Int32s, Int64s
-from schemas.columnar.gathering import gathered
 from schemas.columnar.plan import branches, kind_of
 from schemas.columnar.writer import Column, ListColumn, NullableColumn, TextColumn
 
 Said = Callable[[Any], TextColumn]
 """How the numbers of a column are said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """n records that are not put together yet: literal, part, literal ... part, literal.
+
+    data: first the literals, one behind the other; literal: int32[k + 1], their lengths. start: int64[n, k], length:
+    int32[n, k], the parts. size: int64[n], bytes of each record.
+    """
+
+    data: Bytes
+    literal: Int32s
+    start: Int64s
+    length: Int32s
+    size: Int64s
+
+    def write(self, to: Int64s, out: Bytes) -> None:
+        """Put each record together at a place of its own, int64[n]."""
+        join_compiled(self.data, self.literal, self.start, self.length, to, out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +65,14 @@ class JsonLines:
         self._fields = [_Field.of(field) for field in fields]
 
     def joined(self, n: int, columns: Mapping[str, Column], end: str) -> TextColumn:
-        """N records one behind the other, each with ``end`` behind it. columns: by name, one for each field."""
+        """N records one behind the other, as ``lines``."""
+        lines = self.lines(n, columns, end)
+        out, start = np.empty(int(lines.size.sum()), np.uint8), np.cumsum(lines.size) - lines.size
+        lines.write(start, out)
+        return TextColumn(out, start, lines.size.astype(np.int32))
+
+    def lines(self, n: int, columns: Mapping[str, Column], end: str) -> Lines:
+        """N records, each with ``end`` behind it. columns: by name, one for each field."""
         before, between, parts = "{", [], list[TextColumn]()
         for field in self._fields:
             column = columns[field.name]
@@ -62,7 +87,7 @@ class JsonLines:
                 between.append(before)
                 before, parts = "", [*parts, said]
             before += ","
-        return _joined(n, [*between, before[:-1] + "}" + end], parts)
+        return _lines_of(n, [*between, before[:-1] + "}" + end], parts)
 
     def _said(self, field: _Field, column: Column) -> TextColumn | None:
         """What stands for each value of a column; None where all lists are empty."""
@@ -93,8 +118,8 @@ def _or_null(values: TextColumn, column: NullableColumn) -> TextColumn:
     return TextColumn(data, start, np.where(column.there, values.length, 4).astype(np.int32))
 
 
-def _joined(n: int, between: Sequence[str], parts: Sequence[TextColumn]) -> TextColumn:
-    """What stands between the parts of a record, and the parts of each, one behind the other."""
+def _lines_of(n: int, between: Sequence[str], parts: Sequence[TextColumn]) -> Lines:
+    """What stands between the parts of a record, and the parts of each."""
     literals = TextColumn.of(between)
     data = np.concatenate([literals.data, *(part.data for part in parts)])
     base = np.cumsum([literals.data.shape[0], *(part.data.shape[0] for part in parts)])
@@ -102,9 +127,7 @@ def _joined(n: int, between: Sequence[str], parts: Sequence[TextColumn]) -> Text
     for k, part in enumerate(parts):
         start[:, k], length[:, k] = part.start + base[k], part.length
     size = length.sum(axis=1, dtype=np.int64) + literals.data.shape[0]
-    out = np.empty(int(size.sum()), np.uint8)
-    join_compiled(data, literals.length, start, length, out)
-    return TextColumn(out, np.cumsum(size) - size, size.astype(np.int32))
+    return Lines(data, literals.length, start, length, size)
 
 
 def _quoted(column: TextColumn) -> TextColumn:
@@ -117,12 +140,18 @@ def _quoted(column: TextColumn) -> TextColumn:
     return TextColumn(out, begin, size)
 
 
-def in_order(texts: Sequence[TextColumn], order: Int64s) -> memoryview:
-    """All texts one behind the other. order: int64[n], their numbers from the first of the first column on."""
-    base = np.cumsum([0, *(some.data.shape[0] for some in texts)])
-    start = np.concatenate([some.start + at for some, at in zip(texts, base.tolist(), strict=False)])[order]
-    length = np.concatenate([some.length for some in texts])[order]
-    return gathered(np.concatenate([some.data for some in texts]), start, length).data
+def in_order(some: Sequence[Lines], order: Int64s) -> memoryview:
+    """All records one behind the other. order: int64[n], their numbers from the first of the first on."""
+    size = np.concatenate([lines.size for lines in some])
+    to = np.empty_like(size)
+    to[order] = np.cumsum(size[order]) - size[order]
+    out = np.empty(int(size.sum()), np.uint8)
+    first = 0
+    for lines in some:
+        end = first + lines.size.shape[0]
+        lines.write(to[first:end], out)
+        first = end
+    return out.data
 
 
 def _times(values: Any) -> TextColumn:

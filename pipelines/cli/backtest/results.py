@@ -12,10 +12,10 @@ import numpy as np
 
 from connectors.files.rejects import RejectedRow
 from pipelines.alerts.tables import Alerts
-from pipelines.cli.backtest.json_lines import JsonLines, in_order
+from pipelines.cli.backtest.json_lines import JsonLines, Lines, in_order
 from pipelines.incidents.muting import Muting
 from schemas.arrays import Int64s
-from schemas.columnar.writer import Column, TextColumn
+from schemas.columnar.writer import Column
 from schemas.topics import avro_schema
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,9 +48,9 @@ class AlertFile:
         self.counts.update(alerts.counts())
         self._muting.take_all(alerts)
         self._note_held(alerts)
-        lines, places, times = list[TextColumn](), list[Int64s](), list[Int64s]()
+        lines, places, times = list[Lines](), list[Int64s](), list[Int64s]()
         for at, n, columns in alerts.columns():
-            lines.append(self._lines.joined(n, columns, "\n"))
+            lines.append(self._lines.lines(n, columns, "\n"))
             places.append(at)
             times.append(_numbers(columns["raised_at"]) if self.sort else np.zeros(n, np.int64))
         if lines:
