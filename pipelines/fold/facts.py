@@ -1,7 +1,7 @@
 """What interactions say besides their kind: attributes as numbers, ratings on one scale, identities as hashes."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -79,7 +79,8 @@ def read_attributes(
     entry_start: int64[n], entry_count: int32[n]. key, value: int32[e], numbers of the texts, below 0 when the policy
     does not know them. value_start, value_length: of the values. role: int32[names, 2], what a name is for: the column
     among the values or -1, and -1 or one of: 0 stage, 1 shipping, 2 deadline, 3 tried, 4 question.
-    meaning: int16[names, values + 1], number of a value of that name; in the last column of one not named.
+    meaning: int16[2, names, values + 1], number of a value of that name, for conditions and as the stage or question
+    that it is; in the last column of one not named.
     facts: written. question: int32[n], written.
     """
     for i in range(entry_start.shape[0]):
@@ -87,12 +88,11 @@ def read_attributes(
             k = key[e]
             if k < 0:
                 continue
-            said = meaning[k, value[e]]  # the last one, for -1, is that of values that the policy does not name
-            if role[k, 0] >= 0:
-                facts.code[i, VALUES + role[k, 0]] = said
+            if role[k, 0] >= 0:  # the last value, for -1, is that of texts that the policy does not name
+                facts.code[i, VALUES + role[k, 0]] = meaning[0, k, value[e]]
             part = role[k, 1]
             if part == 0:
-                facts.code[i, STAGE] = said
+                facts.code[i, STAGE] = meaning[1, k, value[e]]
             elif part == 1:
                 facts.number[i, SHIPPING] = number_at(data, value_start[e], value_length[e])
             elif part == 2:
@@ -102,7 +102,7 @@ def read_attributes(
                 facts.text[i, 10] = value_start[e]
                 facts.text[i, 11] = value_length[e]
             elif part == 4:
-                question[i] = said
+                question[i] = meaning[1, k, value[e]]
 
 
 read_attributes_compiled = compiled(read_attributes, allocates=False)
@@ -154,30 +154,28 @@ class FactReader:
 
     def __init__(self, file: PolicyFile, attributes: Attributes, deadline: str | None) -> None:
         parts = {**_PARTS, **({deadline: 2} if deadline else {})}
-        names = [*attributes.number, *(p for p in parts if p not in attributes.number)]
+        names = [*attributes.number, *(p for p in parts if p not in attributes.number)]  # by the numbers of the former
         questions = list(file.feedback.questions) if file.feedback else []
-        own: dict[str, dict[str, int]] = {"stage": {s: n for n, s in enumerate(STAGES)}}
-        own["question"] = {q: n for n, q in enumerate(questions)}
-        values = _as_written(dict.fromkeys(v for said in (*attributes.values, *own.values(), [UNKNOWN]) for v in said))
+        default = questions.index(file.feedback.question) if file.feedback else -1
+        own = {"stage": _as_written({s: n for n, s in enumerate(STAGES)})}
+        own["question"] = {**_as_written({q: n for n, q in enumerate(questions)}), "": default}
+        unknown = {UNKNOWN: 0, "": 0}
+        asked = {name: _as_written({**attributes.values[at], **unknown}) for name, at in attributes.number.items()}
+        values = list(dict.fromkeys(text for known in (*asked.values(), *own.values()) for text in known))
         self._names, self._values = TextIndex(names), TextIndex(values)
-        self._meant = tuple(values.values())
         self._role = np.full((len(names), 2), -1, np.int32)
-        self._meaning = np.zeros((len(names), len(values) + 1), np.int16)
+        self._meaning = np.zeros((2, len(names), len(values) + 1), np.int16)
         for n, name in enumerate(names):
             self._role[n] = attributes.number.get(name, -1), parts.get(name, -1)
-            known = attributes.values[attributes.number[name]] if name in attributes.number else own.get(name, {})
-            self._meaning[n] = OTHER if name in attributes.number else -1 if name == "question" else 0
-            known = {**known, UNKNOWN: 0} if name in attributes.number else known
-            for at, value in enumerate(self._meant):
-                if value in known:
-                    self._meaning[n, at] = known[value]
+            for of, known, other in ((0, asked, OTHER), (1, own, -1 if name == "question" else 0)):
+                self._meaning[of, n] = [*(known.get(name, {}).get(text, other) for text in values), other]
         self.bad_deadlines = 0
         self._attributes = attributes
         self._segments = TextIndex(["", *file.segments])
         self._feedback = file.feedback
         self._worst = np.array([q.worst for q in file.feedback.questions.values()] if file.feedback else [], np.float64)
         self._best = np.array([q.best for q in file.feedback.questions.values()] if file.feedback else [], np.float64)
-        self._default_question = questions.index(file.feedback.question) if file.feedback else -1
+        self._default_question = default
 
     def read(self, batch: InteractionBatch) -> Facts:
         """Facts of a batch; without details everything is unknown."""
@@ -211,9 +209,8 @@ class FactReader:
     def _column(self, batch: InteractionBatch, texts: Texts, name: str, facts: Facts) -> None:
         at = self._attributes.number[name]
         number = self._values.find(batch.data, texts.start, texts.length)
-        known = self._attributes.values[at]
-        meaning = np.array([*(known.get(value, OTHER) for value in self._meant), OTHER], np.int16)
-        facts.code[:, VALUES + at] = np.where(texts.length > 0, meaning[number], 0)  # -1, not named, is the last one
+        meant = self._meaning[0, at][number]  # -1, not named, is the last one
+        facts.code[:, VALUES + at] = np.where(texts.length > 0, meant, 0)
 
     def _identities(self, batch: InteractionBatch, details: Details, attributes: int) -> Facts:
         facts = no_facts(len(batch), attributes)
@@ -229,18 +226,18 @@ class FactReader:
         return facts
 
 
-def _as_written(values: Iterable[str]) -> dict[str, str]:
-    """What is meant by each value, also as True and TRUE for true; what is a value itself means that.
+def _as_written(values: Mapping[str, int]) -> dict[str, int]:
+    """The numbers of values, also as True and TRUE for true; what is a value itself is that one.
 
     Upper and lower case are those of Turkish, too, where the dot stays with the letter.
     """
-    meant = {value: value for value in values} | {"": UNKNOWN}
-    for value in list(meant):
+    written = dict(values)
+    for value, number in values.items():
         small = value.replace("İ", "i").replace("I", "ı").lower()
         large = value.replace("i", "İ").upper()
         for other in (value.lower(), value.capitalize(), value.upper(), small, large[:1] + small[1:], large):
-            meant.setdefault(other, value)
-    return meant
+            written.setdefault(other, number)
+    return written
 
 
 def no_facts(n: int, attributes: int) -> Facts:

@@ -149,6 +149,62 @@ def test_what_is_tolerated_depends_on_the_stage(stage: str | None, as_if: str) -
     assert doubled_twice == {"wait": pytest.approx(2 * wait.weight)}
 
 
+ASKED = parse_policy(
+    """
+version: 1
+score: {scale: 20}
+feedback:
+  question: csat
+  questions: {csat: {worst: 0, best: 10}, effort: {worst: 10, best: 0}, nps: {worst: -100, best: 100}}
+  bad: 0.4
+  good: 0.8
+signals:
+  wait: {kinds: [wait.measured], weight: 10, half_life: 1h, cap: 60, magnitude: wait, tolerated: {hold: 1m, other: 2m}}
+  held: {kinds: [{kind: wait.measured, where: {stage: [asma, hold]}}], weight: 1, half_life: 1h, cap: 60}
+  hard: {kinds: [{kind: feedback.given, where: {question: [effort, Kritik]}}], weight: 1, half_life: 1h, cap: 60}
+  rated: {kinds: [feedback.given], weight: 10, half_life: 1h, cap: 60, magnitude: rating}
+  urgent: {kinds: [{kind: form.failed, where: {urgency: kritik}}], weight: 1, half_life: 1h, cap: 60}
+bands: {cooldown: 5m, levels: [{name: warm, enter: 25, leave: 15}]}
+windows: {kinds: [wait.measured], length: 1m, lateness: 3m}
+acceptance: {max_age: 1d, max_ahead: 5m}
+""",
+    "asked.yaml",
+)
+
+
+@pytest.mark.parametrize(
+    ("stage", "doublings", "held"),
+    [("hold", 2, 1), ("Hold", 2, 1), ("asma", 1, 1), ("queue", 1, 0), ("new", 1, 0), ("", 1, 0), ("unknown", 1, 0)],
+)
+def test_a_condition_about_the_stage_changes_nothing_of_what_is_tolerated(
+    stage: str, doublings: int, held: int
+) -> None:
+    told = weighed(ASKED, "wait.measured", 4 * 60_000, attributes={"stage": stage})
+    assert told == {"wait": 10.0 * doublings, **({"held": 1.0} if held else {})}
+
+
+@pytest.mark.parametrize(
+    ("question", "rating", "points"),
+    [
+        ("effort", 10, 20),
+        ("effort", 0, 0),
+        ("nps", -100, 20),
+        ("csat", 0, 20),
+        ("csat", 10, 0),
+        ("", 0, 20),
+        ("x", 0, 0),
+    ],
+)
+def test_a_condition_about_the_question_changes_nothing_of_its_scale(question: str, rating: int, points: int) -> None:
+    told = weighed(ASKED, "feedback.given", rating=rating, attributes={"question": question})
+    assert told == {"rated": points, **({"hard": 1.0} if question == "effort" else {})}
+
+
+@pytest.mark.parametrize("urgency", ["kritik", "Kritik", "KRİTİK", "KRITIK"])
+def test_a_value_that_another_condition_names_in_other_letters_is_still_the_same(urgency: str) -> None:
+    assert weighed(ASKED, "form.failed", attributes={"urgency": urgency}) == {"urgent": 1.0}
+
+
 @pytest.mark.parametrize(
     ("amount", "points"),
     [
