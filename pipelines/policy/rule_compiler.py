@@ -70,6 +70,10 @@ _MAGNITUDES = ("one", "wait", "amount", "rating", "reach", "cost", "consecutive"
 _FOLDED = (COST, CONSECUTIVE, AGE)  # they depend on what was before
 
 
+MOST_VALUES = 61
+"""Of an attribute in all conditions: there is a bit for each, for unknown, and for others (``facts.OTHER``)."""
+
+
 @dataclass(slots=True)
 class Attributes:
     """Attributes that conditions ask for, and the values that they name: numbers from 1 on, 0 is unknown."""
@@ -78,13 +82,22 @@ class Attributes:
     values: list[dict[str, int]] = field(default_factory=list)
 
     def condition(self, attribute: str, values: tuple[str, ...]) -> tuple[int, int]:
-        """Return the attribute's number, and a bit for each value that fulfils the condition."""
+        """Return the attribute's number, and a bit for each value that fulfils the condition.
+
+        Raises:
+            ValueError: conditions name more values of the attribute than there are bits.
+        """
         at = self.number.setdefault(attribute, len(self.number))
         if at == len(self.values):
             known = {"feedback": FEEDBACK, "sentiment": SENTIMENT}.get(attribute, ())
             self.values.append({value: n for n, value in enumerate(known, 1)})
         numbers = self.values[at]
-        return at, sum(1 << (0 if v == UNKNOWN else numbers.setdefault(v, len(numbers) + 1)) for v in set(values))
+        for value in values:
+            if value != UNKNOWN:
+                numbers.setdefault(value, len(numbers) + 1)
+        if len(numbers) > MOST_VALUES:
+            raise ValueError(f"conditions name {len(numbers)} values of {attribute}; at most {MOST_VALUES} fit")
+        return at, sum(1 << (0 if v == UNKNOWN else numbers[v]) for v in set(values))
 
 
 class _Rule(NamedTuple):

@@ -221,8 +221,13 @@ def test_too_many_rules_of_a_kind_are_an_error_whoever_reads_the_policy(
         ("warn: 15m", "warn: soon", "mine.yaml:9 clocks.reply.warn: must be a duration"),
         (
             "[form.failed]",
-            f"[{', '.join(f'{{kind: form.failed, where: {{a: v{n}}}}}' for n in range(63))}]",
+            f"[{', '.join(f'{{kind: form.failed, where: {{a: v{n % 9}}}}}' for n in range(63))}]",
             "mine.yaml: form.failed has 63 rules; at most 62 fit",
+        ),
+        (
+            "[form.failed]",
+            f"[{{kind: form.failed, where: {{city: [unknown, {', '.join(f'c{n}' for n in range(62))}]}}}}]",
+            "mine.yaml: conditions name 62 values of city; at most 61 fit",
         ),
     ],
 )
