@@ -26,7 +26,7 @@ from pipelines.fold.items import (
     is_told_of,
     touch,
 )
-from pipelines.fold.scoring import BLOCK, EPISODE_AT, HEAT, SEGMENT
+from pipelines.fold.scoring import BLOCK, EPISODE_AT, HEAT, INTERACTIONS, SEGMENT
 from pipelines.fold.timers import wake, with_room
 from pipelines.partition import CustomerPartition
 from pipelines.policy.policy import Policy, parse_policy
@@ -70,9 +70,12 @@ class Translation:
                 ours[numbers, HEAT + now] = words[own, HEAT + was]
         segment = np.maximum(_moved(before.segment_names, policy.segment_names), 0)
         ours[numbers, SEGMENT] = segment[words[own, SEGMENT]]
-        kept = min(rows.remembered, theirs.remembered)
         first, second = HEAT + len(policy.signals), HEAT + len(before.signals)
-        ours[numbers, first : first + kept] = words[own, second : second + kept]
+        for ago in range(1, 1 + min(rows.remembered, theirs.remembered)):  # event ids, the last ones
+            count = words[own, INTERACTIONS]
+            known = np.flatnonzero(count >= ago)
+            was, now = (count[known] - ago) % theirs.remembered, (count[known] - ago) % rows.remembered
+            ours[numbers[known], first + now] = words[own[known], second + was]
         rows.band[numbers] = np.minimum(theirs.band[own], len(policy.band_names) - 1)
         for number, row in zip(numbers.tolist(), own.tolist(), strict=True):
             episode = theirs.episode(row)

@@ -108,3 +108,23 @@ def test_rows_of_a_policy_whose_text_is_gone_are_refused() -> None:
     old.apply(batch_of([event("contact.opened", BEGIN_MS, event_id="1", case_id="c")]))
     with pytest.raises(ValueError, match="whose text is not kept"):
         carried_over(old, NEW, {})
+
+
+@pytest.mark.parametrize(("was", "now"), [(8, 3), (3, 8), (8, 64), (64, 8), (0, 8), (8, 0)])
+@pytest.mark.parametrize("count", [2, 5, 13, 70])
+def test_the_last_event_ids_are_known_under_a_policy_that_remembers_more_or_fewer(
+    was: int, now: int, count: int
+) -> None:
+    told = [event("return.requested", BEGIN_MS + n, event_id=str(n)) for n in range(count)]
+    texts = [FULL.replace("remembered: 8", f"remembered: {n}") for n in (was, now)]
+    before, after = (parse_policy(text, "policy") for text in texts)
+    old = CustomerPartition(0, 1, before)
+    old.apply(batch_of(told))
+    new = carried_over(old, after, {old.form: texts[0]})
+    known = min(was, now, count)
+    last = told[count - known :]
+    assert new.apply(batch_of(last)).duplicates == len(last)
+    if now >= was:  # it forgets none of them sooner than it would have done
+        more = [event("return.requested", BEGIN_MS + count + n, event_id=f"more {n}") for n in range(now - known)]
+        new.apply(batch_of(more))
+        assert new.apply(batch_of(last)).duplicates == len(last)
