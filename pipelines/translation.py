@@ -2,6 +2,7 @@
 
 What may still be put right is for good then: an interaction that comes late is not folded with those before the change.
 Clocks and signals that the new policy does not know are dropped, and what was told of such a clock stays as it is.
+Where it knows no cases, what open ones hold begins to decay.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ import numpy as np
 from pipelines.fold.blocks import BASE, LIVE, TOLD_LIST, contents_of, new_block
 from pipelines.fold.fold import next_due
 from pipelines.fold.items import (
+    CASE_ITEM,
     CLOCK,
     FIRED_MS,
     HELD,
@@ -24,6 +26,7 @@ from pipelines.fold.items import (
     STREAK,
     TAG,
     is_told_of,
+    kind_of,
     touch,
 )
 from pipelines.fold.scoring import BLOCK, EPISODE_AT, HEAT, INTERACTIONS, SEGMENT
@@ -65,9 +68,10 @@ class Translation:
         ours[numbers, :HEAT] = words[own, :HEAT]
         ours[numbers, BLOCK] = 0
         signal = _moved(before.signal_names, policy.signal_names)
+        heat = theirs.heat[own] if policy.file.cases is not None else theirs.heat[own] + theirs.held(own)
         for was, now in enumerate(signal):
             if now >= 0:
-                ours[numbers, HEAT + now] = words[own, HEAT + was]
+                rows.heat[numbers, now] = heat[:, was]
         segment = np.maximum(_moved(before.segment_names, policy.segment_names), 0)
         ours[numbers, SEGMENT] = segment[words[own, SEGMENT]]
         first, second = HEAT + len(policy.signals), HEAT + len(before.signals)
@@ -83,7 +87,7 @@ class Translation:
             if episode.opened_ms:
                 rows.set_episode(number, episode)
             block = int(words[row, BLOCK])
-            if block:
+            if block and policy.needs_details:
                 self._block(number, theirs.blocks.arena, block, before, signal)
 
     def _block(self, number: int, arena: Int64s, block: int, before: Policy, signal: Int64s) -> None:
@@ -92,6 +96,8 @@ class Translation:
         clock = _moved(tuple(before.file.clocks), tuple(policy.file.clocks))
         lists, text = contents_of(block, len(before.signals), arena)
         live = [item for item in (_translated(i, clock, signal) for i in lists[LIVE]) if item is not None]
+        if policy.file.cases is None:  # none is open any more, and nothing is held
+            live = [item for item in live if kind_of(item) not in (CASE_ITEM, HELD)]
         told = [item for item in lists[TOLD_LIST] if _renamed(item, clock)]
         for item in live:
             if is_told_of(item):

@@ -26,6 +26,13 @@ def without(text: str, section: str, name: str) -> str:
     return f"{head}\n{section}:\n" + "\n".join(kept)
 
 
+def without_section(text: str, section: str) -> str:
+    """The policy without a section."""
+    head, rest = text.split(f"\n{section}:\n", 1)
+    return f"{head}\n" + rest.split("\n\n", 1)[1]
+
+
+ONE = np.zeros(1, np.int64)
 OLD = parse_policy(FULL, "old")
 NEW = parse_policy(
     without(
@@ -128,3 +135,25 @@ def test_the_last_event_ids_are_known_under_a_policy_that_remembers_more_or_fewe
         more = [event("return.requested", BEGIN_MS + count + n, event_id=f"more {n}") for n in range(now - known)]
         new.apply(batch_of(more))
         assert new.apply(batch_of(last)).duplicates == len(last)
+
+
+THREE = (Path(__file__).parents[2] / "schemas" / "policy" / "three.yaml").read_text("utf-8")
+
+
+@pytest.mark.parametrize("text", [THREE, without_section(FULL, "cases")], ids=["three", "without cases"])
+def test_what_open_cases_held_decays_under_a_policy_that_has_no_cases(text: str) -> None:
+    old, policy = CustomerPartition(0, 1, OLD), parse_policy(text, "new")
+    told = [
+        event("contact.opened", BEGIN_MS, event_id="1", case_id="ç-1"),
+        event("return.requested", BEGIN_MS, event_id="2", case_id="ç-1"),
+        event("return.requested", BEGIN_MS + MINUTE_MS, event_id="3"),
+    ]
+    old.apply(batch_of(told))
+    held, free = (dict(zip(OLD.signal_names, x[0].tolist(), strict=True)) for x in (old.rows.held(ONE), old.rows.heat))
+    assert held["return"] == 15.0
+    new = carried_over(old, policy, {old.form: FULL})
+    heat = dict(zip(policy.signal_names, new.rows.heat[0].tolist(), strict=True))
+    assert heat["return"] == held["return"] + free["return"]
+    assert not new.rows.held(ONE).any()
+    again = new if policy.needs_details is False else carried_over(new, policy, {})
+    assert dict(zip(policy.signal_names, again.rows.heat[0].tolist(), strict=True)) == heat
