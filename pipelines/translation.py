@@ -10,21 +10,27 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pipelines.fold.blocks import BASE, LIVE, TOLD_LIST, contents_of, new_block
+from pipelines.fold.clock_times import said_at
 from pipelines.fold.fold import next_due
 from pipelines.fold.items import (
     CASE_ITEM,
     CLOCK,
     FIRED_MS,
     HELD,
+    ID,
     KEY,
+    LEVEL,
     NEVER,
     NEXT_MS,
+    PAUSED_AT,
     REPEAT_CONTACT,
     SEEN_MS,
     SHOWN,
     SOCIAL_RISK,
+    STILL_WAITING,
     STREAK,
     TAG,
+    TOLD_LEVEL,
     is_told_of,
     kind_of,
     touch,
@@ -38,11 +44,15 @@ from schemas.arrays import Bytes, Int32s, Int64s
 
 
 class Translation:
-    """Takes rows that were written under other policies, whose texts are known by their form."""
+    """Takes rows that were written under other policies, whose texts are known by their form.
 
-    def __init__(self, core: CustomerPartition, policies: Mapping[int, str]) -> None:
+    advanced_ms: up to when time had passed for all of them.
+    """
+
+    def __init__(self, core: CustomerPartition, policies: Mapping[int, str], advanced_ms: int) -> None:
         self._core = core
         self._policies = policies
+        self._advanced_ms = advanced_ms
 
     def take(self, form: int, numbers: Int64s, data: Bytes, start: Int64s, length: Int32s) -> None:
         """Take stored rows, int64[k], each number once.
@@ -99,7 +109,10 @@ class Translation:
         if policy.file.cases is None:  # none is open any more, and nothing is held
             live = [item for item in live if kind_of(item) not in (CASE_ITEM, HELD)]
         told = [item for item in lists[TOLD_LIST] if _renamed(item, clock)]
+        seen_ms, fired_ms = int(arena[block + SEEN_MS]), int(arena[block + FIRED_MS])
         for item in live:
+            if kind_of(item) == CLOCK and item[LEVEL] > 0:
+                _go_on_saying(item, told, max(seen_ms, fired_ms, self._advanced_ms), policy)
             if is_told_of(item):
                 touch(item)  # by the new policy other alerts may stand
         due_ms, _ = next_due(np.array(live, np.int64), len(live), policy.compiled.rules.words)
@@ -108,9 +121,9 @@ class Translation:
         rows.blocks, new = new_block(
             {BASE: live, TOLD_LIST: told, LIVE: live},
             text,
-            seen_ms=int(arena[block + SEEN_MS]),
+            seen_ms=seen_ms,
             next_ms=next_ms,
-            fired_ms=int(arena[block + FIRED_MS]),
+            fired_ms=fired_ms,
             signals=len(policy.signals),
             blocks=rows.blocks,
         )
@@ -143,6 +156,18 @@ def _translated(item: Int64s, clock: Int64s, signal: Int64s) -> Int64s | None:
             return None
         item[TAG] = kind | now << 8
     return item
+
+
+def _go_on_saying(item: Int64s, told: Sequence[Int64s], now_ms: int, policy: Policy) -> None:
+    """Let a clock that has said that the customer still waits say next what is still to come by the new policy."""
+    stands_ms = int(item[PAUSED_AT]) or now_ms
+    item[LEVEL] = 0
+    while said_at(item[None, :], 0, int(item[LEVEL]) + 1, policy.compiled.rules.words)[0] <= stands_ms:
+        item[LEVEL] += 1
+    item[LEVEL] = max(1, item[LEVEL])
+    for one in told:
+        if one[ID] == item[ID] and int(one[TAG]) >> 8 == STILL_WAITING and one[KEY] == int(item[TAG]) >> 8:
+            one[TOLD_LEVEL] = item[LEVEL]
 
 
 def _renamed(told: Int64s, clock: Int64s) -> bool:

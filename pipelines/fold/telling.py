@@ -168,6 +168,8 @@ def tell(
     near = 0
     for w in range(wants):
         status = wanted[w, STATUS]
+        if wanted[w, RAISED] == NEVER:  # the policy that said it was another one
+            continue
         at = find_alert(told, tolds, wanted[w], near)
         near = max(at, 0)
         first_ms = wanted[w, AT]

@@ -61,7 +61,7 @@ def read_state(log: LogReader, topic: str, core: CustomerPartition, *, cancelled
         said: dict[str, Any] = {} if raw is None else json.loads(raw)
         header = _checked(said, where, core.partitions)
         policies = {int(k[1:], 16): v.decode() for k, v in others.items() if k[:1] == POLICY}
-        restore.finish(header.signal_sets, Translation(core, policies).take)
+        restore.finish(header.signal_sets, Translation(core, policies, said.get("advanced_ms", NO_TIME)).take)
     except ValueError as error:
         raise StateLost(f"{where}: {error}") from error
     windows = [restored_window(k, v) for k, v in others.items() if k[:1] == WINDOW]

@@ -29,7 +29,7 @@ def test_a_stored_row_goes_on_where_it_was(now: str, then: str, layout: str) -> 
     core = CustomerPartition(0, 1, policy)
     restore = RowRestore(core.rows, core.form)
     restore.take(*laid_out([(CUSTOMER, bytes.fromhex(GOLDEN[layout]))]))
-    restore.finish({}, Translation(core, {GOLDEN["form"]: GOLDEN["policy"]}).take)
+    restore.finish({}, Translation(core, {GOLDEN["form"]: GOLDEN["policy"]}, core.advanced_ms).take)
     core.restore_times(watermark_ms=NO_TIME, advanced_ms=GOLDEN["advanced_ms"])
 
     rows = core.rows

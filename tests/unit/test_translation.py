@@ -57,7 +57,7 @@ def carried_over(old: CustomerPartition, policy: Policy, texts: dict[int, str]) 
     restore.take(
         data, (np.cumsum(lengths) - lengths).astype(np.int64), lengths, starts, (ends - starts).astype(np.int32)
     )
-    restore.finish({}, Translation(new, texts).take)
+    restore.finish({}, Translation(new, texts, old.advanced_ms).take)
     new.restore_times(watermark_ms=old.windows.watermark_ms, advanced_ms=old.advanced_ms)
     return new
 
@@ -157,3 +157,37 @@ def test_what_open_cases_held_decays_under_a_policy_that_has_no_cases(text: str)
     assert not new.rows.held(ONE).any()
     again = new if policy.needs_details is False else carried_over(new, policy, {})
     assert dict(zip(policy.signal_names, again.rows.heat[0].tolist(), strict=True)) == heat
+
+
+@pytest.mark.parametrize(
+    ("says", "minutes"),
+    [
+        ("still_waiting: [2m, 5m]", []),
+        ("still_waiting: [1m]", []),
+        ("still_waiting: [1m, 3m, 4m, 10m]", [10]),
+        ("still_waiting: [30s, 20m]", [20]),
+        ("promise: 3m\n    repeat: 1m", []),
+        ("promise: 7m\n    repeat: 2m", []),  # it keeps its deadline: none
+    ],
+)
+def test_a_clock_that_has_said_that_somebody_waits_says_next_what_is_to_come_by_the_new_policy(
+    says: str, minutes: list[int]
+) -> None:
+    old, policy = CustomerPartition(0, 1, OLD), parse_policy(FULL.replace("still_waiting: [2m, 5m]", says), "new")
+    told = old.apply(batch_of([event("wait.started", BEGIN_MS, event_id="1", session_id="s")])).alerts
+    told.add(old.advance(BEGIN_MS + 6 * MINUTE_MS))
+    assert [(a.type, a.status) for a in told] == [("still_waiting", "opened"), ("still_waiting", "escalated")]
+    (about,) = {a.alert_id for a in told}
+
+    new = carried_over(old, policy, {old.form: FULL})
+    more = list(new.advance(BEGIN_MS + 22 * MINUTE_MS))
+    late = event("contact.transferred", BEGIN_MS + 20 * MINUTE_MS, event_id="2", session_id="s")
+    more += new.apply(
+        batch_of([late, event("wait.ended", BEGIN_MS + 23 * MINUTE_MS, event_id="3", session_id="s")])
+    ).alerts
+    said = [a for a in more if a.type == "still_waiting"]
+    assert {a.alert_id for a in said} == {about}
+    assert [(a.status, (a.raised_ms - BEGIN_MS) / MINUTE_MS, a.revision) for a in said] == [
+        *(("escalated", minute, n) for n, minute in enumerate(minutes, 3)),
+        ("resolved", 23, 3 + len(minutes)),
+    ]
