@@ -113,9 +113,9 @@ def band_table(
 
 def _told(crossings: Crossings, count: int, rows: CustomerRows, policy: Policy, memory: AlertMemory) -> Int64s:
     """What is told of the crossings, int64[k, 4]: see episodes.CROSSING ..."""
-    lowest = policy.alerting
-    if lowest is None or not count:
+    if not count:
         return np.zeros((0, 4), np.int64)
+    lowest = policy.alerting or len(policy.band_names)  # above all: an alert of another policy is resolved
     word, pool = crossings.word[:count], rows.episodes
     dismissed_ms = np.zeros(count, np.int64)
     for k in np.flatnonzero(word[:, CROSSED_TO] >= lowest).tolist() if len(memory) else ():

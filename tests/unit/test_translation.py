@@ -191,3 +191,21 @@ def test_a_clock_that_has_said_that_somebody_waits_says_next_what_is_to_come_by_
         *(("escalated", minute, n) for n, minute in enumerate(minutes, 3)),
         ("resolved", 23, 3 + len(minutes)),
     ]
+
+
+def test_an_alert_of_a_band_is_resolved_under_a_policy_in_which_no_band_alerts() -> None:
+    old = CustomerPartition(0, 1, OLD)
+    wait = {"duration_ms": 3_600_000, "attributes": {"stage": "queue"}}
+    told = [event("wait.measured", BEGIN_MS, event_id="1", **wait)]
+    (opened,) = old.apply(batch_of(told)).alerts
+    assert (opened.type, opened.status) == ("band_entered", "opened")
+    silent = parse_policy(
+        FULL.replace(", action: Call the customer before the next contact.", "").replace(
+            ", action: Call the customer now.", ""
+        ),
+        "silent",
+    )
+    assert silent.alerting is None
+    new = carried_over(old, silent, {old.form: FULL})
+    (resolved,) = new.advance(BEGIN_MS + 24 * 60 * MINUTE_MS)
+    assert (resolved.alert_id, resolved.status, resolved.revision) == (opened.alert_id, "resolved", 2)
