@@ -25,6 +25,7 @@ from pipelines.cli.explain.story import Story
 from pipelines.cli.explain.timeline import made_of, timeline
 from pipelines.cli.explain.times import span_text, zone_of
 from pipelines.cli.main import exit_code
+from schemas.errors import SettingsError
 from schemas.interactions import avro_record
 from tests.scenarios.scenario_files import Case, ScenarioFile, scenario_files
 
@@ -120,6 +121,20 @@ def test_it_ends_with_what_a_backtest_says_of_simulated_customers(
         until = None if until_ms is None else time_text(until_ms)
         story = explained(Asked(customer, [str(events)], Path(policy), until=until), refused, pytest.fail)
         same(story, row, alerts)
+
+
+@pytest.mark.parametrize("customer", ["Ayşe\u00a0Yılmaz", "\u200bgizli", "a\u0007b"])
+def test_a_customer_may_have_any_text_for_a_name(tmp_path: Path, customer: str) -> None:
+    told = {"customer_id": customer, "kind": "form.failed", "occurred_at": START_MS}
+    story = explained(Asked(customer, [str(written(tmp_path / "e.jsonl", [told]))]), refused, pytest.fail)
+    assert story.last.interactions == 1
+    assert next(iter(timeline(story, zone_of("UTC"), 120))).startswith(f"{customer}: score ")
+
+
+def test_bytes_that_are_no_text_are_no_customer(tmp_path: Path) -> None:
+    events = written(tmp_path / "e.jsonl", [{"customer_id": "a", "kind": "form.failed", "occurred_at": START_MS}])
+    with pytest.raises(SettingsError, match="CUSTOMER: must be a text"):
+        explained(Asked("a\udcff", [str(events)]), refused, pytest.fail)
 
 
 def test_what_time_alone_did_is_told_with_its_reason(tmp_path: Path) -> None:

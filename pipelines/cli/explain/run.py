@@ -44,8 +44,10 @@ def explained(asked: Asked, reject: Callable[[RejectedRow], None], warn: Callabl
     Raises:
         SettingsError, PolicyError, MappingError, InputUnreadable: an option or a file is wrong, or nobody has that id.
     """
-    if not asked.customer.isprintable():  # such as bytes of an argument that are no UTF-8
-        raise SettingsError(f"CUSTOMER: must be a text, got {asked.customer!r}")
+    try:
+        asked.customer.encode()
+    except UnicodeEncodeError as error:  # bytes of an argument that are no UTF-8
+        raise SettingsError(f"CUSTOMER: must be a text, got {asked.customer!r}") from error
     policy = load_policy(asked.policy)
     given = Given.of(asked.events, asked.mapping, asked.format, from_=asked.from_, to=asked.to)
     until_ms = time_of(asked.until, "--until")
