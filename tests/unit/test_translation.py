@@ -1,6 +1,7 @@
 """State that was written under another policy: heats, segments and clocks go on by name."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -195,7 +196,7 @@ def test_a_clock_that_has_said_that_somebody_waits_says_next_what_is_to_come_by_
 
 def test_an_alert_of_a_band_is_resolved_under_a_policy_in_which_no_band_alerts() -> None:
     old = CustomerPartition(0, 1, OLD)
-    wait = {"duration_ms": 3_600_000, "attributes": {"stage": "queue"}}
+    wait: dict[str, Any] = {"duration_ms": 3_600_000, "attributes": {"stage": "queue"}}
     told = [event("wait.measured", BEGIN_MS, event_id="1", **wait)]
     (opened,) = old.apply(batch_of(told)).alerts
     assert (opened.type, opened.status) == ("band_entered", "opened")
