@@ -75,7 +75,9 @@ class Baseline:
         self._kept_fast = 0.5 ** (incidents.slot / FAST_MS)
         self._kept_hour = 0.5 ** (incidents.slot / (3_600_000 * _HOUR_DAYS))
         self._rule = rule
-        self._learnt = rule.learn / rule.lookback
+        # what is left of as many lookbacks; less a part that no rounding makes up
+        left = (1.0 - self._kept_slow ** (rule.learn / incidents.slot)) / (1.0 - self._kept_slow)
+        self._learnt = self._part * left * (1.0 - 1e-9)
 
     def after(self, base: Base, seen: Seen, slot: int) -> Base:
         """With one more lookback, which ended with ``slot``."""

@@ -155,6 +155,24 @@ def test_slots_in_which_nobody_comes_are_gone_through_together_as_one_by_one(rul
     assert gone_through > 1000
 
 
+@pytest.mark.parametrize(("memory", "learn"), [("1d", "1h"), ("30m", "1h"), ("10m", "3h"), ("3650d", "1h")])
+def test_a_rate_is_judged_when_its_place_has_been_watched_for_learn_however_soon_is_forgotten(
+    memory: str, learn: str
+) -> None:
+    form: dict[str, Any] = {"attempts": [], "silence": None, "learn": learn}
+    incidents = Incidents.model_validate(changed(form=form, memory=memory))
+    rule = incidents.rules["form"]
+    judge, state, slots = Judge(incidents, rule), State(unusual_to=-1), dict[int, SlotSum]()
+    learnt = rule.learn // incidents.slot + judge.delay + judge.lookback - 1  # the first lookback ends with slot 9
+    for slot in range(learnt):
+        count = 100 if slot >= learnt - 2 else 1
+        slots[slot] = SlotSum((count,) * judge.lookback, (count,) * judge.lookback, 0, (), all_named=True)
+        state = judge.step(state, slots, slot)
+        if slot == learnt - 2:
+            assert state.failing is None
+    assert state.failing is not None
+
+
 def test_alphas_of_a_month_add_to_what_the_policy_allows() -> None:
     slots_of_a_month = 30 * 86_400_000 / INCIDENTS.slot
     assert np.isclose(INCIDENTS.alpha * slots_of_a_month, INCIDENTS.false_alarms)
