@@ -150,17 +150,17 @@ class Judge:
             if usual is None or not self._large(how, now, usual) or _tail(how, now, usual) > self._alpha:
                 return None
             span = [s for s in (slots.get(n) for n in range(slot - self.lookback + 1, slot + 1)) if s is not None]
-            members = _merged((), span)
-            customers = len(members) if all(s.all_named for s in span) else now.failed
             share = now.failed / now.tried if how == "share" else None
-            return Standing(how, slot, customers, share, usual.mean, members, customers)
+            return Standing(how, slot, now.failed, share, usual.mean, _merged((), span), now.failed)
         how, usual = self._usual(base, now, slot, is_new=state.is_new)
         is_usual = usual is None or _tail(how, now, usual) >= USUAL_AGAIN
         if not is_usual:
             here = slots.get(slot)
             if here is not None and here.failed[0]:
                 standing = self._grown(standing, here)
-            if standing.how == "share":
+            if (
+                standing.how == how == "share"
+            ):  # where attempts are not reported any more, nobody is known but who fails
                 standing = standing._replace(share=max(standing.share or 0.0, now.failed / now.tried))
         return self._ends(standing, slot, is_usual=is_usual)
 

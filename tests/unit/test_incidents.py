@@ -247,5 +247,30 @@ def test_an_incident_of_many_counts_beyond_the_customers_that_it_names() -> None
     assert (last.customers, len(last.members)) == (2500, 1000)
 
 
+def test_an_incident_that_begins_with_more_than_it_names_has_all_of_them_from_its_first_revision_on() -> None:
+    """A busy form on which a fifth fails is told when half do: nobody's slot is full, the lookback is."""
+    crowd = Crowd(16)
+    acts = crowd.acts(NOON_MS - 2 * HOUR_MS, NOON_MS, per_hour=60_000, share=0.2)
+    acts += crowd.acts(NOON_MS, NOON_MS + 5 * MINUTE_MS, per_hour=60_000, share=0.5)
+    first = replayed(acts, batch=5000)[0]
+    assert first.status == "opened"
+    failed = {
+        a.customer for a in acts if a.kind == "form.failed" and first.raised_ms - 300_000 <= a.at_ms < first.raised_ms
+    }
+    assert (first.customers, len(first.members)) == (len(failed), 1000)
+    assert len(failed) > 1000
+
+
+def test_the_share_of_an_incident_is_known_only_as_long_as_attempts_are_reported() -> None:
+    """Half of the customers fail; then the page breaks that reports who tries."""
+    crowd = Crowd(17)
+    acts = crowd.acts(NOON_MS - 2 * HOUR_MS, NOON_MS, per_hour=800, share=0.02)
+    acts += crowd.acts(NOON_MS, NOON_MS + 10 * MINUTE_MS, per_hour=800, share=0.5)
+    acts += crowd.acts(NOON_MS + 10 * MINUTE_MS, NOON_MS + 20 * MINUTE_MS, per_hour=800, share=0.5, attempts=False)
+    told = [a for a in replayed(acts, to_ms=NOON_MS + HOUR_MS) if a.members]
+    assert told[-1].status == "resolved"
+    assert told[-1].share == pytest.approx(0.55, abs=0.1)
+
+
 def test_the_expected_false_alarms_are_those_of_the_policy() -> None:
     assert INCIDENTS.alpha * 2880 * 30 == pytest.approx(INCIDENTS.false_alarms)
