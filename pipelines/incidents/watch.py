@@ -157,7 +157,7 @@ class IncidentWatch:
             told = watched.told.get(key)
             if told is None:
                 yield self._revise(place, watched, key, "opened", standing, slot)
-            elif standing.ended >= 0 and told.status in _STANDS:
+            elif standing.ended >= 0 and (told.status != "resolved" or _said(told.standing) != _said(standing)):
                 yield self._revise(place, watched, key, "resolved", standing, slot)
             elif standing.level >= self._incidents.escalate_at * told.standing.level and told.status in _STANDS:
                 yield self._revise(place, watched, key, "escalated", standing, slot)
@@ -178,9 +178,9 @@ class IncidentWatch:
             for other, told in gone.items():
                 may = told.standing.opened >= first or told.status == "retracted"
                 if may and other.partition("/")[0] == kind and other in watched.told:
-                    watched.told[key] = watched.told.pop(other)._replace(
-                        standing=standing._replace(level=told.standing.level)
-                    )
+                    # that it is over at another time, or began, is still to be told
+                    known = standing._replace(level=told.standing.level, ended=NEVER)
+                    watched.told[key] = watched.told.pop(other)._replace(standing=known)
                     break
 
     def _revise(self, place: Place, watched: Watched, key: str, status: Status, standing: Standing, slot: int) -> Alert:
@@ -275,6 +275,11 @@ class IncidentWatch:
         told = {key: [t.revision, t.status, t.standing, t.about] for key, t in watched.told.items()}
         form = (self._incidents.slot, self._judges[place[0]].lookback)
         return _json([*form, settled, watched.newest, watched.states[0], told])
+
+
+def _said(over: Standing) -> tuple[object, ...]:
+    """What is told of an incident that is over, and may be another with what comes late."""
+    return over.opened, over.ended, over.customers, over.share, over.members
 
 
 def _ends(told: Told) -> int:

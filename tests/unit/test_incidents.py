@@ -1,5 +1,6 @@
 """Incidents: many customers who fail at once are one alert; a few, or what is usual, are none."""
 
+import itertools
 import random
 import re
 import time
@@ -196,6 +197,18 @@ def test_what_stands_does_not_depend_on_the_order_within_the_lateness() -> None:
     # the marks of the late ones are those of the others: nothing comes after its slot is settled
     end_ms = NOON_MS + 90 * MINUTE_MS
     assert standing(replayed(late, to_ms=end_ms)) == standing(replayed(acts, to_ms=end_ms))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_comes_late_is_told_of_an_incident_that_is_over_already(seed: int) -> None:
+    """Much is late, and quiet is short: when it is told to be over, some of its customers are still to come."""
+    incidents = Incidents.model_validate({**SECTION, "quiet": "1m"})
+    acts, rng = broken_form(seed), random.Random(seed)
+    late = [a._replace(append_ms=a.at_ms + (rng.random() < 0.3) * rng.randrange(14 * MINUTE_MS)) for a in acts]
+    end_ms = NOON_MS + 90 * MINUTE_MS
+    told = replayed(late, to_ms=end_ms, incidents=incidents, batch=20)
+    assert standing(told) == standing(replayed(acts, to_ms=end_ms, incidents=incidents))
+    assert all(a.revision == b.revision + 1 for b, a in itertools.pairwise(told) if a.alert_id == b.alert_id)
 
 
 def test_what_came_late_can_show_that_it_was_none() -> None:
