@@ -164,6 +164,8 @@ def replayed(
     ordered = sorted(acts, key=lambda a: a.at_ms if a.append_ms is None else a.append_ms)
     parts, watch = [Source(incidents) for _ in range(sources)], IncidentWatch(incidents, sources, labels)
     stored: dict[bytes, bytes] = {}
+    if ordered:
+        watch.begin(min(a.at_ms for a in ordered))
     for offset, at in enumerate(range(0, len(ordered), batch)):
         now = ordered[at : at + batch]
         for number, part in enumerate(parts):

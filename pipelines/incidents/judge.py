@@ -26,6 +26,9 @@ USUAL_AGAIN = 0.01
 REPORTED = 0.2
 """Attempts are reported at a place if of those who tried in a slot, so many are known by an attempt of their own."""
 
+NEVER = -(2**40)
+"""Of slots: before all."""
+
 _NONE = -1
 
 
@@ -62,14 +65,21 @@ class State(NamedTuple):
     """A place at the end of a slot. ended: what came to an end with it. unusual_to: slots up to it are left out.
 
     is_new: others had been watched for a while when the place came: until then, nothing was usual there.
+    heard: the last slot in which somebody came.
     """
 
     base: Base = Base()
     failing: Standing | None = None
     silent: Standing | None = None
     ended: tuple[Standing, ...] = ()
-    unusual_to: int = -(2**40)
+    unusual_to: int = NEVER
     is_new: bool = False
+    heard: int = NEVER
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether no incident stands."""
+        return self.failing is None and self.silent is None
 
 
 class Judge:
@@ -105,7 +115,7 @@ class Judge:
         """The place at the end of ``slot``, the next one; slots of the last lookback and delay are there."""
         base = state.base
         usual_slot = slot - self.delay
-        if state.failing is None and state.silent is None and usual_slot - self.lookback >= state.unusual_to:
+        if state.is_calm and usual_slot - self.lookback >= state.unusual_to:
             base = self._baseline.after(base, self.seen(slots, usual_slot), usual_slot)
         now = self.seen(slots, slot)
         failing = self._failing(state, base, now, slots, slot)
@@ -122,6 +132,7 @@ class Judge:
             ended,
             slot if ended else state.unusual_to,
             state.is_new,
+            slot if slot in slots else state.heard,
         )
 
     def rest(self, state: State, first: int, to: int) -> tuple[State, int]:
@@ -130,14 +141,14 @@ class Judge:
         Returns the place at the end of the last one that was gone through, and which that is: one less than ``first``
         where an incident stands, or it has to be asked whether nobody coming is one.
         """
-        if state.failing is not None or state.silent is not None:
+        if not state.is_calm:
             return state, first - 1
         least = None if self._rule.silence is None else self._rule.silence.min_expected
         if least is not None and may_be_usual(state.base.slow, least):
             return state, first - 1
         begin = max(first - self.delay, state.unusual_to + self.lookback)  # before, nothing becomes usual
         base, done = self._baseline.after_nobody(state.base, begin, to - self.delay, least)
-        return State(base, unusual_to=state.unusual_to, is_new=state.is_new), min(to, done + self.delay)
+        return state._replace(base=base, ended=()), min(to, done + self.delay)
 
     # -- too many fail ------------------------------------------------------------------------------------------
 

@@ -4,9 +4,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pipelines.alerts.alert import Status
-from pipelines.incidents.judge import SlotSum, Standing, State
-
-NEVER = -(2**40)
+from pipelines.incidents.judge import NEVER, SlotSum, Standing, State
 
 
 class Partial(NamedTuple):
@@ -32,7 +30,7 @@ class Told(NamedTuple):
 class Watched:
     """A place. settled: the slot at the end of which it was ``states[0]``; the others follow, a slot each.
 
-    partials: by slot and source partition; newest: the last slot of them; heard: the last one that has been judged.
+    partials: by slot and source partition; newest: the last slot of them.
     sums: of the sources, but for the slots that are ``stale``. told: by kind and first slot of the incident.
     """
 
@@ -44,7 +42,6 @@ class Watched:
     told: dict[str, Told] = field(default_factory=dict)
     is_stored: bool = False
     newest: int = NEVER
-    heard: int = NEVER
 
     @property
     def judged(self) -> int:

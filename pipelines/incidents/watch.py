@@ -13,8 +13,8 @@ from typing import Any
 from pipelines.alerts.alert import Alert, Status
 from pipelines.incidents.alerts import NO_LABELS, Labels, incident_alert, told_key
 from pipelines.incidents.base import Base, Rate
-from pipelines.incidents.judge import Judge, SlotSum, Standing, State
-from pipelines.incidents.places import NEVER, Partial, Told, Watched
+from pipelines.incidents.judge import NEVER, Judge, SlotSum, Standing, State
+from pipelines.incidents.places import Partial, Told, Watched
 from pipelines.incidents.slots import MOST_MEMBERS, SlotState
 from pipelines.intake.interactions import NO_TIME
 from pipelines.policy.incident_model import Incidents
@@ -113,7 +113,7 @@ class IncidentWatch:
 
     def _skip_quiet(self, place: Place, watched: Watched) -> None:
         """Go on with the next slot of which something is known, if the place would have been forgotten before."""
-        if watched.told or watched.heard == NEVER or watched.judged - watched.heard <= self._forgotten:
+        if watched.told or watched.judged - watched.states[-1].heard <= self._forgotten:
             return
         following = min(watched.partials, default=NEVER)
         if following > watched.judged + 1:
@@ -121,7 +121,6 @@ class IncidentWatch:
 
     def _judge(self, place: Place, watched: Watched, last: int) -> list[Alert]:
         judge, first = self._judges[place[0]], watched.judged + 1
-        watched.heard = max((slot for slot in watched.partials if slot <= last), default=watched.heard)
         for slot in watched.stale:
             watched.sums[slot] = _summed(watched.partials[slot])
         watched.stale.clear()
@@ -136,13 +135,20 @@ class IncidentWatch:
                 watched.states += [state] * (done + 1 - slot)
                 slot = done + 1
             if slot <= last:
-                state = judge.step(state, watched.sums, slot)
+                state = self._step(place, watched, slot)
                 watched.states.append(state)
                 slot += 1
         alerts = list(self._tell(place, watched, first))
         if alerts:
             self._changed_places.add(place)
         return alerts
+
+    def _step(self, place: Place, watched: Watched, slot: int) -> State:
+        """A place at the end of the slot that follows; where nothing has come for so long, it is a new one."""
+        state = watched.states[-1]
+        if slot in watched.sums and slot - state.heard > self._forgotten and state.is_calm:
+            state = self._first(place, slot)
+        return self._judges[place[0]].step(state, watched.sums, slot)
 
     def _tell(self, place: Place, watched: Watched, first: int) -> Iterator[Alert]:
         """Compare what stands after the slots from ``first`` on with what was told."""
@@ -265,10 +271,9 @@ class IncidentWatch:
         """The states that follow from what was stored; what they say has been told."""
         last = self._judged_to = min(self.seen_ms, default=NO_TIME) // self._incidents.slot - 1
         for place, watched in self.places.items():
-            judge = self._judges[place[0]]
             watched.sums = {slot: _summed(partials) for slot, partials in watched.partials.items()}
             for slot in range(watched.settled + 1, last + 1):
-                watched.states.append(judge.step(watched.states[-1], watched.sums, slot))
+                watched.states.append(self._step(place, watched, slot))
 
     def _stored(self, place: Place, watched: Watched) -> bytes:
         settled = watched.settled if watched.is_stored else None
@@ -312,7 +317,7 @@ def _partial(said: list[Any]) -> Partial:
 def _restored(said: list[Any]) -> Watched:
     settled, newest, state, told = said
     known = {key: Told(revision, status, _standing(s), about) for key, (revision, status, s, about) in told.items()}
-    return Watched(settled or 0, [_state(state)], told=known, is_stored=settled is not None, newest=newest)
+    return Watched(settled or 0, [_state(state, newest)], told=known, is_stored=settled is not None, newest=newest)
 
 
 def _standing(said: list[Any]) -> Standing:
@@ -320,7 +325,9 @@ def _standing(said: list[Any]) -> Standing:
     return found._replace(members=tuple(found.members))
 
 
-def _state(said: list[Any]) -> State:
-    (share, slow, fast, hours), failing, silent, _, unusual_to, is_new = said
+def _state(said: list[Any], newest: int) -> State:
+    """newest: when somebody came last, for states that were stored before they said it."""
+    (share, slow, fast, hours), failing, silent, _, unusual_to, is_new, *heard = said
     base = Base(Rate(*share), Rate(*slow), Rate(*fast), tuple(Rate(*hour) for hour in hours))
-    return State(base, failing and _standing(failing), silent and _standing(silent), (), unusual_to, is_new)
+    began = failing and _standing(failing), silent and _standing(silent)
+    return State(base, *began, (), unusual_to, is_new, *(heard or [newest]))

@@ -142,6 +142,22 @@ def test_years_without_anything_are_passed_over_and_the_place_begins_anew() -> N
     assert time.thread_time() - begun_s < 60.0
 
 
+@pytest.mark.parametrize("batch", [20, 100, 400])
+def test_a_place_that_was_forgotten_begins_anew_whenever_its_slots_are_judged(batch: int) -> None:
+    """A subject that is spoken of at times, and not for ten hours: what is usual is forgotten after eight."""
+    incidents = Incidents.model_validate({**SECTION, "memory": "1h"})
+    acts = [Act(NOON_MS + n * MINUTE_MS, f"c{n}", "form.started") for n in range(24 * 60)]
+    for hour in (0, 1, 2, 3, 14, 15):
+        begin_ms = NOON_MS + hour * HOUR_MS
+        acts += [
+            Act(begin_ms + n * 75_000, f"{hour}-{n}", "social.mentioned", "price") for n in range(48)
+        ]  # eight in ten minutes
+    told = [replayed(acts, incidents=incidents, batch=n) for n in (batch, len(acts))]
+    assert told[0] == told[1]
+    assert told[0][0].status == "opened"
+    assert all(a.raised_ms > NOON_MS + 14 * HOUR_MS for a in told[0])
+
+
 def test_a_form_that_falls_asleep_slowly_is_no_silence() -> None:
     crowd, acts = Crowd(7), list[Act]()
     for n in range(24):
