@@ -48,13 +48,31 @@ class Rate(NamedTuple):
 NO_RATE = Rate()
 
 
+class Hour(NamedTuple):
+    """What was seen at an hour of the day. odd: while an incident stood."""
+
+    usual: Rate = NO_RATE
+    odd: Rate = NO_RATE
+
+    @property
+    def judged(self) -> "Hour":
+        """What was odd becomes usual when it is most of what was seen."""
+        usual, odd = self
+        if odd.lookbacks <= usual.lookbacks:
+            return self
+        return Hour(Rate(usual.lookbacks + odd.lookbacks, usual.failed + odd.failed, usual.tried + odd.tried))
+
+
+NO_HOURS = (Hour(),) * _DAY_HOURS
+
+
 class Base(NamedTuple):
     """What is usual. share: of lookbacks in which attempts were reported. hours: by hour of the day, UTC."""
 
     share: Rate = NO_RATE
     slow: Rate = NO_RATE
     fast: Rate = NO_RATE
-    hours: tuple[Rate, ...] = (NO_RATE,) * _DAY_HOURS
+    hours: tuple[Hour, ...] = NO_HOURS
 
 
 class Usual(NamedTuple):
@@ -79,41 +97,44 @@ class Baseline:
         left = (1.0 - self._kept_slow ** (rule.learn / incidents.slot)) / (1.0 - self._kept_slow)
         self._learnt = self._part * left * (1.0 - 1e-9)
 
-    def after(self, base: Base, seen: Seen, slot: int) -> Base:
-        """With one more lookback, which ended with ``slot``."""
-        hour = slot * self._slot_ms // 3_600_000 % _DAY_HOURS
-        hours = base.hours
+    def after(self, base: Base, seen: Seen) -> Base:
+        """With one more lookback, but for the hours of the day."""
         return Base(
             base.share.after(seen, self._kept_slow, self._part) if seen.reported and seen.tried else base.share,
             base.slow.after(seen, self._kept_slow, self._part),
             base.fast.after(seen, self._kept_fast, self._part),
-            (*hours[:hour], hours[hour].after(seen, self._kept_hour, self._part), *hours[hour + 1 :]),
+            base.hours,
         )
+
+    def hours_after(self, hours: tuple[Hour, ...], seen: Seen, slot: int, *, odd: bool) -> tuple[Hour, ...]:
+        """The hours of the day with one more lookback, which ended with ``slot``. odd: while an incident stands."""
+        n = slot * self._slot_ms // 3_600_000 % _DAY_HOURS
+        of_usual, of_odd = (0.0, self._part) if odd else (self._part, 0.0)
+        usual, odds = hours[n]
+        hour = Hour(usual.after(seen, self._kept_hour, of_usual), odds.after(seen, self._kept_hour, of_odd))
+        return (*hours[:n], hour.judged, *hours[n + 1 :])
 
     def after_nobody(self, base: Base, first: int, to: int, least: float | None) -> tuple[Base, int]:
         """With the lookbacks that ended with slots ``first`` ... ``to``, in all of which nobody was seen.
 
-        The same, to the bit, as ``after`` with each. It stops before the first one with which ``least`` may be usual;
-        returns also the last slot that is in it.
+        The same, to the bit, as ``after`` and ``hours_after`` with each. It stops before the first one with which
+        ``least`` may be usual; returns also the last slot that is in it.
         """
         slow, fast, hours, slot = base.slow, base.fast, list(base.hours), first
         while slot <= to:
             hour = slot * self._slot_ms // 3_600_000
             end = min(to, ((hour + 1) * 3_600_000 - 1) // self._slot_ms)
             slots = end + 1 - slot
-            later = self._decayed(slow, self._kept_slow, slots)
+            later = _with_nobody(slow, self._kept_slow, slots, self._part)
             if least is not None and may_be_usual(later, least):
                 break
-            slow, fast = later, self._decayed(fast, self._kept_fast, slots)
-            hours[hour % _DAY_HOURS] = self._decayed(hours[hour % _DAY_HOURS], self._kept_hour, slots)
+            slow, fast = later, _with_nobody(fast, self._kept_fast, slots, self._part)
+            usual, odd = hours[hour % _DAY_HOURS]
+            hours[hour % _DAY_HOURS] = Hour(
+                _with_nobody(usual, self._kept_hour, slots, self._part), _with_nobody(odd, self._kept_hour, slots, 0.0)
+            )
             slot = end + 1
         return Base(base.share, slow, fast, tuple(hours)), slot - 1
-
-    def _decayed(self, rate: Rate, kept: float, slots: int) -> Rate:
-        lookbacks, failed, tried = rate
-        for _ in range(slots):
-            lookbacks, failed, tried = lookbacks * kept + self._part, failed * kept, tried * kept
-        return Rate(lookbacks, failed, tried)
 
     def share(self, base: Base) -> Usual:
         """The usual share of customers who fail: that of a new place, with all that was seen since."""
@@ -126,10 +147,13 @@ class Baseline:
     def failures(self, base: Base, slot: int, *, is_new: bool) -> Usual | None:
         """Most customers who can be usual to fail in a lookback; None as long as too little is known."""
         new = self._rule.usual_rate if is_new else None
-        if new is None and base.slow.lookbacks < self._learnt:
+        is_learnt = base.slow.lookbacks >= self._learnt
+        if new is None and not is_learnt:
             return None
         more = (new.customers * new.lookbacks, new.lookbacks) if new else (_LITTLE, 0.0)
-        return max(_usual(rate.failed, rate.lookbacks, *more) for rate in self._rates(base, slot))
+        slow, *several = self._rates(base, slot)
+        known = [_usual(rate.failed, rate.lookbacks, _LITTLE, 0.0) for rate in several] if is_learnt else []
+        return max([_usual(slow.failed, slow.lookbacks, *more), *known])
 
     def attempts(self, base: Base, slot: int) -> Usual | None:
         """Fewest customers who can be usual to try in a lookback; None as long as too little is known."""
@@ -140,8 +164,18 @@ class Baseline:
     def _rates(self, base: Base, slot: int) -> list[Rate]:
         """The estimates: over all, of the last hours, and of this hour of the day and the next on the days before."""
         hour = slot * self._slot_ms // 3_600_000 % _DAY_HOURS
-        several = (base.fast, base.hours[hour], base.hours[(hour + 1) % _DAY_HOURS])
+        several = (base.fast, base.hours[hour].usual, base.hours[(hour + 1) % _DAY_HOURS].usual)
         return [base.slow, *(rate for rate in several if rate.lookbacks >= 1.0)]
+
+
+def _with_nobody(rate: Rate, kept: float, slots: int, part: float) -> Rate:
+    """``rate`` after so many slots in whose lookbacks nobody was seen; each counts ``part``."""
+    if rate == NO_RATE and not part:
+        return rate
+    lookbacks, failed, tried = rate
+    for _ in range(slots):
+        lookbacks, failed, tried = lookbacks * kept + part, failed * kept, tried * kept
+    return Rate(lookbacks, failed, tried)
 
 
 def may_be_usual(rate: Rate, least: float) -> bool:

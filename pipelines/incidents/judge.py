@@ -14,7 +14,7 @@ lookback since ``quiet`` ago has been nothing unusual.
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from pipelines.incidents.base import Base, Baseline, Seen, Usual, may_be_usual, usual_from_now_on
+from pipelines.incidents.base import Base, Baseline, Hour, Seen, Usual, may_be_usual, usual_from_now_on
 from pipelines.incidents.slots import MOST_MEMBERS
 from pipelines.incidents.tails import rate_left, rate_tail, share_tail
 from pipelines.policy.incident_model import IncidentRule, Incidents
@@ -65,7 +65,8 @@ class State(NamedTuple):
     """A place at the end of a slot. ended: what came to an end with it. unusual_to: slots up to it are left out.
 
     is_new: others had been watched for a while when the place came: until then, nothing was usual there.
-    heard: the last slot in which somebody came.
+    heard: the last slot in which somebody came. meanwhile: while an incident stands, the hours of the
+    day, with what is seen of it: it is not its own measure.
     """
 
     base: Base = Base()
@@ -75,6 +76,7 @@ class State(NamedTuple):
     unusual_to: int = NEVER
     is_new: bool = False
     heard: int = NEVER
+    meanwhile: tuple[Hour, ...] | None = None
 
     @property
     def is_calm(self) -> bool:
@@ -113,15 +115,20 @@ class Judge:
 
     def step(self, state: State, slots: Mapping[int, SlotSum], slot: int) -> State:
         """The place at the end of ``slot``, the next one; slots of the last lookback and delay are there."""
-        base = state.base
-        usual_slot = slot - self.delay
-        if state.is_calm and usual_slot - self.lookback >= state.unusual_to:
-            base = self._baseline.after(base, self.seen(slots, usual_slot), usual_slot)
+        base, hours, usual_slot = state.base, state.meanwhile or state.base.hours, slot - self.delay
+        if usual_slot - self.lookback >= state.unusual_to:
+            then = self.seen(slots, usual_slot)
+            hours = self._baseline.hours_after(hours, then, usual_slot, odd=not state.is_calm)
+            if state.is_calm:
+                base = self._baseline.after(base, then)._replace(hours=hours)
         now = self.seen(slots, slot)
         failing = self._failing(state, base, now, slots, slot)
         silent = self._silent(state, base, now, slot)
         standing = [s for s in (failing, silent) if s is not None]
         ended = tuple(s for s in standing if s.ended != _NONE)
+        stands = len(standing) > len(ended)
+        if not stands:
+            base = base._replace(hours=hours)
         for s in ended:
             if slot - s.opened >= self._most:
                 base = usual_from_now_on(now)
@@ -133,6 +140,7 @@ class Judge:
             slot if ended else state.unusual_to,
             state.is_new,
             slot if slot in slots else state.heard,
+            hours if stands else None,
         )
 
     def rest(self, state: State, first: int, to: int) -> tuple[State, int]:

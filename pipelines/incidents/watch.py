@@ -12,7 +12,7 @@ from typing import Any
 
 from pipelines.alerts.alert import Alert, Status
 from pipelines.incidents.alerts import NO_LABELS, Labels, incident_alert, told_key
-from pipelines.incidents.base import Base, Rate
+from pipelines.incidents.base import NO_RATE, Base, Hour, Rate
 from pipelines.incidents.judge import NEVER, Judge, SlotSum, Standing, State
 from pipelines.incidents.places import Partial, Told, Watched
 from pipelines.incidents.slots import MOST_MEMBERS, SlotState
@@ -327,7 +327,13 @@ def _standing(said: list[Any]) -> Standing:
 
 def _state(said: list[Any], newest: int) -> State:
     """newest: when somebody came last, for states that were stored before they said it."""
-    (share, slow, fast, hours), failing, silent, _, unusual_to, is_new, *heard = said
-    base = Base(Rate(*share), Rate(*slow), Rate(*fast), tuple(Rate(*hour) for hour in hours))
+    (share, slow, fast, hours), failing, silent, _, unusual_to, is_new, *more = said
+    heard, meanwhile = more or (newest, None)
+    base = Base(Rate(*share), Rate(*slow), Rate(*fast), _hours(hours))
     began = failing and _standing(failing), silent and _standing(silent)
-    return State(base, *began, (), unusual_to, is_new, *(heard or [newest]))
+    return State(base, *began, (), unusual_to, is_new, heard, meanwhile and _hours(meanwhile))
+
+
+def _hours(said: list[Any]) -> tuple[Hour, ...]:
+    both = (hour if isinstance(hour[0], list) else [hour, NO_RATE] for hour in said)  # before, there was one of an hour
+    return tuple(Hour(Rate(*usual), Rate(*odd)) for usual, odd in both)

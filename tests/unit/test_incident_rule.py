@@ -1,6 +1,8 @@
 """The rule of incidents in numbers: tails against sums done by hand, false alarms of quiet days, keys of the policy."""
 
 import math
+import random
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -153,6 +155,46 @@ def test_slots_in_which_nobody_comes_are_gone_through_together_as_one_by_one(rul
         together, slot = judge.step(together, slots, done + 1), done + 2
         one_by_one = judge.step(one_by_one, slots, done + 1)
     assert gone_through > 1000
+
+
+def begun(
+    rule: str, per_hour: Sequence[float], *, attempts: bool = False, is_new: bool = False
+) -> list[tuple[str, int]]:
+    """Incidents of a place by the hours in which they begin. per_hour: customers of each hour, of whom half fail."""
+    judge, state, rng = Judge(INCIDENTS, INCIDENTS.rules[rule]), State(unusual_to=-1, is_new=is_new), random.Random(5)
+    slots, told = dict[int, SlotSum](), list[tuple[str, int]]()
+    for slot in range(len(per_hour) * 120):
+        failed = sum(rng.random() < per_hour[slot // 120] / 1200 for _ in range(10))
+        tried = 2 * failed if attempts else failed
+        if tried:
+            counts = (tried,) * judge.lookback, (failed,) * judge.lookback
+            slots[slot] = SlotSum(*counts, tried if attempts else 0, (), all_named=False)
+        state = judge.step(state, slots, slot)
+        told += [(s.how, slot // 120) for s in (state.failing, state.silent) if s is not None and s.opened == slot]
+    return told
+
+
+OPEN_AT_NINE = [0.0] * 9 + [90.0] * 9 + [0.0] * 6
+
+
+@pytest.mark.parametrize("rule", ["form", "mentions"])
+@pytest.mark.parametrize("is_new", [False, True])
+def test_a_place_that_opens_at_nine_is_an_incident_once_and_not_each_day(rule: str, is_new: bool) -> None:
+    """The first one stands as long as the day, so that nothing else is known of it."""
+    assert begun(rule, OPEN_AT_NINE * 6, is_new=is_new) == [("rate", 9)]
+
+
+def test_a_place_that_closes_at_six_is_silent_once_and_not_each_day() -> None:
+    silences = [n for how, n in begun("form", [5 * n for n in OPEN_AT_NINE] * 6, attempts=True) if how == "silence"]
+    assert silences == [18]
+
+
+def test_an_incident_at_the_hour_of_one_on_the_day_before_is_told_until_it_is_what_happens_there_on_most_days() -> None:
+    day = [60.0] * 24
+    odd = [60.0] * 12 + [300.0] + [60.0] * 11
+    hours = [n // 24 for _, n in begun("mentions", day * 6 + odd * 8)]
+    assert hours[:3] == [6, 7, 8]
+    assert max(hours) < 10
 
 
 @pytest.mark.parametrize(("memory", "learn"), [("1d", "1h"), ("30m", "1h"), ("10m", "3h"), ("3650d", "1h")])

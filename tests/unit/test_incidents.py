@@ -1,6 +1,7 @@
 """Incidents: many customers who fail at once are one alert; a few, or what is usual, are none."""
 
 import itertools
+import json
 import random
 import re
 import time
@@ -11,8 +12,9 @@ import pytest
 from pipelines.alerts.alert import Alert, alert_id
 from pipelines.alerts.languages import TURKISH
 from pipelines.incidents.alerts import Labels
+from pipelines.incidents.watch import IncidentWatch
 from pipelines.policy.incident_model import Incidents
-from tests.incidents import INCIDENTS, NOON_MS, SECTION, SLOT_MS, Act, Crowd, replayed
+from tests.incidents import INCIDENTS, NOON_MS, SECTION, SLOT_MS, Act, Crowd, Source, replayed
 
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 
@@ -243,6 +245,27 @@ def test_what_came_late_can_show_that_it_was_none() -> None:
 def test_a_restart_between_any_two_batches_changes_nothing() -> None:
     acts = broken_form(12, hours=1.5)
     assert replayed(acts, restart=True, sources=2, batch=40) == replayed(acts, sources=2, batch=40)
+
+
+def test_what_was_stored_before_hours_were_kept_apart_is_gone_on_with() -> None:
+    source, watch = Source(), IncidentWatch(INCIDENTS, 1)
+    source.add(Crowd(19).acts(NOON_MS, NOON_MS + 3 * HOUR_MS, per_hour=400, share=0.02))
+    source.tell(watch, 0, 0)
+    watch.take_alerts()
+    stored = {key: value for key, value in watch.take_state() if value is not None}
+    before = dict(stored)
+    for key in [k for k in stored if k[:1] == b"p"]:
+        said = json.loads(stored[key])
+        (share, slow, fast, hours), *state = said[4]
+        said[4] = [[share, slow, fast, [usual for usual, _ in hours]], *state[:-2]]
+        before[key] = json.dumps(said).encode()
+    again = []
+    for one in (stored, before):
+        other = IncidentWatch(INCIDENTS, 1)
+        other.seen_ms, other.begun_ms = list(watch.seen_ms), watch.begun_ms
+        other.restore(one)
+        again.append([w.states[-1]._replace(heard=0) for w in other.places.values()])
+    assert again[0] == again[1]
 
 
 def test_the_base_leaves_the_incident_out() -> None:
