@@ -8,12 +8,13 @@ _DAY_MIN, _HOUR_MIN = 1440, 60
 class Language(NamedTuple):
     """What is said in a language.
 
-    templates: by type of alert, at times with a status (wording_terms.TEMPLATE_NAMES). units: of days, hours and
-    minutes. decimal: what stands before the decimals. nothing: what a score is made of that has cooled down.
+    templates: by type of alert, at times with a status (wording_terms.TEMPLATE_NAMES). units: of days, hours,
+    minutes and seconds. decimal: what stands before the decimals. nothing: what a score is made of that has cooled
+    down.
     """
 
     templates: dict[str, str]
-    units: tuple[str, str, str]
+    units: tuple[str, str, str, str]
     decimal: str
     nothing: str
 
@@ -23,12 +24,18 @@ class Language(NamedTuple):
 
     def span(self, minutes: int) -> str:
         """How long something lasts: whole days from two on, else hours and minutes."""
-        days, hours, mins = self.units
+        days, hours, mins, _ = self.units
         if minutes >= 2 * _DAY_MIN:
             return f"{minutes // _DAY_MIN} {days}"
         if minutes < _HOUR_MIN:
             return f"{minutes} {mins}" if minutes > 0 else f"< 1 {mins}"
         return f"{minutes // _HOUR_MIN} {hours} {minutes % _HOUR_MIN} {mins}"
+
+    def lookback(self, ms: int) -> str:
+        """How long something lasts, exactly: of whole minutes as a span, else seconds."""
+        if ms % 60_000 == 0:
+            return self.span(ms // 60_000)
+        return f"{ms / 1000:g} {self.units[3]}".replace(".", self.decimal)
 
 
 ENGLISH = Language(
@@ -57,7 +64,7 @@ ENGLISH = Language(
         "do_not_contact": "Do not contact the customer. Of this, only what needs no contact: {action}",
         "not_before": "Not before {time}: {action}",
     },
-    units=("d", "h", "min"),
+    units=("d", "h", "min", "s"),
     decimal=".",
     nothing="nothing any more",
 )
@@ -93,7 +100,7 @@ TURKISH = Language(
         "do_not_contact": "Müşteriyle iletişime geçmeyin. Yalnızca iletişim gerektirmeyen kısmı: {action}",
         "not_before": "{time} saatinden önce değil: {action}",
     },
-    units=("gün", "sa", "dk"),
+    units=("gün", "sa", "dk", "sn"),
     decimal=",",
     nothing="artık bir şey yok",
 )

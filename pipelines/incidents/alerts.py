@@ -14,8 +14,6 @@ from pipelines.policy.incident_model import IncidentRule
 from pipelines.policy.policy import Policy
 from pipelines.policy.wording_terms import INCIDENT
 
-_MINUTE_MS = 60_000
-
 
 class Labels(NamedTuple):
     """What alerts of incidents have of a policy besides their rules: hash, what they mute by rule, teams, language."""
@@ -90,7 +88,7 @@ def incident_reason(
     said = {"rule": name.replace("_", " "), "place": where}
     if status in {"resolved", "retracted"}:
         return language.templates[f"{INCIDENT}.{status}"].format(**said)
-    said |= {"customers": str(standing.customers), "within": language.span(max(1, rule.lookback // _MINUTE_MS))}
+    said |= {"customers": str(standing.customers), "within": language.lookback(rule.lookback)}
     if standing.how == "silence":
         return language.templates[f"{INCIDENT}.silence"].format(**said, usual=language.number(standing.usual))
     if standing.share is None:

@@ -77,6 +77,16 @@ def test_it_is_told_in_the_language_of_the_policy() -> None:
     assert told[-1].reason == "form: form/promo noktasında durum olağana döndü."
 
 
+@pytest.mark.parametrize(
+    ("lookback", "said"), [("90s", "90 s"), ("60s", "1 min"), ("150s", "150 s"), ("300s", "5 min")]
+)
+def test_a_lookback_is_told_as_long_as_it_is(lookback: str, said: str) -> None:
+    """It was cut to whole minutes."""
+    form = {**SECTION["rules"]["form"], "lookback": lookback}
+    incidents = Incidents.model_validate({**SECTION, "rules": {**SECTION["rules"], "form": form}})
+    assert f"of those of {said}," in replayed(broken_form(hours=1), incidents=incidents)[0].reason
+
+
 def test_three_failures_of_three_customers_on_a_quiet_form_are_none() -> None:
     acts = [Act(NOON_MS + n * 1000, f"c{n}", kind) for n in range(3) for kind in ("form.started", "form.failed")]
     assert replayed(acts, to_ms=NOON_MS + HOUR_MS) == []
