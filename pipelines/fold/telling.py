@@ -108,7 +108,8 @@ def find_wanted(items: Int64s, count: int, rules: Rules, wanted: Int64s, every: 
                 n = want(wanted, n, item, at, STILL_WAITING, status, raised_ms, item[LEVEL])
                 wanted[n - 1, AT], _ = said_at(items, at, 1, rules.words)
         elif kind == REPEAT:
-            status = ended if ended == RESOLVED else ESCALATED if item[LEVEL] > section(rules, COUNT) else OPENED
+            further = item[LEVEL] > section(rules, COUNT) or item[LAST] > item[AT]  # that may be of another policy
+            status = ended if ended == RESOLVED else ESCALATED if further else OPENED
             raised_ms = item[ENDS] if ended == RESOLVED else item[LAST]
             n = want(wanted, n, item, at, REPEAT_CONTACT, status, raised_ms, item[LEVEL])
         elif kind == MENTION_ITEM:

@@ -210,3 +210,17 @@ def test_an_alert_of_a_band_is_resolved_under_a_policy_in_which_no_band_alerts()
     new = carried_over(old, silent, {old.form: FULL})
     (resolved,) = new.advance(BEGIN_MS + 24 * 60 * MINUTE_MS)
     assert (resolved.alert_id, resolved.status, resolved.revision) == (opened.alert_id, "resolved", 2)
+
+
+@pytest.mark.parametrize("count", [2, 3, 6])
+def test_a_repeated_contact_goes_on_where_it_was_under_a_policy_that_counts_to_another_number(count: int) -> None:
+    hour_ms = 60 * MINUTE_MS
+    contacts = [event("contact.opened", BEGIN_MS + k * hour_ms, event_id=f"{k}", subject="iade") for k in range(5)]
+    old = CustomerPartition(0, 1, OLD)
+    assert [a.status for a in old.apply(batch_of(contacts[:4])).alerts if a.type == "repeat_contact"] == [
+        "opened",
+        "escalated",
+    ]
+    new = carried_over(old, parse_policy(FULL.replace("count: 3", f"count: {count}"), "counts"), {old.form: FULL})
+    (told,) = [a for a in new.apply(batch_of(contacts[4:])).alerts if a.type == "repeat_contact"]
+    assert (told.status, told.revision) == ("escalated", 3)
