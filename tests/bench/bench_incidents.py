@@ -1,7 +1,7 @@
 """Incidents: how often a quiet touchpoint is told to have one, and what an interaction costs.
 
 `make bench BENCH=incidents` simulates 100 days of each place; the table of docs/incidents.md has 1,000, which take an
-hour: `python tests/bench/bench_incidents.py 1000`.
+hour: `python tests/bench/bench_incidents.py 1000`, which also says how soon broken forms are told.
 """
 
 import math
@@ -108,6 +108,45 @@ def false_incidents(quiet: Quiet, days: int, seed: int, *, warm_days: int = 1) -
     return told, silences
 
 
+BROKEN = ((400, 0.2), (400, 0.5), (400, 0.8), (4000, 0.1), (4000, 0.2), (4000, 0.8))
+"""Forms by customers an hour, and the share that fails when they are broken."""
+
+
+def minutes_until_told(per_hour: float, share: float, *, attempts: bool, runs: int) -> list[float]:
+    """From the beginning of a failure to the end of the slot that shows it, of so many runs; inf beyond an hour.
+
+    2 % fail in half a day before.
+    """
+    judge, told = Judge(INCIDENTS, INCIDENTS.rules[FORM]), list[float]()
+    warm, end = DAY_MS // SLOT_MS // 2, DAY_MS // SLOT_MS // 2 + 120
+    for seed in range(runs):
+        rng = np.random.default_rng(seed)
+        tried = rng.poisson(per_hour * SLOT_MS / 3_600_000, end)
+        failed = rng.binomial(tried, np.where(np.arange(end) < warm, 0.02, share))
+        sums: dict[int, SlotSum] = {}
+        state = State(unusual_to=-1)
+        for slot, (t, f) in enumerate(zip((tried if attempts else failed).tolist(), failed.tolist(), strict=True)):
+            if t:
+                counts = (t,) * judge.lookback, (f,) * judge.lookback
+                sums[slot] = SlotSum(*counts, t if attempts else 0, (), all_named=False)
+            state = judge.step(state, sums, slot)
+            if slot >= warm and state.failing is not None:
+                break
+        told.append((slot + 1 - warm) * SLOT_MS / 60_000 if state.failing is not None else math.inf)
+    return told
+
+
+def print_broken_forms(runs: int) -> None:
+    """Print the second table of docs/incidents.md: the median, and the 95th percentile."""
+    for per_hour, share in BROKEN:
+        said = [f"{per_hour} | {share:.0%}"]
+        for attempts in (True, False):
+            minutes = np.sort(minutes_until_told(per_hour, share, attempts=attempts, runs=runs))
+            said.append(f"{minutes[runs // 2]:g} ({minutes[runs * 95 // 100]:g})")
+        sys.stdout.write(f"| {' | '.join(said)} |\n")
+        sys.stdout.flush()
+
+
 def nanoseconds(*, of_rule: bool, customers: int, interactions: int = 400_000) -> float:
     """What an interaction costs in the first stage, of a rule or of none."""
     rng = np.random.default_rng(1)
@@ -163,4 +202,5 @@ def test_an_interaction_costs_little() -> None:
 
 
 if __name__ == "__main__":
+    print_broken_forms(int(sys.argv[1]) // 5)
     print_quiet_days(int(sys.argv[1]))
