@@ -65,8 +65,8 @@ class State(NamedTuple):
     """A place at the end of a slot. ended: what came to an end with it. unusual_to: slots up to it are left out.
 
     is_new: others had been watched for a while when the place came: until then, nothing was usual there.
-    heard: the last slot in which somebody came. meanwhile: while an incident stands, the hours of the
-    day, with what is seen of it: it is not its own measure.
+    heard: the last slot in which somebody came. meanwhile: while an incident stands, the hours of the day, with what is
+    seen of it: it is not its own measure.
     """
 
     base: Base = Base()
@@ -177,9 +177,8 @@ class Judge:
             here = slots.get(slot)
             if here is not None and here.failed[0]:
                 standing = self._grown(standing, here)
-            if (
-                standing.how == how == "share"
-            ):  # where attempts are not reported any more, nobody is known but who fails
+            # where attempts are not reported any more, nobody is known but who fails
+            if standing.how == how == "share":
                 standing = standing._replace(share=max(standing.share or 0.0, now.failed / now.tried))
         return self._ends(standing, slot, is_usual=is_usual)
 

@@ -1,13 +1,15 @@
 """Incidents through workers and a broker: one alert, by way of a restart, in the partition of its touchpoint."""
 
-import time
+import json
 from pathlib import Path
 from typing import Any
 
 from connectors.kafka.connection import KafkaConnection
 from connectors.registry.connection import RegistryConnection
 from pipelines.cli.exits import ExitCode
-from schemas.topics import ALERTS, INTERACTIONS, TopicNames
+from pipelines.intake.interactions import NO_TIME
+from pipelines.worker.partials import HEADER
+from schemas.topics import ALERTS, INCIDENT_STATE, INTERACTIONS, TopicNames
 from tests.integration.live import POLICY
 from tests.integration.senders import Sender, app_of, customers, now_ms, send, wait
 from tests.integration.workers import NewWorker, wait_until_processed
@@ -74,6 +76,15 @@ def mentioned(
         send(kafka, names.of(INTERACTIONS), [(customer.encode(), sender.encoder.encode(said))], partition=partition)
 
 
+def watched_ms(kafka: KafkaConnection, names: TopicNames) -> int:
+    """For how long both partitions of the agent have watched."""
+    headers = {
+        m.partition(): m.value() or b"" for m in read_topic(kafka, names.of(INCIDENT_STATE)) if m.key() == HEADER
+    }
+    begun_ms = [json.loads(header)["begun_ms"] for header in headers.values()]
+    return now_ms() - max(begun_ms) if len(begun_ms) == 2 and min(begun_ms) > NO_TIME else 0
+
+
 def incidents(kafka: KafkaConnection, names: TopicNames) -> list[dict[str, Any]]:
     return [a for a in read_alerts(kafka, names) if a["type"] == "touchpoint_incident"]
 
@@ -130,7 +141,7 @@ def test_a_subject_that_many_speak_of_is_told_while_they_do_and_resolved(
     many = [(n % 3, next(every[n % 3])) for n in range(8)]
     one = (0, next(every[0]))
     mentioned(sender, names, kafka, [one] * 8, "kargo")  # the watch begins with the first interaction
-    time.sleep(8.0)
+    wait_until(lambda: watched_ms(kafka, names) > 4000)
     begin_ms = now_ms()
     mentioned(sender, names, kafka, many, "İade ücreti")
     wait_until(lambda: incidents(kafka, names), 30.0)
