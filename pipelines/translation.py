@@ -33,9 +33,12 @@ from pipelines.fold.items import (
     TOLD_LEVEL,
     is_told_of,
     kind_of,
+    number_of,
+    tag_of,
     touch,
 )
 from pipelines.fold.scoring import BLOCK, EPISODE_AT, HEAT, INTERACTIONS, SEGMENT
+from pipelines.fold.telling import may_raise
 from pipelines.fold.timers import wake, with_room
 from pipelines.partition import CustomerPartition
 from pipelines.policy.policy import Policy, parse_policy
@@ -85,8 +88,8 @@ class Translation:
         segment = np.maximum(_moved(before.segment_names, policy.segment_names), 0)
         ours[numbers, SEGMENT] = segment[words[own, SEGMENT]]
         first, second = HEAT + len(policy.signals), HEAT + len(before.signals)
+        count = words[own, INTERACTIONS]
         for ago in range(1, 1 + min(rows.remembered, theirs.remembered)):  # event ids, the last ones
-            count = words[own, INTERACTIONS]
             known = np.flatnonzero(count >= ago)
             was, now = (count[known] - ago) % theirs.remembered, (count[known] - ago) % rows.remembered
             ours[numbers[known], first + now] = words[own[known], second + was]
@@ -149,12 +152,12 @@ def _moved(before: Sequence[str], after: Sequence[str]) -> Int64s:
 
 def _translated(item: Int64s, clock: Int64s, signal: Int64s) -> Int64s | None:
     """The item with the numbers of the new policy; None when it has none."""
-    kind, number = int(item[TAG]) & 255, int(item[TAG]) >> 8
+    kind = kind_of(item)
     if kind in (CLOCK, HELD, STREAK, SHOWN):
-        now = int((clock if kind == CLOCK else signal)[number])
+        now = int((clock if kind == CLOCK else signal)[number_of(item)])
         if now < 0:
             return None
-        item[TAG] = kind | now << 8
+        item[TAG] = tag_of(kind, now)
     return item
 
 
@@ -166,12 +169,13 @@ def _go_on_saying(item: Int64s, told: Sequence[Int64s], now_ms: int, policy: Pol
         item[LEVEL] += 1
     item[LEVEL] = max(1, item[LEVEL])
     for one in told:
-        if one[ID] == item[ID] and int(one[TAG]) >> 8 == STILL_WAITING and one[KEY] == int(item[TAG]) >> 8:
+        if one[ID] == item[ID] and number_of(one) == STILL_WAITING and may_raise(item, one):
             one[TOLD_LEVEL] = item[LEVEL]
 
 
 def _renamed(told: Int64s, clock: Int64s) -> bool:
     """Give what was told of a clock its number; whether there is one."""
-    if int(told[TAG]) >> 8 not in (REPEAT_CONTACT, SOCIAL_RISK):
-        told[KEY] = clock[told[KEY]]
-    return bool(told[KEY] >= 0 or int(told[TAG]) >> 8 in (REPEAT_CONTACT, SOCIAL_RISK))
+    if number_of(told) in (REPEAT_CONTACT, SOCIAL_RISK):
+        return True
+    told[KEY] = clock[told[KEY]]
+    return bool(told[KEY] >= 0)

@@ -97,13 +97,13 @@ class Baseline:
         left = (1.0 - self._kept_slow ** (rule.learn / incidents.slot)) / (1.0 - self._kept_slow)
         self._learnt = self._part * left * (1.0 - 1e-9)
 
-    def after(self, base: Base, seen: Seen) -> Base:
-        """With one more lookback, but for the hours of the day."""
+    def after(self, base: Base, seen: Seen, hours: tuple[Hour, ...]) -> Base:
+        """With one more lookback. hours: see ``hours_after``, with it."""
         return Base(
             base.share.after(seen, self._kept_slow, self._part) if seen.reported and seen.tried else base.share,
             base.slow.after(seen, self._kept_slow, self._part),
             base.fast.after(seen, self._kept_fast, self._part),
-            base.hours,
+            hours,
         )
 
     def hours_after(self, hours: tuple[Hour, ...], seen: Seen, slot: int, *, odd: bool) -> tuple[Hour, ...]:

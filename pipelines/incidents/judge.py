@@ -120,14 +120,14 @@ class Judge:
             then = self.seen(slots, usual_slot)
             hours = self._baseline.hours_after(hours, then, usual_slot, odd=not state.is_calm)
             if state.is_calm:
-                base = self._baseline.after(base, then)._replace(hours=hours)
+                base = self._baseline.after(base, then, hours)
         now = self.seen(slots, slot)
         failing = self._failing(state, base, now, slots, slot)
         silent = self._silent(state, base, now, slot)
         standing = [s for s in (failing, silent) if s is not None]
         ended = tuple(s for s in standing if s.ended != _NONE)
         stands = len(standing) > len(ended)
-        if not stands:
+        if ended and not stands:
             base = base._replace(hours=hours)
         for s in ended:
             if slot - s.opened >= self._most:

@@ -61,12 +61,13 @@ def read_state(log: LogReader, topic: str, core: CustomerPartition, *, cancelled
         said: dict[str, Any] = {} if raw is None else json.loads(raw)
         header = _checked(said, where, core.partitions)
         policies = {int(k[1:], 16): v.decode() for k, v in others.items() if k[:1] == POLICY}
-        restore.finish(header.signal_sets, Translation(core, policies, said.get("advanced_ms", NO_TIME)).take)
+        advanced_ms = said.get("advanced_ms", NO_TIME)
+        restore.finish(header.signal_sets, Translation(core, policies, advanced_ms).take)
     except ValueError as error:
         raise StateLost(f"{where}: {error}") from error
     windows = [restored_window(k, v) for k, v in others.items() if k[:1] == WINDOW]
     core.windows.restore(windows, told=not said.get("untold", False))
-    core.restore_times(watermark_ms=said.get("watermark_ms", NO_TIME), advanced_ms=said.get("advanced_ms", NO_TIME))
+    core.restore_times(watermark_ms=said.get("watermark_ms", NO_TIME), advanced_ms=advanced_ms)
     core.desk.restore({k: v for k, v in others.items() if k[:1] in DESK_KEYS})
     if core.incidents is not None:
         stored = {k[1:]: v for k, v in others.items() if k[:1] == INCIDENTS}

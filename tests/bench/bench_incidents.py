@@ -7,7 +7,9 @@ hour: `python tests/bench/bench_incidents.py 1000`, which also says how soon bro
 import math
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from pipelines.incidents.kernel import ATTEMPT, FAILURE
 from pipelines.incidents.slots import IncidentSlots
 from pipelines.intake.interactions import Texts
 from pipelines.policy.incident_model import Incidents
+from schemas.arrays import Int64s
 
 DAY_MS, SLOT_MS = 86_400_000, 30_000
 FORM, MENTIONS = "form", "mentions"
@@ -77,11 +80,26 @@ QUIET = (
 )
 
 
+def judged(judge: Judge, tried: Int64s, failed: Int64s, *, attempts: bool) -> Iterator[State]:
+    """A place at the end of each slot. tried, failed: int64[n], customers who come once each.
+
+    Distinct customers of a lookback are then the sum of those of its slots.
+    """
+    sums: dict[int, SlotSum] = {}
+    state = State(unusual_to=-1)
+    for slot, (t, f) in enumerate(zip((tried if attempts else failed).tolist(), failed.tolist(), strict=True)):
+        if t:
+            counts = (t,) * judge.lookback, (f,) * judge.lookback
+            sums[slot] = SlotSum(*counts, t if attempts else 0, (), all_named=False)
+        state = judge.step(state, sums, slot)
+        sums.pop(slot - judge.delay - judge.lookback, None)
+        yield state
+
+
 def false_incidents(quiet: Quiet, days: int, seed: int, *, warm_days: int = 1) -> tuple[int, int]:
     """Incidents that the rule sees in so many quiet days, and how many of them are silences.
 
-    Ten days of each place, after ``warm_days`` in which the rule learns what is usual. Customers come by Poisson, each
-    once: distinct customers of a lookback are then the sum of those of its slots.
+    Ten days of each place, after ``warm_days`` in which the rule learns what is usual. Customers come by Poisson.
     """
     rng = np.random.default_rng(seed)
     judge = Judge(INCIDENTS, INCIDENTS.rules[quiet.rule])
@@ -91,16 +109,7 @@ def false_incidents(quiet: Quiet, days: int, seed: int, *, warm_days: int = 1) -
     for _ in range(math.ceil(days / 10)):
         tried = rng.poisson(quiet.per_hour * SLOT_MS / 3_600_000 * phase)
         failed = rng.binomial(tried, quiet.share)
-        sums: dict[int, SlotSum] = {}
-        state = State(unusual_to=-1, is_new=False)
-        for slot, (t, f) in enumerate(
-            zip((tried if quiet.attempts else failed).tolist(), failed.tolist(), strict=True)
-        ):
-            if t:
-                counts = (t,) * judge.lookback, (f,) * judge.lookback
-                sums[slot] = SlotSum(*counts, t if quiet.attempts else 0, (), all_named=False)
-            state = judge.step(state, sums, slot)
-            sums.pop(slot - judge.delay - judge.lookback, None)
+        for slot, state in enumerate(judged(judge, tried, failed, attempts=quiet.attempts)):
             if slot >= warm:
                 told += state.failing is not None and state.failing.opened == slot
                 opens = state.silent is not None and state.silent.opened == slot
@@ -123,16 +132,9 @@ def minutes_until_told(per_hour: float, share: float, *, attempts: bool, runs: i
         rng = np.random.default_rng(seed)
         tried = rng.poisson(per_hour * SLOT_MS / 3_600_000, end)
         failed = rng.binomial(tried, np.where(np.arange(end) < warm, 0.02, share))
-        sums: dict[int, SlotSum] = {}
-        state = State(unusual_to=-1)
-        for slot, (t, f) in enumerate(zip((tried if attempts else failed).tolist(), failed.tolist(), strict=True)):
-            if t:
-                counts = (t,) * judge.lookback, (f,) * judge.lookback
-                sums[slot] = SlotSum(*counts, t if attempts else 0, (), all_named=False)
-            state = judge.step(state, sums, slot)
-            if slot >= warm and state.failing is not None:
-                break
-        told.append((slot + 1 - warm) * SLOT_MS / 60_000 if state.failing is not None else math.inf)
+        states = islice(judged(judge, tried, failed, attempts=attempts), warm, None)
+        slots = next((n for n, state in enumerate(states, 1) if state.failing is not None), math.inf)
+        told.append(slots * SLOT_MS / 60_000)
     return told
 
 

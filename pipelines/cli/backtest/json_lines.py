@@ -146,11 +146,9 @@ def in_order(some: Sequence[Lines], order: Int64s) -> memoryview:
     to = np.empty_like(size)
     to[order] = np.cumsum(size[order]) - size[order]
     out = np.empty(int(size.sum()), np.uint8)
-    first = 0
-    for lines in some:
-        end = first + lines.size.shape[0]
-        lines.write(to[first:end], out)
-        first = end
+    ends = np.cumsum([lines.size.shape[0] for lines in some])
+    for lines, places in zip(some, np.split(to, ends[:-1]), strict=True):
+        lines.write(places, out)
     return out.data
 
 
