@@ -15,6 +15,7 @@ from pipelines.fold.fold import next_due
 from pipelines.fold.items import (
     CASE_ITEM,
     CLOCK,
+    ESCALATED,
     FIRED_MS,
     HELD,
     ID,
@@ -22,11 +23,14 @@ from pipelines.fold.items import (
     LEVEL,
     NEVER,
     NEXT_MS,
+    OPENED,
     PAUSED_AT,
+    RAISED,
     REPEAT_CONTACT,
     SEEN_MS,
     SHOWN,
     SOCIAL_RISK,
+    STATUS,
     STILL_WAITING,
     STREAK,
     TAG,
@@ -37,7 +41,7 @@ from pipelines.fold.items import (
     tag_of,
     touch,
 )
-from pipelines.fold.scoring import BLOCK, EPISODE_AT, HEAT, INTERACTIONS, SEGMENT
+from pipelines.fold.scoring import BLOCK, EPISODE_AT, HEAT, INTERACTIONS, LEFT, SEGMENT
 from pipelines.fold.telling import may_raise
 from pipelines.fold.timers import wake, with_room
 from pipelines.partition import CustomerPartition
@@ -79,7 +83,7 @@ class Translation:
         rows.forget_parts(numbers)
         ours[numbers] = 0
         ours[numbers, :HEAT] = words[own, :HEAT]
-        ours[numbers, BLOCK] = 0
+        ours[numbers, BLOCK] = ours[numbers, LEFT] = 0
         signal = _moved(before.signal_names, policy.signal_names)
         heat = theirs.heat[own] if policy.file.cases is not None else theirs.heat[own] + theirs.held(own)
         for was, now in enumerate(signal):
@@ -171,6 +175,9 @@ def _go_on_saying(item: Int64s, told: Sequence[Int64s], now_ms: int, policy: Pol
     for one in told:
         if one[ID] == item[ID] and number_of(one) == STILL_WAITING and may_raise(item, one):
             one[TOLD_LEVEL] = item[LEVEL]
+            if one[STATUS] in (OPENED, ESCALATED):  # as the new policy would have told it: nothing is said again
+                one[STATUS] = ESCALATED if item[LEVEL] > 1 else OPENED
+                one[RAISED], _ = said_at(item[None, :], 0, int(item[LEVEL]), policy.compiled.rules.words)
 
 
 def _renamed(told: Int64s, clock: Int64s) -> bool:

@@ -50,6 +50,19 @@ from schemas.compiled import step
 
 
 @step
+def note_heat(heats: Int64s, tally: Int64s, signal: int, points: float, at_ms: int, case: int) -> None:
+    """Note that heat is added from ``at_ms`` on. case: the one that holds it, 0 for none."""
+    n = tally[HEAT_COUNT]
+    if n >= heats.shape[0] - 2:
+        mark_full(heats)
+        return
+    heats[n, :] = 0
+    heats[n, TAG], heats[n, AT], heats[n, CASE] = tag_of(HEAT, signal), at_ms, case
+    heats[n, POINTS] = as_word(points)
+    tally[HEAT_COUNT] = n + 1
+
+
+@step
 def add_points(
     items: Int64s,
     count: int,
@@ -77,15 +90,9 @@ def add_points(
                 h = count
                 count += 1
             items[h, POINTS] = as_word(as_float(items[h, POINTS]) + points)
+            note_heat(heats, tally, signal, points, at_ms, case)
             return count
-    n = tally[HEAT_COUNT]
-    if n >= heats.shape[0] - 2:
-        mark_full(heats)
-        return count
-    heats[n, :] = 0
-    heats[n, TAG], heats[n, AT] = tag_of(HEAT, signal), at_ms
-    heats[n, POINTS] = as_word(points)
-    tally[HEAT_COUNT] = n + 1
+    note_heat(heats, tally, signal, points, at_ms, 0)
     return count
 
 
@@ -134,7 +141,8 @@ def close_case(items: Int64s, count: int, c: int, at_ms: int, heats: Int64s, tal
         if kind_of(items[at]) == HELD and items[at, CASE] == case:
             signal, points = number_of(items[at]), as_float(items[at, POINTS])
             count = drop_item(items, count, at)
-            count = add_points(items, count, heats, tally, signal, points, at_ms, 0, False)
+            note_heat(heats, tally, signal, -points, at_ms, case)
+            note_heat(heats, tally, signal, points, at_ms, 0)
         else:
             at += 1
     return count

@@ -14,7 +14,7 @@ from pipelines.fold.blocks import (
 from pipelines.fold.facts import EVENT_ID, NO_SEGMENT, SEGMENT_CODE
 from pipelines.fold.folding import fold_customer, insert_event, is_last, set_tallies, settle_rested, tallies_of, uncount
 from pipelines.fold.items import NEVER, NEXT_MS, SEEN, SEEN_MS, held_at
-from pipelines.fold.matching import Arrivals, is_folded, look_ahead, make_event, matched, points_of
+from pipelines.fold.matching import Arrivals, look_ahead, make_event, matched, points_of
 from pipelines.fold.notes import ROWS_USED
 from pipelines.fold.put_back import list_risen, put_back
 from pipelines.fold.scoring import (
@@ -22,6 +22,8 @@ from pipelines.fold.scoring import (
     EPISODE_AT,
     HEAT,
     INTERACTIONS,
+    LEFT,
+    LEFT_BITS,
     NEWEST_MS,
     SEGMENT,
     SEGMENT_MS,
@@ -37,7 +39,7 @@ from pipelines.fold.scoring import (
 )
 from pipelines.fold.timers import pop_timer, wake
 from pipelines.fold.work import DUPLICATES, FOLDED, Work, may_go_on
-from pipelines.policy.rules import OP, SIGNAL, TARGET, Rules, first_rule, rule_word
+from pipelines.policy.rules import HAS_DETAILS, OP, SIGNAL, TARGET, Rules, first_rule, rule_word, section
 from schemas.arrays import Int64s
 from schemas.compiled import compiled, step
 
@@ -69,7 +71,7 @@ def pass_time(row: int, to_ms: int, k: int, senses: Senses, rules: Rules, rows: 
         k = cool(row, 0, due_ms, k, senses, rows, arena, held_at(block), work.crossed)
         if due_ms > rows.words[row, UPDATED]:
             bring_to(row, due_ms, senses, rows)  # bands are judged as of now, also when no heat is added
-        k = put_back(row, -1, due_ms, seen_ms, False, k, senses, rules, rows, work)
+        k = put_back(row, -1, NEVER, due_ms, due_ms, seen_ms, False, k, senses, rules, rows, work)
 
 
 @step
@@ -180,7 +182,7 @@ def count_interactions(
             if is_forgotten(r, at_ms, senses, rows):
                 forget(r, rows)
         mask = matched(i, kind, arrivals.facts, rules) if kind >= 0 else 0
-        folded, now_ms, late = mask != 0 and is_folded(i, kind, mask, arrivals, rules), 0, False
+        folded, now_ms, late = mask != 0 and section(rules, HAS_DETAILS) != 0, 0, False
         if folded:
             ready, now_ms, seen_ms, late = fold_event(i, mask, so_far_ms, senses, rules, rows, arrivals, work)
             if not ready:
@@ -204,7 +206,9 @@ def count_interactions(
             words[r, SEGMENT], words[r, SEGMENT_MS] = segment, at_ms
         if folded:
             work.counted[FOLDED] += 1
-            k = put_back(r, i, now_ms, seen_ms, late, k, senses, rules, rows, work)
+            judged_ms = max(words[r, UPDATED], words[r, LEFT] >> LEFT_BITS)
+            late_ms = at_ms if late or at_ms < judged_ms else NEVER
+            k = put_back(r, i, late_ms, so_far_ms, now_ms, seen_ms, late, k, senses, rules, rows, work)
             continue
         begin = first_rule(rules, kind) if mask != 0 else 0
         while mask != 0:

@@ -39,8 +39,9 @@ SILENT_AT = 9  # and ENDS, CHANNEL
 TRIED_TEXT, TRIED_LENGTH, TRIED_KIND = 9, 10, 12
 # REPEAT: LEVEL, LAST, ENDS; MENTION: ENDS; SEARCH: LEVEL; STREAK: LEVEL, PLACE, LAST; SHOWN (an estimate): NUMBER1
 LAST = 9
-# HELD and HEAT: the points as a float's bits, the signal in the tag
-POINTS = 9
+# HELD and HEAT: the points as a float's bits, the signal in the tag. HEAT of a case is what that holds; BAND: 1 and in
+# which band the customer was before it, 0 when that is not known
+POINTS, BAND = 9, 10
 # TOLD: which alert (ID and KEY), how it was told, what a team did with it
 KEY, STATUS, RAISED, REVISION, TOLD_LEVEL, TOLD_DUE, HANDLING = range(9, 16)
 DISMISSED = 1
@@ -210,8 +211,14 @@ def work_at(signals: int) -> int:
     return HEAD + signals
 
 
+@step
+def saved_at(signals: int) -> int:
+    """Where a kernel keeps the heats of a row, and behind them what open cases hold, while it tries something."""
+    return HEAD + 2 * signals
+
+
 def new_arena(signals: int) -> tuple[Int64s, Int64s]:
     """An arena with the empty block 0; the heads of the free lists by class, and at USED how much of it is used."""
     free = np.zeros(65, np.int64)
-    free[USED] = HEAD + 2 * signals
+    free[USED] = HEAD + 4 * signals
     return np.zeros(_AT_FIRST, np.int64), free

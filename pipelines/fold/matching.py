@@ -48,7 +48,6 @@ from pipelines.fold.scoring import BLOCK, Rows
 from pipelines.policy.rules import (
     AMOUNT,
     CONDITIONS,
-    HAS_CASES,
     MAGNITUDE,
     ONE,
     OP,
@@ -65,7 +64,6 @@ from pipelines.policy.rules import (
     is_relief,
     rule_weight,
     rule_word,
-    section,
     signal_number,
     tolerated_ms,
 )
@@ -147,7 +145,7 @@ def points_of(i: int, r: int, duration_ms: int, facts: Facts, rules: Rules) -> f
 
 @step
 def make_event(i: int, mask: int, arrivals: Arrivals, rules: Rules, scratch: Scratch, event: Int64s) -> None:
-    """Write the interaction as an EVENT item; its texts are copied behind those of the scratch."""
+    """Write the interaction as an EVENT item; its texts, if it may open something, are copied behind the scratch's."""
     facts, kind, time = arrivals.facts, arrivals.kind[i], arrivals.time
     word = facts.word
     for w in range(WIDE):
@@ -167,7 +165,7 @@ def make_event(i: int, mask: int, arrivals: Arrivals, rules: Rules, scratch: Scr
             stored += 1
     at = scratch.count[TEXT_USED]
     event[TEXT] = at
-    for k in range(6):
+    for k in range(6 if has_side(rules, kind) else 0):
         length = min(facts.text[i, 2 * k + 1], MAX_TEXT_BYTES)
         start = facts.text[i, 2 * k]
         while length < facts.text[i, 2 * k + 1] and length > 0 and arrivals.data[start + length] & 0xC0 == 0x80:
@@ -177,14 +175,6 @@ def make_event(i: int, mask: int, arrivals: Arrivals, rules: Rules, scratch: Scr
             scratch.text[at + b] = arrivals.data[start + b]
         at += length
     scratch.count[TEXT_USED] = at
-
-
-@step
-def is_folded(i: int, kind: int, mask: int, arrivals: Arrivals, rules: Rules) -> bool:
-    """Whether more than heat has to be looked at: the kind opens or closes something, or friction is of a case."""
-    if mask == 0:
-        return False
-    return has_side(rules, kind) or (section(rules, HAS_CASES) != 0 and arrivals.facts.word[i, CASE_ID] != 0)
 
 
 @step

@@ -18,7 +18,11 @@ from schemas.bits import as_float, as_word
 from schemas.compiled import compiled, step
 
 # words of a row; the heats from HEAT on, behind them the hashes of the last event ids
-UPDATED, NEWEST_MS, INTERACTIONS, EPISODE_AT, BLOCK, SEGMENT, SEGMENT_MS, HEAT = range(8)
+UPDATED, NEWEST_MS, INTERACTIONS, EPISODE_AT, BLOCK, SEGMENT, SEGMENT_MS, LEFT, HEAT = range(9)
+LEFT_BITS = 4
+"""LEFT has the millisecond at which decay led out of a band last, and in so many bits below it out of which; or 0.
+
+Of bands that are left one after the other, without an interaction in between, it is the first."""
 # columns of Senses.signal
 HALF_LIFE, CAP, FACTOR = range(3)
 # words of a crossing
@@ -207,6 +211,8 @@ def cool(
             left_ms = left_after(row, known_ms, age_ms, bound, senses, rows, arena, held)
             if left_ms < 0:
                 break
+            if rows.words[row, LEFT] >> LEFT_BITS < rows.words[row, UPDATED]:
+                rows.words[row, LEFT] = (rows.words[row, UPDATED] + left_ms) << LEFT_BITS | np.int64(rows.band[row])
             note_crossing(k, -1, row, int(rows.band[row]) - 1, left_ms, senses, rows, arena, held, crossed)
             k += 1
     return k

@@ -122,19 +122,7 @@ class Policy:
     @cached_property
     def needs_details(self) -> bool:
         """Whether it asks of interactions for more than kind, times and places."""
-        file = self.file
-        sections = (
-            file.clocks
-            or file.cases
-            or file.contacts
-            or file.social
-            or file.deflection
-            or file.segments
-            or file.incidents
-            or file.preferences
-        )
-        plain = all(s.magnitude in {"one", "wait"} and s.derived is None for s in self.signals)
-        return bool(sections or file.corrections or self.compiled.attributes.number or not plain)
+        return self.compiled.has_details
 
     @cached_property
     def remembered(self) -> int:

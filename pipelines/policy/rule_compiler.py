@@ -34,7 +34,7 @@ from pipelines.policy.rules import (
     DEFLECTED,
     ESTIMATE,
     FAILED_MS,
-    HAS_CASES,
+    HAS_DETAILS,
     HORIZON_MS,
     MATCH,
     MENTION,
@@ -118,6 +118,7 @@ class Compiled:
     kinds: tuple[str, ...]
     attributes: Attributes
     deadline: str | None
+    has_details: bool
 
 
 def compile_rules(file: PolicyFile) -> Compiled:
@@ -145,9 +146,10 @@ def compile_rules(file: PolicyFile) -> Compiled:
     ]  # fmt: skip
     derived = [_derived(file, d)[1] for d in ("repeated", "switched", "deflected")]
     bounds = [file.feedback.bad, file.feedback.good] if file.feedback else [0.5, 0.5]
-    rules = laid_out(_section(file), tables, [*derived, *bounds], floats, calendar_tables(file.calendars))
+    details = _has_details(file, attributes)
+    rules = laid_out(_section(file, details), tables, [*derived, *bounds], floats, calendar_tables(file.calendars))
     deadline = next((clock.deadline for clock in file.clocks.values() if clock.deadline is not None), None)
-    return Compiled(rules, kinds, attributes, deadline)
+    return Compiled(rules, kinds, attributes, deadline, details)
 
 
 def _others(file: PolicyFile) -> Iterator[str]:
@@ -286,11 +288,29 @@ def _derived(file: PolicyFile, name: str) -> tuple[int, float]:
     return next(((s, x.weight) for s, x in enumerate(file.signals.values()) if x.derived == name), (-1, 0.0))
 
 
-def _section(file: PolicyFile) -> Int64s:
+def _has_details(file: PolicyFile, attributes: Attributes) -> bool:
+    sections = (
+        file.clocks,
+        file.cases,
+        file.contacts,
+        file.social,
+        file.deflection,
+        file.segments,
+        file.incidents,
+        file.preferences,
+        file.corrections,
+        attributes.number,
+    )
+    plain = all(s.magnitude in {"one", "wait"} and s.derived is None for s in file.signals.values())
+    return any(map(bool, sections)) or not plain
+
+
+def _section(file: PolicyFile, details: bool) -> Int64s:
     section = np.zeros(12, np.int64)
+    section[HAS_DETAILS] = details
     section[HORIZON_MS] = 900_000 if file.corrections is None else file.corrections.horizon
     if file.cases is not None:
-        section[[HAS_CASES, SILENCE_MS, REOPEN_MS]] = 1, file.cases.silence or 0, file.cases.reopen_within or 0
+        section[[SILENCE_MS, REOPEN_MS]] = file.cases.silence or 0, file.cases.reopen_within or 0
     if file.contacts is not None:
         section[[COUNT, WITHIN_MS]] = file.contacts.count, file.contacts.within
     section[REACH_LEAST] = file.social.reach if file.social is not None else 0

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.fold.scoring import EPISODE_AT, HEAT, INTERACTIONS, NEWEST_MS, UPDATED
 from pipelines.state.pool import NONE, take_place
 from schemas.arrays import Bytes, Int32s, Int64s
 from schemas.compiled import compiled
@@ -107,11 +108,11 @@ def take_rows(
             others[left] = i
             left += 1
             continue
-        place = rows[r, 3]
+        place = rows[r, EPISODE_AT]
         if told:
             if place == NONE:
                 place = take_place(free, used)
-            rows[r, 3] = place
+            rows[r, EPISODE_AT] = place
             episodes[place, 0] = np.int64(word_at(data, more + 3))
             episodes[place, 1] = np.int64(word_at(data, more + 11))
             episodes[place, 2] = np.int64(word_at(data, more + 15) >> np.uint64(32))  # its last four bytes
@@ -120,14 +121,14 @@ def take_rows(
                 episodes[place, k] = 0
             free[used[1]] = place
             used[1] += 1
-            rows[r, 3] = 0
+            rows[r, EPISODE_AT] = 0
         # behind the prefix: time and count, the band, the heats (head_dtype)
-        rows[r, 0] = np.int64(word_at(data, at + 6))
-        rows[r, 1] = rows[r, 0]
-        rows[r, 2] = np.int64(word_at(data, at + 14))
+        rows[r, UPDATED] = np.int64(word_at(data, at + 6))
+        rows[r, NEWEST_MS] = rows[r, UPDATED]
+        rows[r, INTERACTIONS] = np.int64(word_at(data, at + 14))
         band[r] = min(int(data[at + 22]), bands - 1)
         for s in range(signals):
-            rows[r, 7 + s] = np.int64(word_at(data, at + 23 + 8 * s))
+            rows[r, HEAT + s] = np.int64(word_at(data, at + 23 + 8 * s))
     return left
 
 

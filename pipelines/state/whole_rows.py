@@ -1,8 +1,8 @@
 """Layout 4: a customer's row with everything that is open, for policies with more than signals (docs/state.md).
 
 A value is ``layout (u16), form (u32), band (u8), flags (u8)`` and words of int64, little-endian: five of the row, the
-heats, the ids; an episode if flag 1 is set; the block if flag 2 is. The form identifies the policy: numbers in a block
-are its numbers.
+heats, the ids; an episode if flag 1 is set; when a band was left if flag 4 is; the block if flag 2 is. The form
+identifies the policy: numbers in a block are its numbers.
 """
 
 import zlib
@@ -23,7 +23,18 @@ from pipelines.fold.items import (
     take_block,
 )
 from pipelines.fold.packing import are_items
-from pipelines.fold.scoring import BLOCK, EPISODE_AT, HEAT, INTERACTIONS, NEWEST_MS, SEGMENT, SEGMENT_MS, UPDATED, Rows
+from pipelines.fold.scoring import (
+    BLOCK,
+    EPISODE_AT,
+    HEAT,
+    INTERACTIONS,
+    LEFT,
+    NEWEST_MS,
+    SEGMENT,
+    SEGMENT_MS,
+    UPDATED,
+    Rows,
+)
 from pipelines.fold.timers import wake
 from pipelines.state.layouts import StoredRows
 from schemas.arrays import Bytes, Int32s, Int64s
@@ -32,7 +43,7 @@ from schemas.words import word_at
 
 LAYOUT = 4
 FIXED_BYTES = 8
-HAS_EPISODE, IS_OPEN = 1, 2
+HAS_EPISODE, IS_OPEN, HAS_LEFT = 1, 2, 4
 """Flags of a row."""
 _ROW_WORDS = (UPDATED, NEWEST_MS, INTERACTIONS, SEGMENT, SEGMENT_MS)
 
@@ -58,7 +69,7 @@ def store_size(numbers: Int64s, rows: Rows, arena: Int64s, signals: int) -> int:
     words = 0
     for i in range(numbers.shape[0]):
         r = numbers[i]
-        words += FIXED_BYTES // 8 + len(_ROW_WORDS) + signals + rows.remembered + 3
+        words += FIXED_BYTES // 8 + len(_ROW_WORDS) + signals + rows.remembered + 4
         block = rows.words[r, BLOCK]
         if block != 0:
             words += block_words(arena, block, signals)
@@ -75,7 +86,8 @@ def copy_rows(numbers: Int64s, rows: Rows, arena: Int64s, signals: int, form: in
         r = numbers[i]
         e, block = rows.words[r, EPISODE_AT], rows.words[r, BLOCK]
         told = e > 0 and rows.episodes[e, 0] != 0
-        flags = (HAS_EPISODE if told else 0) | (IS_OPEN if block != 0 else 0)
+        left = rows.words[r, LEFT] != 0
+        flags = (HAS_EPISODE if told else 0) | (IS_OPEN if block != 0 else 0) | (HAS_LEFT if left else 0)
         words[at] = LAYOUT | form << 16 | np.int64(rows.band[r]) << 48 | flags << 56
         at += 1
         for column in _ROW_WORDS:
@@ -88,6 +100,9 @@ def copy_rows(numbers: Int64s, rows: Rows, arena: Int64s, signals: int, form: in
             for k in range(3):
                 words[at] = rows.episodes[e, k]
                 at += 1
+        if left:
+            words[at] = rows.words[r, LEFT]
+            at += 1
         if block != 0:
             count = block_words(arena, block, signals)
             copy_words(arena, block, count, words, at)
@@ -160,7 +175,7 @@ def take_whole_rows(
         for column in range(HEAT, HEAT + signals + rows.remembered):
             rows.words[r, column] = long_at(data, at)
             at += 8
-        rows.words[r, EPISODE_AT], rows.words[r, BLOCK] = 0, 0
+        rows.words[r, EPISODE_AT], rows.words[r, BLOCK], rows.words[r, LEFT] = 0, 0, 0
         if flags & HAS_EPISODE:
             if at + 24 > end:
                 return i
@@ -168,6 +183,11 @@ def take_whole_rows(
             for k in range(3):
                 rows.episodes[place[i], k] = long_at(data, at)
                 at += 8
+        if flags & HAS_LEFT:
+            if at + 8 > end:
+                return i
+            rows.words[r, LEFT] = long_at(data, at)
+            at += 8
         if flags & IS_OPEN:
             count = (end - at) // 8
             if count < HEAD + signals:

@@ -144,6 +144,7 @@ def test_killed_workers_tell_what_a_backtest_of_the_export_tells(
             row = scores[customer.decode()]
             score = policy.score_of(float(total[number]), int(rows.segments(numbers[number : number + 1])[0]))
             assert abs(row["score"] - score) < 1e-9 * max(1.0, score), customer
+            assert row["band"] == policy.band_names[rows.band[number]], customer
             assert row["interactions"] == rows.interactions[number], customer
             told = sorted((c["clock"], c["opened_at"].timestamp()) for c in row["open_clocks"])
             assert told == sorted((c.clock, c.opened_ms / 1000) for c in clocks.get(customer, []))

@@ -205,13 +205,12 @@ class Expected(Told):
 
 
 class Case(Told):
-    """A variant: what happens besides the scenario's events, and what is expected. xfail: what the core cannot yet."""
+    """A variant: what happens besides the scenario's events, and what is expected."""
 
     policy: dict[str, Any] = Field(default_factory=dict)
     events: list[Happening] = Field(default_factory=list)
     crowds: list[Crowd] = Field(default_factory=list)
     expect: list[Expected] = Field(min_length=1)
-    xfail: str | None = None
 
 
 class Shuffle(Told):
@@ -220,7 +219,6 @@ class Shuffle(Told):
     within: DurationMs
     twice: float
     seeds: list[int]
-    xfail_windows: str | None = None
 
 
 class ScenarioFile(Told):

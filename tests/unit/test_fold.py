@@ -90,6 +90,12 @@ class Run:
         heats = (rows.heat[numbers] * left + rows.held(numbers))[0]
         return dict(zip(FULL.signal_names, heats.tolist(), strict=True))
 
+    def band(self, customer: str) -> str:
+        """The band that the customer is in."""
+        rows = self.partition.rows
+        names = [rows.customers.text(n) for n in range(rows.numbers)]
+        return str(FULL.band_names[rows.band[names.index(customer)]])
+
     def open_clocks(self, customer: str) -> list[Clock]:
         """What the customer waits for."""
         rows = self.partition.rows
@@ -210,6 +216,8 @@ def test_any_order_of_arrival_leads_to_the_same(data: st.DataObject, events: lis
     for customer in {str(e.record["customer_id"]) for e in events}:
         assert mixed.heat(customer) == pytest.approx(straight.heat(customer), rel=1e-9, abs=1e-9)
         assert mixed.open_clocks(customer) == straight.open_clocks(customer)
+        if len({e.record["segment"] for e in events if e.record["customer_id"] == customer}) == 1:
+            assert mixed.band(customer) == straight.band(customer)
     assert mixed.standing() == straight.standing()
 
 
@@ -232,6 +240,8 @@ def test_who_rests_and_comes_back_is_as_if_nothing_had_been_put_away(data: st.Da
     for customer in {str(e.record["customer_id"]) for e in events}:
         assert mixed.heat(customer) == pytest.approx(straight.heat(customer), rel=1e-9, abs=1e-9)
         assert mixed.open_clocks(customer) == straight.open_clocks(customer)
+        if len({e.record["segment"] for e in events if e.record["customer_id"] == customer}) == 1:
+            assert mixed.band(customer) == straight.band(customer)
     assert mixed.standing() == straight.standing()
 
 
@@ -267,6 +277,8 @@ def test_over_days_it_is_the_same_when_all_come_within_the_correction_horizon(
     for customer in {str(e.record["customer_id"]) for e in events}:
         assert mixed.heat(customer) == pytest.approx(straight.heat(customer), rel=1e-9, abs=1e-9)
         assert mixed.open_clocks(customer) == straight.open_clocks(customer)
+        if len({e.record["segment"] for e in events if e.record["customer_id"] == customer}) == 1:
+            assert mixed.band(customer) == straight.band(customer)
     assert mixed.standing() == straight.standing()
 
 

@@ -121,23 +121,23 @@ def stored_whole(rows: CustomerRows) -> list[bytes]:
 
 def test_whole_rows_are_laid_out_as_documented() -> None:
     rows = whole_rows("ana", "bea")
-    rows.kernel.words[0] = [1_790_000_000_000, 1_790_000_000_001, 10, 0, 0, 2, 5, 0, 0, 0, 77, 78]
+    rows.kernel.words[0] = [1_790_000_000_000, 1_790_000_000_001, 10, 0, 0, 2, 5, 33, 0, 0, 0, 77, 78]
     rows.heat[0], rows.band[0] = [0.1, 0.0, 1e-300], 3
     rows.set_episode(0, Episode(5, 6, 7))
     alerted, empty = stored_whole(rows)
-    head = struct.pack("<HI BB qqq qq 3d 2q", WHOLE, FORM, 3, 1, 1_790_000_000_000, 1_790_000_000_001, 10, 2, 5,
+    head = struct.pack("<HI BB qqq qq 3d 2q", WHOLE, FORM, 3, 1 | 4, 1_790_000_000_000, 1_790_000_000_001, 10, 2, 5,
                        0.1, 0.0, 1e-300, 77, 78)  # fmt: skip
-    assert alerted == head + struct.pack("<qqq", 5, 6, 7)
+    assert alerted == head + struct.pack("<qqq q", 5, 6, 7, 33)
     assert empty == struct.pack("<HI BB", WHOLE, FORM, 0, 0) + bytes(8 * (5 + 3 + 2))
 
 
-@given(st.lists(LONGS, min_size=10, max_size=10), st.integers(0, 3), LONGS.filter(bool), LONGS, st.booleans())
+@given(st.lists(LONGS, min_size=11, max_size=11), st.integers(0, 3), LONGS.filter(bool), LONGS, st.booleans())
 def test_any_values_of_whole_rows_come_back(
     values: list[int], band: int, opened_ms: int, closed_ms: int, told: bool
 ) -> None:
     before = whole_rows("a")
     words = before.kernel.words
-    words[0, :EPISODE_AT], words[0, 5:HEAT], words[0, HEAT:] = values[:3], values[3:5], values[5:]
+    words[0, :EPISODE_AT], words[0, 5:HEAT], words[0, HEAT:] = values[:3], values[3:6], values[6:]
     before.band[0] = band
     if told:
         before.set_episode(0, Episode(opened_ms, closed_ms, 3))

@@ -66,7 +66,7 @@ def _hold_customers(
         {(name, signal): heat for name, s in found.items() for signal, heat in s.heat.items() if heat > _NO_HEAT},
         {(n, signal): h for n, life in _of(here) for signal, h in life.heat().items() if h > _NO_HEAT},
     )
-    exact = {name for name, (p, _) in here.items() if want[p].customers[name].in_order}
+    exact = {name for name, (p, _) in here.items() if want[p].customers[name].has_band}
     c.hold(
         "bands",
         {name: s.band for name, s in found.items() if name in exact},

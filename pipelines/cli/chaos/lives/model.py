@@ -20,12 +20,19 @@ class Customer:
     """The interactions of a customer, in the order in which they came.
 
     in_order: they came in the order of their event times, none before it happened, and no time had passed beyond them.
-    The history of bands depends on that: only of such a customer the interactions alone tell the band.
+    in_time: no more time than the correction horizon had passed beyond any. segments: what they say, None for nothing.
     """
 
     records: list[Mapping[str, Any]] = field(default_factory=list)
     newest_ms: int = 0
     in_order: bool = True
+    in_time: bool = True
+    segments: set[str | None] = field(default_factory=set)
+
+    @property
+    def has_band(self) -> bool:
+        """Whether the interactions alone tell the band: what comes late is judged by the segment that is known then."""
+        return self.in_order or (self.in_time and len(self.segments) == 1)
 
 
 class LivesModel(Intake):
@@ -41,6 +48,7 @@ class LivesModel(Intake):
         self.repeated = 0
         self._ids: dict[str, deque[str]] = {}
         self._remembered = int((self.terms.said.get("corrections") or {}).get("remembered", _REMEMBERED))
+        self._horizon_ms = milliseconds(self.terms.said["corrections"]["horizon"])
         self._quiet_ms = milliseconds(self.terms.said["retention"]["quiet"])
 
     def feed(self, record: Mapping[str, Any], append_ms: int) -> None:
@@ -56,6 +64,8 @@ class LivesModel(Intake):
         customer = self.customers.setdefault(name, Customer())
         passed_ms = max(customer.newest_ms, self.advanced_ms or 0)
         customer.in_order &= passed_ms < at_ms <= append_ms
+        customer.in_time &= passed_ms - self._horizon_ms < at_ms <= append_ms
+        customer.segments.add(record.get("segment") or None)
         customer.newest_ms = max(customer.newest_ms, at_ms)
         customer.records.append(record)
         self.wait(record, append_ms)
