@@ -69,7 +69,7 @@ def incident_alert(
         policy=labels.policy,
         touchpoint=where if rule.by == "touchpoint" else None,
         priority=rule.priority,
-        suggested_action=rule.action,
+        suggested_action=None if is_over(status) else rule.action,
         subject=subject,
         customers=None if is_silence else standing.customers,
         share=standing.share,
@@ -80,13 +80,18 @@ def incident_alert(
     )
 
 
+def is_over(status: Status) -> bool:
+    """Whether nothing is left to do about an incident."""
+    return status in {"resolved", "retracted"}
+
+
 def incident_reason(
     place: tuple[str, str], rule: IncidentRule, standing: Standing, status: Status, language: Language
 ) -> str:
     """Why an incident is told, in one sentence. place: the rule, and the touchpoint or subject."""
     name, where = place
     said = {"rule": name.replace("_", " "), "place": where}
-    if status in {"resolved", "retracted"}:
+    if is_over(status):
         return language.templates[f"{INCIDENT}.{status}"].format(**said)
     said |= {"customers": str(standing.customers), "within": language.lookback(rule.lookback)}
     if standing.how == "silence":

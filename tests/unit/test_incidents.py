@@ -68,6 +68,12 @@ def test_it_is_resolved_when_the_rate_has_been_back_for_as_long_as_the_policy_sa
     assert resolved.reason == "form: at form/promo all is as usual again."
 
 
+def test_when_it_is_over_nothing_is_suggested_any_more() -> None:
+    rule = INCIDENTS.rules["form"].model_copy(update={"action": "Take it offline."})
+    told = replayed(broken_form(), incidents=INCIDENTS.model_copy(update={"rules": {"form": rule}}))
+    assert [a.suggested_action for a in told] == [*["Take it offline."] * 3, None]
+
+
 def test_it_is_told_in_the_language_of_the_policy() -> None:
     told = replayed(broken_form(), labels=Labels(language=TURKISH))
     assert re.fullmatch(
