@@ -172,6 +172,7 @@ class FactReader:
         self.bad_deadlines = 0
         self._attributes = attributes
         self._segments = TextIndex(["", *file.segments])
+        self._unknown = TextIndex([UNKNOWN])  # as those say it who are told no channel
         self._feedback = file.feedback
         self._worst = np.array([q.worst for q in file.feedback.questions.values()] if file.feedback else [], np.float64)
         self._best = np.array([q.best for q in file.feedback.questions.values()] if file.feedback else [], np.float64)
@@ -219,6 +220,8 @@ class FactReader:
         )  # fmt: skip
         for column, text in enumerate(texts):
             identify_compiled(batch.data, text.start, text.length, column, facts)
+        is_unknown = self._unknown.find(batch.data, batch.channel.start, batch.channel.length) >= 0
+        facts.word[is_unknown, CHANNEL_ID] = 0
         facts.word[:, REACH_COUNT] = details.reach
         facts.number[:, AMOUNT_OF], facts.number[:, MOOD] = details.amount, details.sentiment
         found = self._segments.find(batch.data, details.segment.start, details.segment.length)

@@ -29,6 +29,11 @@ class Repeat:
     last_ms: int
 
 
+def channel_of(record: Record) -> str:
+    """The channel of an interaction; no text where none is told."""
+    return "" if record["channel"] == "unknown" else str(record["channel"])
+
+
 class Asking:
     """Contacts, mentions and searches of one customer. alerts: written to. contacts: those that are remembered."""
 
@@ -88,14 +93,14 @@ class Asking:
 
     def _switched(self, record: Record, within: Case | None, *, asks: bool) -> bool:
         """Whether the customer speaks on another channel than before, in an open case or about a subject."""
-        channel = record["channel"]
+        channel = channel_of(record)
         if within is not None:
             if not channel or not (asks or self._terms.found(self._lists["cases.customer"], record)):
                 return False
             before, within.channel = within.channel, channel
             return before not in {"", channel}
         about = self._about(record.get("subject") or "", record["occurred_at"])
-        return bool(asks and channel and about and about[-1]["channel"] not in {"", channel})
+        return bool(asks and channel and about and channel_of(about[-1]) not in {"", channel})
 
     def _about(self, subject: str, at_ms: int) -> list[Record]:
         """Contacts about a subject that still count."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from math import expm1
 
-from pipelines.cli.chaos.lives.asking import Asking, Case
+from pipelines.cli.chaos.lives.asking import Asking, Case, channel_of
 from pipelines.cli.chaos.lives.clock import Clock
 from pipelines.cli.chaos.lives.clocks import About, Clocks
 from pipelines.cli.chaos.lives.heats import Heats
@@ -183,7 +183,7 @@ class Life:
         if opens or reopens:
             over = case is not None and case.ended_ms is not None and at_ms - case.ended_ms > self._reopen_ms
             if case is None or (over and not reopens):
-                about = record.get("subject") or "", record["channel"], record.get("session_id") or ""
+                about = record.get("subject") or "", channel_of(record), record.get("session_id") or ""
                 case = self.cases[case_id] = Case(case_id, at_ms, *about)
             case.ended_ms = None
         if case is not None and case.ended_ms is None and self._silence_ms is not None:
