@@ -8,6 +8,7 @@ from pipelines.fold.clock_times import breach_ms, said_at
 from pipelines.fold.items import (
     AT,
     BREACHED,
+    CASE,
     CLOCK,
     CLOCK_BREACHED,
     CLOCK_WARNING,
@@ -185,10 +186,12 @@ def tell(
             and told[at, TOLD_LEVEL] == wanted[w, TOLD_LEVEL]
             and (told[at, TOLD_DUE] == wanted[w, TOLD_DUE] or status == RESOLVED)
             and (told[at, RAISED] == wanted[w, RAISED] or not every)
+            and (told[at, CASE] == wanted[w, CASE] or number_of(told[at]) != SOCIAL_RISK)
         ) or is_silenced(told[at], status):
             continue
         before = told[at, STATUS] if told[at, REVISION] > 0 else RETRACTED
         told[at, TOLD_LEVEL], told[at, TOLD_DUE] = wanted[w, TOLD_LEVEL], wanted[w, TOLD_DUE]
+        told[at, CASE] = wanted[w, CASE]  # of a mention, what comes late can show that it was another one
         if before == RETRACTED and status != OPENED:  # it was opened meanwhile, and went on
             told[at, REVISION] += 1
             write_note(row, told[at], OPENED, first_ms, arena, held, rows, items, count, text, notes)
