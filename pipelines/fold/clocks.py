@@ -228,6 +228,34 @@ def end_clock(item: Int64s, at_ms: int) -> None:
 
 
 @step
+def stand_by(items: Int64s, count: int, same: int, event: Int64s, number: int, r: int, rules: Rules) -> int:
+    """Note an opening that does nothing, as ``same`` is open, as a clock of no length; return the count.
+
+    A session has one wait at a time: when the older one is closed at that very millisecond, this one has begun.
+    """
+    if clock_word(rules, number, MATCH) != BY_SESSION or items[same, AT] == event[AT]:
+        return count
+    count = begin_clock(items, count, number, event, r, rules)
+    items[count - 1, ENDS] = event[AT]
+    return count
+
+
+@step
+def begin_next(items: Int64s, count: int, closed: int, rules: Rules) -> None:
+    """Open the clock of a session that began at the very millisecond at which the one before it was closed."""
+    old = items[closed]
+    match = clock_word(rules, number_of(old), MATCH)
+    if match != BY_SESSION or old[AT] == old[ENDS]:
+        return
+    for at in range(count):
+        item = items[at]
+        begins_then = item[TAG] == old[TAG] and item[AT] == old[ENDS] and item[ENDS] == old[ENDS]
+        if begins_then and clock_key(item, match) == clock_key(old, match):
+            item[ENDS] = 0
+            return
+
+
+@step
 def reset_clock(items: Int64s, count: int, at: int, event: Int64s, r: int, rules: Rules) -> int:
     """Give a clock the deadline that an interaction tells, by rule r; return the count.
 
@@ -267,6 +295,7 @@ def do_clock(items: Int64s, count: int, r: int, event: Int64s, rules: Rules) -> 
     if op == CLOCK_OPEN:
         same = same_clock(items, count, number, event, promised_ms(number, event, r, rules), rules)
         if same >= 0 and (clock_word(rules, number, AGAIN) == 0 or items[same, FLAGS] & (BREACHED | SAID_BROKEN) != 0):
+            count = stand_by(items, count, same, event, number, r, rules)
             return count, ran_ms  # what is broken stays so until it is kept
         if same >= 0:
             end_clock(items[same], event[AT])
@@ -283,6 +312,7 @@ def do_clock(items: Int64s, count: int, r: int, event: Int64s, rules: Rules) -> 
     if op == CLOCK_CLOSE:
         ran_ms = event[AT] - items[at, AT]
         end_clock(items[at], event[AT])
+        begin_next(items, count, at, rules)
     elif items[at, FLAGS] & (BREACHED | SAID_BROKEN) != 0:
         return count, ran_ms
     elif op == CLOCK_BREAK:

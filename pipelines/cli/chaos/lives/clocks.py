@@ -18,6 +18,7 @@ class Clocks:
 
     def __init__(self, terms: Terms, alerts: dict[About, str], heat: Callable[[str, int, float, str], None]) -> None:
         self.open: list[Clock] = []
+        self._next: list[Clock] = []
         self._terms = terms
         self._alerts = alerts
         self._heat = heat
@@ -60,6 +61,7 @@ class Clocks:
                 if clock is not None:
                     ran_ms = at_ms - clock.opened_ms
                     self.close(clock)
+                    self._begin_next(clock, at_ms)
             mine = [c for c in self.open if c.terms is terms]
             if self._terms.found(terms.pauses, record) is not None:
                 for clock in _moved(terms, record, mine):
@@ -127,16 +129,25 @@ class Clocks:
         same = [c for c in self.open if c.terms is terms and c.key == key]
         if terms.deadline and terms.match != "customer" and not key:
             same = [c for c in same if c.due_ms == due]
-        if same and (not terms.resets_again or same[0].breached):
-            return None
-        for clock in same[:1]:
+        keeps = bool(same) and (not terms.resets_again or same[0].breached)
+        for clock in same[:1] if not keeps else []:
             self.close(clock)
         case_id, event_id = record.get("case_id") or "", record["event_id"]
         said_case_id = record.get("said_case_id", case_id)
         session_id = record.get("session_id") or ""
         clock = Clock(terms, key, case_id, session_id, said_case_id, event_id, record["occurred_at"], due, warn)
+        if keeps:
+            self._next.append(clock)
+            return None
         self.open.append(clock)
         return clock
+
+    def _begin_next(self, closed: Clock, at_ms: int) -> None:
+        """A session has one wait at a time: what began when another one was closed has begun."""
+        then = [c for c in self._next if c.opened_ms == at_ms and c.terms is closed.terms and c.key == closed.key]
+        if then and closed.terms.match == "session" and closed.opened_ms < at_ms:
+            self._next.remove(then[0])
+            self.open.append(then[0])
 
 
 def _named(terms: ClockTerms, record: Record, clocks: list[Clock]) -> list[Clock]:
