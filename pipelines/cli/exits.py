@@ -81,7 +81,7 @@ def _paragraph(error: BaseException) -> str:
         case UsageError():
             context = getattr(error, "ctx", None)
             command = context.command_path if context else "friction"
-            said = getattr(error, "message", str(error))
+            said = getattr(error, "format_message", error.__str__)() or "Missing command."
             return f"{command}: {said} (`{command} --help` shows what there is)"
         case _:
             return (

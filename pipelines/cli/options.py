@@ -74,7 +74,7 @@ def settings_of(config: Path | None, assignments: list[str] | None, **flags: obj
 
 
 def seconds(text: str) -> float:
-    """Read a duration such as 60, 60s, 5m or 1h."""
+    """Read the duration of ``--for``, such as 60, 60s, 5m or 1h."""
     units = {"s": 1.0, "m": 60.0, "h": 3600.0}
     number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
     try:
@@ -82,5 +82,5 @@ def seconds(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value < float("inf"):
-        raise typer.BadParameter(f"{text!r} is no duration: write 60s, 5m or 1h")
+        raise typer.BadParameter(f"{text!r} is no duration: write 60s, 5m or 1h", param_hint="'--for'")
     return value

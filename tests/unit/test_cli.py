@@ -75,7 +75,10 @@ def test_every_command_is_tried_here(capsys: pytest.CaptureFixture[str]) -> None
     ("command", "code", "said"),
     [
         ("up --fro 60s", ExitCode.USAGE, "friction up: No such option: --fro"),
-        ("up --for soon", ExitCode.USAGE, "'soon' is no duration"),
+        ("up --for soon", ExitCode.USAGE, "Invalid value for '--for': 'soon' is no duration"),
+        ("up --rate fast", ExitCode.USAGE, "friction up: Invalid value for '--rate': "),
+        ("backtest calls.csv", ExitCode.USAGE, "friction backtest: Missing option '--out'."),
+        ("explain", ExitCode.USAGE, "friction explain: Missing argument 'CUSTOMER'."),
         ("dance", ExitCode.USAGE, "friction: No such command 'dance'"),
         ("status --set kafka=1", ExitCode.USAGE, "--set: unknown key kafka"),
         ("status --set kafka.bootstrap_servers", ExitCode.USAGE, "--set: needs KEY=VALUE"),
@@ -94,6 +97,14 @@ def test_an_error_is_one_paragraph_on_standard_error_and_a_code(
     assert said in " ".join(err.split())
     assert "Traceback" not in err
     assert "\n\n" not in err
+
+
+@pytest.mark.parametrize("command", ["", "policy", "topics", "bench"])
+def test_without_a_command_those_that_there_are_are_shown(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = ended(capsys, command)
+    assert code == ExitCode.USAGE
+    assert "Commands" in out
+    assert err.startswith(f"friction {command}".strip() + ": Missing command. (")
 
 
 @pytest.mark.parametrize("flag", ["--debug", "FRICTION_DEBUG"])
