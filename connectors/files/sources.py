@@ -38,11 +38,13 @@ def sources(arguments: Sequence[str], given: Format | None) -> list[Source]:
     given: the format of standard input and of files whose name does not say it.
 
     Raises:
-        InputUnreadable: nothing is there, or the format of a file is not known.
+        InputUnreadable: nothing is there, the format of a file is not known, or standard input is named twice.
     """
     found: list[Source] = []
     for argument in arguments:
         if argument == STDIN:
+            if any(source.name == STDIN for source in found):
+                raise InputUnreadable("- is named twice, and standard input can be read once")
             found.append(Source(STDIN, given or "jsonl"))
             continue
         there = Path(argument).exists()
