@@ -123,6 +123,17 @@ def test_it_ends_with_what_a_backtest_says_of_simulated_customers(
         same(story, row, alerts)
 
 
+def test_an_until_before_the_last_interaction_of_anybody_is_warned_of(tmp_path: Path) -> None:
+    told = [
+        {"customer_id": who, "kind": "form.failed", "occurred_at": at}
+        for who, at in (("a", START_MS), ("b", START_MS + 60_000))
+    ]
+    warnings: list[str] = []
+    asked = Asked("a", [str(written(tmp_path / "e.jsonl", told))], until=time_text(START_MS))
+    assert explained(asked, refused, warnings.append).until_ms == START_MS + 60_000
+    assert ["is before the last interaction" in warning for warning in warnings] == [True]
+
+
 @pytest.mark.parametrize("customer", ["Ayşe\u00a0Yılmaz", "\u200bgizli", "a\u0007b"])
 def test_a_customer_may_have_any_text_for_a_name(tmp_path: Path, customer: str) -> None:
     told = {"customer_id": customer, "kind": "form.failed", "occurred_at": START_MS}

@@ -16,6 +16,7 @@ from connectors.files.rejects import RejectedRow
 from connectors.files.sources import FORMATS, Format, Source, sources
 from connectors.files.times import WITH_OFFSET, times_of_texts
 from pipelines.cli.backtest.events import Gathered, Order, gathered, judged
+from pipelines.cli.backtest.results import time_text
 from pipelines.fold.ties import ties_of
 from pipelines.policy.policy import Policy
 from schemas.acceptance import Bounds
@@ -112,6 +113,14 @@ def time_of(text: str | None, option: str) -> int | None:
             f"{option}: needs a time with an offset, such as 2026-03-01T00:00:00+03:00 or ...Z, got {text!r}"
         )
     return int(at_ms[0])
+
+
+def goes_beyond(until: str, end_ms: int) -> str:
+    """The warning of a ``--until`` that is before the last interaction."""
+    return (
+        f"--until {until} is before the last interaction: time goes on to that, {time_text(end_ms)}; "
+        "--to leaves later interactions out"
+    )
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.cli.backtest.events import Gathered
-from pipelines.cli.backtest.given import Given, shown_progress, time_of
+from pipelines.cli.backtest.given import Given, goes_beyond, shown_progress, time_of
 from pipelines.cli.backtest.replay import BATCH_EVENTS, Counts, Replay
 from pipelines.cli.backtest.results import AlertFile, RejectedFile, time_text, write_summary
 from pipelines.cli.backtest.score_file import write_scores
@@ -59,11 +59,8 @@ def run(asked: Asked) -> dict[str, Any]:
     counts = replay.counts
     write_scores(asked.out / "scores.parquet", replay.standing, end_ms, policy, *replay.listed_clocks())
     warnings += _left_out(counts, rejected, found)
-    if until_ms is not None and end_ms is not None and until_ms < end_ms:
-        warnings.append(
-            f"--until {asked.until} is before the last interaction: time goes on to that, {time_text(end_ms)}; "
-            "--to leaves later interactions out"
-        )
+    if asked.until is not None and until_ms is not None and end_ms is not None and until_ms < end_ms:
+        warnings.append(goes_beyond(asked.until, end_ms))
     seconds = time.monotonic() - begun
     summary = {
         "events": found.read + rejected.count - found.refused,

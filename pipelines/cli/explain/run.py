@@ -11,7 +11,7 @@ import numpy as np
 
 from connectors.files.rejects import RejectedRow
 from pipelines.cli.backtest.events import Gathered
-from pipelines.cli.backtest.given import Given, shown_progress, time_of
+from pipelines.cli.backtest.given import Given, goes_beyond, shown_progress, time_of
 from pipelines.cli.explain.story import Story, story_of
 from pipelines.intake.index import TextIndex
 from pipelines.intake.interactions import InteractionBatch
@@ -56,6 +56,8 @@ def explained(asked: Asked, reject: Callable[[RejectedRow], None], warn: Callabl
         found = given.gathered(reader, policy, lambda n: progress("reading", n, None), details=True)
     ends_ms = max((int(np.minimum(b.occurred_ms, b.append_ms).max()) for _, b in found.parts if len(b)), default=0)
     batch = _of_customer(found, asked.customer)
+    if asked.until is not None and until_ms is not None and until_ms < ends_ms:
+        warn(goes_beyond(asked.until, ends_ms))
     return story_of(asked.customer, batch, policy, ends_ms if until_ms is None else max(until_ms, ends_ms))
 
 
