@@ -166,6 +166,19 @@ def test_what_time_alone_did_is_told_with_its_reason(tmp_path: Path) -> None:
     assert "Zeynep: score" in text
 
 
+def test_the_example_of_the_documentation_is_what_the_command_tells(tmp_path: Path) -> None:
+    begin_ms = 1_772_445_600_000  # 2026-03-02 10:00 UTC
+    told = {"customer_id": "Zeynep", "kind": "feedback.given", "occurred_at": begin_ms, "rating": 2, "channel": "web",
+            "touchpoint": "survey"}  # fmt: skip
+    asked = Asked("Zeynep", [str(written(tmp_path / "e.jsonl", [told]))], until=time_text(begin_ms + 90 * 60_000))
+    text = "\n".join(timeline(explained(asked, refused, pytest.fail), zone_of("UTC"), 300))
+    said = iter(text.splitlines())
+    document = (Path(__file__).parents[2] / "docs" / "explain.md").read_text("utf-8")
+    example = document.partition("```\nZeynep: ")[2].partition("\n```")[0]
+    for line in f"Zeynep: {example}".splitlines():
+        assert any(one.startswith(line.removesuffix("...").rstrip()) for one in said), line
+
+
 def test_a_band_that_decay_ends_is_told_when_it_does(tmp_path: Path) -> None:
     story = story_of_case(tmp_path, "02_while_being_served", "a band is left by decay when it is left")
     left = [moment for moment in story.moments if moment.after.band < moment.before.band]
