@@ -13,8 +13,6 @@ from pipelines.policy.rules import STAGES
 from pipelines.policy.signal_model import Signal
 from schemas.vocabulary import VOCABULARY
 
-"""The kinds of interactions that have a meaning for all; a policy may name others."""
-
 SHORTEST_HALF_LIFE_MS = 10_000
 """Below, heat is gone before anybody can see it."""
 
