@@ -177,10 +177,15 @@ def test_a_second_start_goes_on_and_revives_killed_stores_and_ctrl_c_stops_it_in
     assert holders(directory) == set()
 
 
-def test_a_kill_leaves_nobody_who_holds_the_directory(start: Any, directory: Path) -> None:
+def test_a_kill_leaves_nobody_who_holds_the_directory_and_no_summary_of_a_run_before(
+    start: Any, directory: Path
+) -> None:
+    directory.mkdir(exist_ok=True)
+    (directory / "summary.json").write_text("{}", "utf-8")
     up = start("--no-page")
     wait_until(up.is_running, START_S)
     wait_until(lambda: len(holders(directory)) >= 5, 15.0)  # itself, broker, engine, landing, worker
     up.process.kill()
     up.process.wait()
     wait_until(lambda: not holders(directory), 15.0)
+    assert not (directory / "summary.json").exists()

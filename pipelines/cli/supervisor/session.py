@@ -78,6 +78,7 @@ class Session:
             kafka, clickhouse, app_id = settings.kafka, settings.clickhouse, settings.worker.app_id
             probe, pulses_own = (stops.enter_context(Probe(kafka, clickhouse, names, app_id=app_id)) for _ in range(2))
             pulse = Pulse(pulses_own, began_s=self._began_s)
+            self._directory.summary_file.unlink(missing_ok=True)  # it no longer tells how the last run ended
             stops.callback(self._summarise, system, probe, pulse)
             pulse.start()
             stops.callback(self._screen.freeze)
