@@ -22,7 +22,7 @@ def load_policy(path: Path | None) -> Policy:
         return _parsed(text, f"{name}.yaml")
     path = Path(name)
     try:
-        return _parsed(path.read_text("utf-8"), path.name)
+        return _parsed(path.read_text("utf-8"), str(path))
     except OSError as error:
         raise PolicyError(f"the policy {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

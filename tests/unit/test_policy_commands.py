@@ -355,6 +355,16 @@ def test_the_name_of_a_policy_stands_for_it_unless_a_file_has_that_name(mine: Pa
         load_policy(Path("threee"))
 
 
+def test_of_two_policies_of_the_same_name_an_error_says_which_it_is(
+    mine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = mine.parent / "other" / mine.name
+    other.parent.mkdir()
+    other.write_text(TEXT.replace("version: 1", "version: 2"), "utf-8")
+    _, _, err = ended(capsys, "diff", str(mine), str(other))
+    assert err.startswith(f"friction: {other}:1 version: must be 1, got 2")
+
+
 @pytest.mark.parametrize("command", ["check", "kinds", "diff"])
 def test_every_command_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = ended(capsys, command, "--help")
