@@ -23,7 +23,7 @@ from pipelines.cli.explain.records import alert_records
 from pipelines.cli.main import exit_code
 from pipelines.policy.policy import parse_policy
 from pipelines.worker.policy_file import load_policy
-from schemas.errors import InputUnreadable
+from schemas.errors import InputUnreadable, SettingsError
 from schemas.interactions import avro_record
 from schemas.topics import avro_schema
 from tests.batches import MINUTE_MS, POLICY_TEXT, Event, batch_of, event
@@ -187,6 +187,14 @@ def test_what_is_asked_wrongly_is_told(
     (tmp_path / "a.jsonl").write_text(json.dumps(interaction(START_MS)) + "\n{\n")
     assert exit_code(["backtest", str(tmp_path / "a.jsonl"), "--out", str(tmp_path / "o"), *more]) == ExitCode.USAGE
     assert said in capsys.readouterr().err
+
+
+def test_a_file_of_the_results_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    events = written(tmp_path / "a.jsonl", [interaction(START_MS)])
+    in_the_way = tmp_path / "out" / "alerts.jsonl"
+    in_the_way.mkdir(parents=True)
+    with pytest.raises(SettingsError, match=f"--out: {in_the_way} cannot be made: Is a directory"):
+        run(Asked([str(events)], tmp_path / "out", FULL))
 
 
 def test_a_run_that_fails_leaves_no_summary_of_a_former_one(tmp_path: Path, policy_file: Path) -> None:

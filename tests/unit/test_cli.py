@@ -85,6 +85,7 @@ def test_every_command_is_tried_here(capsys: pytest.CaptureFixture[str]) -> None
         ("status --config absent.toml", ExitCode.USAGE, "absent.toml cannot be read"),
         ("up --policy absent.yaml", ExitCode.USAGE, "the policy absent.yaml cannot be read"),
         ("topics apply --partitions customers", ExitCode.USAGE, "--partitions: needs GROUP=N"),
+        ("chaos --data /dev/null", ExitCode.USAGE, "--data: /dev/null cannot be made: File exists"),
         (f"status --kafka {NOBODY} --clickhouse http://{NOBODY}", ExitCode.UNAVAILABLE, f"ClickHouse at http://{NOBODY}"),
     ],
 )  # fmt: skip

@@ -314,6 +314,7 @@ def test_as_json_it_is_one_object_with_every_revision(tmp_path: Path, capsys: py
         (["ayşe", "--zone", "Mars/Base"], "--zone: must be UTC, local or an IANA zone"),
         (["ayşe", "--out", "a.pdf"], "--out: must end with .png or .svg, got 'a.pdf'"),
         (["ayşe", "--out", "absent/a.png"], "--out: absent/a.png cannot be written"),
+        (["ayşe", "--out", "/proc/a.png"], "--out: /proc/a.png cannot be written: No such file or directory"),
         (["ayşe", "--until", "tomorrow"], "--until: needs a time with an offset"),
         (["ayşe", "--policy", "absent.yaml"], "the policy absent.yaml cannot be read"),
     ],

@@ -118,5 +118,7 @@ def _made(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
         for name in ("summary.json", "scores.parquet"):  # of a former run: this one may end before it writes them
             (out / name).unlink(missing_ok=True)
+        for name in ("alerts.jsonl", "rejected.jsonl"):
+            (out / name).write_bytes(b"")
     except OSError as error:
-        raise SettingsError(f"--out: {out} cannot be made: {error.strerror}") from error
+        raise SettingsError(f"--out: {error.filename or out} cannot be made: {error.strerror}") from error

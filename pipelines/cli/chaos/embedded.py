@@ -19,16 +19,13 @@ def run_on_embedded(plan: Plan, *, directory: Path | None, jars: Path | None, sa
     """Run the plan on a broker of its own. Without ``directory``, nothing stays behind unless something is wrong.
 
     Raises:
-        FrictionError: the run could not be done: no broker, a directory that is used already.
+        FrictionError: the run could not be done: no broker, a directory that is used already or cannot be written.
     """
-    if directory is not None and directory.exists() and any(directory.iterdir()):
-        raise SettingsError(f"--data: {directory} is not empty; a chaos run begins with nothing")
     place = Path(tempfile.mkdtemp(prefix="friction-chaos-")) if directory is None else directory
+    logs = _made(place)
     ok = False
     try:
         with ExitStack() as stack:
-            logs = place / "logs"
-            logs.mkdir(parents=True)
             stack.enter_context(_logged(logs / "chaos.log"))  # clients say a lot while the broker is away
             broker = EmbeddedBroker(place / "kafka", jars=jars, progress=say)
             stack.callback(broker.stop)
@@ -44,6 +41,19 @@ def run_on_embedded(plan: Plan, *, directory: Path | None, jars: Path | None, sa
             shutil.rmtree(place, ignore_errors=True)
         else:
             say(f"logs and data are in {place}")
+
+
+def _made(place: Path) -> Path:
+    """Make the directory of the run, and return that of its logs."""
+    logs = place / "logs"
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        if any(place.iterdir()):
+            raise SettingsError(f"--data: {place} is not empty; a chaos run begins with nothing")
+        logs.mkdir()
+    except OSError as error:
+        raise SettingsError(f"--data: {place} cannot be made: {error.strerror}") from error
+    return logs
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from pipelines.cli.explain.panels import (
 from pipelines.cli.explain.story import Story
 from pipelines.cli.explain.timeline import score_text
 from pipelines.cli.explain.times import Zone
+from schemas.errors import SettingsError
 
 _WIDTH, _SCORE, _HEAT, _ROW, _GAP = 13.0, 3.2, 1.5, 0.235, 0.34  # inches
 _HEAD, _FOOT = 1.0, 0.85
@@ -51,12 +52,19 @@ _RC: dict[str, Any] = {
 
 
 def draw(story: Story, zone: Zone, path: Path) -> None:
-    """Draw the story to a file whose name ends with .png or .svg."""
+    """Draw the story to a file whose name ends with .png or .svg.
+
+    Raises:
+        SettingsError: it cannot be written.
+    """
     with rc_context(_RC), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a script that the font has not: boxes
         figure = _figure(story, zone)
         metadata = {"Date": None} if path.suffix.lower() == ".svg" else {"Software": None}
-        figure.savefig(path, metadata=metadata)
+        try:
+            figure.savefig(path, metadata=metadata)
+        except OSError as error:
+            raise SettingsError(f"--out: {path} cannot be written: {error.strerror}") from error
 
 
 class _Sheet:
