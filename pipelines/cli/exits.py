@@ -1,5 +1,6 @@
 """How a command ends: its exit code, and one paragraph when it did not do its work."""
 
+import errno
 import os
 import sys
 import textwrap
@@ -83,6 +84,9 @@ def _paragraph(error: BaseException) -> str:
             command = context.command_path if context else "friction"
             said = getattr(error, "format_message", error.__str__)() or "Missing command."
             return f"{command}: {said} (`{command} --help` shows what there is)"
+        case OSError(errno=errno.ENOSPC):
+            where = f" of {error.filename}" if error.filename else ""
+            return f"friction: the disk{where} is full: make room, or have it written elsewhere"
         case _:
             return (
                 f"friction: this is a bug of ours: {type(error).__name__}: {error}. "

@@ -1,5 +1,6 @@
 """The command: help for everything, exit codes, errors of one paragraph, a quick start."""
 
+import errno
 import json
 import socket
 import subprocess
@@ -143,6 +144,15 @@ def test_an_unexpected_error_is_told_as_our_bug(
     code, _, err = ended(capsys, "version")
     assert code == ExitCode.FAILED
     assert "this is a bug of ours: LookupError: lost" in err
+
+
+def test_a_full_disk_is_no_bug_of_ours(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: str) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pipelines.cli.version.installed", full)
+    code, _, err = ended(capsys, "version")
+    assert (code, err) == (ExitCode.FAILED, "friction: the disk is full: make room, or have it written elsewhere\n")
 
 
 def test_doctor_prints_every_setting_with_its_source_and_no_secret(
