@@ -58,7 +58,7 @@ def _said(loaded: Loaded) -> "tuple[dict[str, Any], RunRecord | None]":
     settings = found.settings
     try:
         with Probe(
-            settings.kafka, settings.clickhouse, TopicNames(settings.topic_prefix), app_id=settings.worker.app_id
+            settings.kafka, settings.clickhouse, TopicNames(settings.topic_prefix), app_id=settings.app_id
         ) as probe:
             counts = probe.counts()
     except StoreUnavailable as error:

@@ -37,6 +37,7 @@ def worker(
         settings.kafka,
         settings.registry,
         TopicNames(settings.topic_prefix),
+        app_id=settings.app_id,
         options=settings.worker,
         policy_file=settings.policy_file,
     )

@@ -71,12 +71,17 @@ class _Parts:
 
 
 def _assemble(
-    kafka: KafkaConnection, registry: RegistryConnection, names: TopicNames, options: WorkerOptions, policy: Policy
+    kafka: KafkaConnection,
+    registry: RegistryConnection,
+    names: TopicNames,
+    app_id: str,
+    options: WorkerOptions,
+    policy: Policy,
 ) -> _Parts:
     client = SchemaRegistry(registry)
     ids = _patiently("the schema registry", lambda: register_contract(client, names))
     counts = _patiently("Kafka", lambda: partition_counts(kafka, names))
-    _patiently("Kafka", lambda: refuse_what_we_may_not(kafka, names, options.app_id))
+    _patiently("Kafka", lambda: refuse_what_we_may_not(kafka, names, app_id))
     _patiently("Kafka", lambda: refuse_forgetful_state(kafka, names))
     topic_ids = _patiently("Kafka", lambda: identities(kafka, names))
     acceptance = policy.file.acceptance
@@ -88,7 +93,7 @@ def _assemble(
     decoder = InteractionDecoder(client, Bounds(acceptance.max_age, acceptance.max_ahead), details=policy.needs_details)
     decoder.know(ids[INTERACTIONS], "interaction")
     first = CustomerStage(
-        app_id=options.app_id,
+        app_id=app_id,
         names=names,
         policy=policy,
         decoder=decoder,
@@ -109,7 +114,7 @@ def _assemble(
         now_ms=lambda: time.time_ns() // 1_000_000,
     )
     second = TouchpointStage(
-        app_id=options.app_id,
+        app_id=app_id,
         names=names,
         registry=client,
         windows=Encoder("wait_window", ids[WAITS]),
@@ -127,7 +132,7 @@ def _assemble(
     section = policy.file.incidents
     if section is not None:
         incidents = IncidentStage(
-            app_id=options.app_id,
+            app_id=app_id,
             names=names,
             registry=client,
             alerts=first.form.alerts,
@@ -164,19 +169,22 @@ def run_worker(
     registry: RegistryConnection,
     names: TopicNames,
     *,
+    app_id: str,
     options: WorkerOptions,
     policy_file: Path | None = None,
 ) -> None:
     """Process until SIGTERM or SIGINT. Blocks; call it from the main thread.
+
+    app_id: consumer group of all workers of these topics, and the beginning of their transactional ids.
 
     Raises:
         FrictionError: the worker cannot start, or had to stop; its class says why (schemas/errors.py).
     """
     keep_memory()
     policy = load_policy(policy_file)
-    parts = _assemble(kafka, registry, names, options, policy)
+    parts = _assemble(kafka, registry, names, app_id, options, policy)
     warm_up(parts.decoder, policy)
-    failure = asyncio.run(_run(kafka, options, parts))
+    failure = asyncio.run(_run(kafka, app_id, options, parts))
     if failure is None:
         return
     if isinstance(failure, FrictionError):
@@ -186,7 +194,7 @@ def run_worker(
     raise InvariantBroken(f"the worker stopped before anything wrong was committed: {failure!r}") from failure
 
 
-async def _run(kafka: KafkaConnection, options: WorkerOptions, parts: _Parts) -> BaseException | None:
+async def _run(kafka: KafkaConnection, app_id: str, options: WorkerOptions, parts: _Parts) -> BaseException | None:
     stopped = asyncio.Event()
     failures: list[BaseException] = []
 
@@ -204,7 +212,7 @@ async def _run(kafka: KafkaConnection, options: WorkerOptions, parts: _Parts) ->
     )
     engine = engine_class()(
         kafka=kafka,
-        group_id=options.app_id,
+        group_id=app_id,
         stages=parts.stages,
         fetch=fetch,
         checkpoints=Checkpoints(options.checkpoint_interval_s, options.alert_gap_s),
@@ -213,7 +221,7 @@ async def _run(kafka: KafkaConnection, options: WorkerOptions, parts: _Parts) ->
     )
     app = build_app(
         kafka,
-        app_id=options.app_id,
+        app_id=app_id,
         instance_id=options.instance_id,
         session_timeout_s=options.session_timeout_s,
         fetch=fetch,

@@ -33,8 +33,8 @@ class _Part(BaseModel):
 class WorkerOptions(_Part):
     """How a worker runs: group, checkpoints, limits."""
 
-    app_id: str = Field(default="friction", pattern=r"^[A-Za-z0-9._-]{1,100}$")
-    """Consumer group, and the beginning of every transactional id."""
+    app_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,100}$")
+    """Consumer group, and the beginning of every transactional id; ``<topic_prefix>friction`` unless given."""
     instance_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,100}$")
     """Name of a static member: a restart within the session timeout moves no partition."""
     checkpoint_interval_s: Seconds = 1.0
@@ -110,3 +110,8 @@ class Settings(_Part):
     metrics: MetricsOptions = MetricsOptions()
     log: LogOptions = LogOptions()
     embedded: EmbeddedOptions = EmbeddedOptions()
+
+    @property
+    def app_id(self) -> str:
+        """Group of the workers: two systems on a cluster with the same one would fence each other without end."""
+        return self.worker.app_id or f"{self.topic_prefix}friction"

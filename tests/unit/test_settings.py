@@ -129,6 +129,12 @@ def test_a_child_process_gets_the_same_settings_by_its_environment(tmp_path: Pat
     assert child.given["kafka.bootstrap_servers"].where == variable("kafka.bootstrap_servers")
 
 
+def test_the_workers_of_two_systems_on_a_cluster_are_two_groups(tmp_path: Path) -> None:
+    assert loaded(tmp_path).settings.app_id == "friction"
+    assert loaded(tmp_path, 'topic_prefix = "blue-"').settings.app_id == "blue-friction"
+    assert loaded(tmp_path, 'topic_prefix = "blue-"\n[worker]\napp_id = "green"').settings.app_id == "green"
+
+
 def test_an_override_is_checked_like_a_flag(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"friction up: unknown key kafka\.port"):
         loaded(tmp_path).override({"kafka.port": 1}, where="friction up")

@@ -75,7 +75,7 @@ class Session:
             system.start_stores(page=self._plan.page)
             settings = system.loaded.settings
             names = TopicNames(settings.topic_prefix)
-            kafka, clickhouse, app_id = settings.kafka, settings.clickhouse, settings.worker.app_id
+            kafka, clickhouse, app_id = settings.kafka, settings.clickhouse, settings.app_id
             probe, pulses_own = (stops.enter_context(Probe(kafka, clickhouse, names, app_id=app_id)) for _ in range(2))
             pulse = Pulse(pulses_own, began_s=self._began_s)
             self._directory.summary_file.unlink(missing_ok=True)  # it no longer tells how the last run ended

@@ -105,7 +105,7 @@ class System:
         """Start landing, workers, simulator, and the page if it is installed; that one is in no hurry."""
         self._child("landing", (*_COMMAND, "land"), metrics=True, FRICTION_LANDING__INSTANCE_ID="landing")
         for number in range(1, workers + 1):
-            instance = f"{self.loaded.settings.worker.app_id}-{number}"
+            instance = f"{self.loaded.settings.app_id}-{number}"
             self._child(f"worker-{number}", (*_COMMAND, "worker"), metrics=True, FRICTION_WORKER__INSTANCE_ID=instance)
         if simulation is not None:
             numbers = {"rate": simulation.rate, "customers": simulation.customers, "seed": simulation.seed}
