@@ -27,6 +27,7 @@ _PASSING = frozenset(
     (159, 173, 202, 203, 209, 210, 225, 236, 241, 242, 243, 252, 279, 285, 286, 319, 394, 439, 745, 999)
 )
 _WRONG_CREDENTIALS = frozenset((192, 193, 194, 516))
+_NOT_THERE = frozenset((60, 81))  # a table, the database
 _TAG = re.compile(r"<style.*?</style>|<[^>]*>", re.DOTALL)
 _LONGEST_REASON = 200
 _REFUSED = re.compile(r"received HTTP status (401|403|407)\b")  # by something that stands before ClickHouse
@@ -108,7 +109,8 @@ def _mapped(
             f"ClickHouse at {connection.url} does not answer: {_reason(error)}. "
             "Is it running, and is clickhouse.url right?"
         )
-    return StatementRejected(f"ClickHouse at {connection.url} refused a statement: {error}")
+    remedy = " `friction land` makes the database and its tables." if code in _NOT_THERE else ""
+    return StatementRejected(f"ClickHouse at {connection.url} refused a statement: {error}{remedy}")
 
 
 def _untrusted(error: BaseException | None) -> ssl.SSLCertVerificationError | None:

@@ -39,3 +39,9 @@ def test_a_page_of_html_from_something_else_at_the_address_is_cut_to_its_words()
     page = "<html><head><style>p {color: red}</style></head><body><h1>Sorry</h1>\n<p>no</p></body></html>"
     with pytest.raises(StoreUnavailable, match=r"503 : Sorry no\. Is it running"), mapped_errors(CONNECTION):
         raise DatabaseError(f"HTTP driver received HTTP status 503 : {page}")
+
+
+@pytest.mark.parametrize("code", [60, 81])
+def test_a_missing_table_or_database_says_who_makes_it(code: int) -> None:
+    with pytest.raises(StatementRejected, match=r"is not there `friction land` makes the"), mapped_errors(CONNECTION):
+        raise DatabaseError("is not there", code=code)
