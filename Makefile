@@ -38,7 +38,7 @@ lint: install  ## ruff: rules and format
 types: install  ## mypy, strict
 	@$(BIN)/mypy
 
-lock: install  ## resolve the requirements again into the two lock files (UPGRADE=1 takes newer versions)
+lock: install  ## resolve the requirements again into the lock files (UPGRADE=1 takes newer versions)
 	@UPGRADE='$(UPGRADE)' tools/lock
 
 clean:  ## what builds and test runs left here; .venv and the data of the demo stay
