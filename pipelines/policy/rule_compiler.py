@@ -112,7 +112,7 @@ class _Rule(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A policy's rules, the kinds that it speaks of in the order of ``kind_begin``, and what conditions ask for."""
+    """A policy's rules, the kinds that it speaks of by their number, and what conditions ask for."""
 
     rules: Rules
     kinds: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""How a customer's row is stored, by layout. Every layout that was ever released is read, the last two are written.
+"""How a customer's row is stored, by layout. Every one that was ever released is read; here 1 and 2 are, and written.
 
 A stored row is ``layout (u16), signals (u32)`` and what the layout says, little-endian; ``signals`` identifies the
 names of the signals in heat order, which the partition's header spells out. docs/state.md has every byte.
