@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.cli.running import found_running
+from pipelines.cli.sources import load_settings
 from pipelines.cli.supervisor.directory import DataDirectory, RunRecord
 from pipelines.cli.supervisor.parts import ATTEMPTS, LONGEST_WAIT_S, SETTLED_S, ChildProcess, Part
 from schemas.errors import DataDirHeld, EmbeddedUnavailable, StoreUnavailable
@@ -173,6 +175,18 @@ def test_the_second_holder_is_told_who_the_first_one_is(tmp_path: Path) -> None:
         assert DataDirectory(tmp_path).running() == RECORD
     assert DataDirectory(tmp_path).running() is None
     assert not (tmp_path / "run.json").exists()
+
+
+def test_who_asks_a_running_one_asks_for_its_topics(tmp_path: Path) -> None:
+    blue = RECORD.model_copy(update={"topic_prefix": "blue-"})
+    with DataDirectory(tmp_path).held(blue):
+        for given, prefix in (
+            ({}, "blue-"),
+            ({"FRICTION_TOPIC_PREFIX": "green-"}, "green-"),
+            ({"FRICTION_KAFKA__BOOTSTRAP_SERVERS": "elsewhere:9092"}, ""),
+        ):
+            said = load_settings(file=None, environment={"FRICTION_DATA": str(tmp_path), **given}, directory=tmp_path)
+            assert found_running(said)[0].settings.topic_prefix == prefix
 
 
 def test_a_holder_that_was_killed_holds_nothing(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The data directory of ``friction up``: who holds it, where its parts answer, how the last run ended.
 
 up.lock       held (flock) by the running ``friction up``; the kernel lets go of it with the process
-run.json      of the holder: pid, since when, addresses; no secrets
+run.json      of the holder: pid, since when, addresses, prefix of the topics; no secrets
 summary.json  counts at the end of the last run
 logs/         of the child processes
 """
@@ -27,6 +27,7 @@ class RunRecord(BaseModel):
 
     pid: int
     started_at: str
+    topic_prefix: str = ""
     kafka: str | None = None
     registry: str | None = None
     clickhouse: str | None = None

@@ -56,7 +56,11 @@ class Session:
             DONE when everything produced was processed and landed, or when a run without an end was stopped;
             FAILED when something is missing; INTERRUPTED when a run with an end was stopped before.
         """
-        record = RunRecord(pid=os.getpid(), started_at=datetime.now(UTC).isoformat(timespec="seconds"))
+        record = RunRecord(
+            pid=os.getpid(),
+            started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            topic_prefix=self._loaded.settings.topic_prefix,
+        )
         interrupted = False
         with self._directory.held(record), self._screen, _signals():
             self._screen.say(f"friction up in {self._directory.path}  (Ctrl-C stops it in order)")
