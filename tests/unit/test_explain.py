@@ -46,14 +46,14 @@ def written(path: Path, records: list[dict[str, Any]]) -> Path:
 
 
 def of_scenario(directory: Path, file: ScenarioFile, case: Case) -> tuple[Path, Path, list[str], int]:
-    """Its events and its policy as files, its customers without most of a crowd, and an hour after its end."""
+    """Its events and its policy as files, its customers without most of a crowd, and a time after its end."""
     policy = directory / "policy.yaml"
     policy.write_text(file.policy_of(case).text, "utf-8")
     told = file.events_of(case)
     records = [{**{k: v for k, v in e.record.items() if v is not None}, "appended_at": e.append_ms} for e in told]
     names = list(dict.fromkeys(e.record["customer_id"] for e in told))
     customers = [name for name in names if not name.startswith("crowd ")] or names[:2]
-    until_ms = max(file.ms(e.when) for e in case.expect) + HOUR_MS
+    until_ms = max(*(file.ms(e.when) + HOUR_MS for e in case.expect), *(e.append_ms for e in told))
     return written(directory / "events.jsonl", records), policy, customers, until_ms
 
 
