@@ -212,7 +212,7 @@ def test_a_policy_that_cannot_mean_what_it_says_is_told_with_its_line(new_worker
     worker = new_worker(FRICTION_POLICY_FILE=str(policy))
     worker.start(ready=False)
     assert worker.ended() == ExitCode.USAGE
-    assert worker.last_line.startswith(f"friction: hasty.yaml:{line} score.scale: ")
+    assert worker.last_line.startswith(f"friction: {policy}:{line} score.scale: ")
     assert "Traceback" not in worker.log
 
 
