@@ -67,6 +67,7 @@ class Applied:
     unknown_marks: int = 0
     bad_preferences: int = 0
     bad_deadlines: int = 0
+    bad_shipping: int = 0
     given_up: int = 0
     unknown_replies: int = 0
 
@@ -178,8 +179,8 @@ class CustomerPartition:
         return Applied(
             alerts, misrouted, unrated, unknown, self.windows.late - late,
             int(room.counted[DUPLICATES]) - duplicates, self.desk.unknown_marks - unknown_marks,
-            self.desk.preferences.bad - bad_preferences, self._reader.bad_deadlines, self.tally["given_up"] - given_up,
-            self._unknown_replies.count(kind, facts),
+            self.desk.preferences.bad - bad_preferences, self._reader.bad_deadlines, self._reader.bad_shipping,
+            self.tally["given_up"] - given_up, self._unknown_replies.count(kind, facts),
         )  # fmt: skip
 
     def advance(self, to_ms: int) -> Alerts:

@@ -49,6 +49,9 @@ def simulate(
     for_s = None if for_ is None else seconds(for_)
     said: dict[str, Any] = {"seed": seed, "rate": rate, "customers": customers, "span_hours": span_hours}
     said |= {"late": late, "repeated": repeated}
+    for option, given in (("--out", out), ("--span-hours", span_hours)):
+        if given is not None and count is None and for_s is None:
+            raise SettingsError(f"{option} needs a limit: give --count or --for")
     if out is not None:
         if team:
             raise SettingsError("--team works on the alerts of a worker, and there is none with --out")
@@ -88,9 +91,7 @@ def _write(out: Path, count: int | None, for_s: float | None, said: dict[str, An
     from connectors.simulator.producer import limit
     from pipelines.cli.stopping import stopped_by_signals
 
-    total = limit(said["rate"], count, for_s)
-    if total is None:
-        raise SettingsError("--out needs a limit: give --count or --for")
+    total = limit(said["rate"], count, for_s) or 1
     with stopped_by_signals() as stop:
         end_ms = time.time_ns() // 1_000_000
         written = write_crowd(out, end_ms=end_ms, total=total, **said, stop=stop, on_progress=_progress("written"))

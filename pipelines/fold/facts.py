@@ -27,6 +27,7 @@ EVENT_ID, CASE_ID, SUBJECT_ID, CHANNEL_ID, PLACE_ID, SESSION_ID, DEADLINE_MS, RE
 RATED, AMOUNT_OF, SHIPPING, MOOD = range(4)
 STAGE, SEGMENT_CODE, VALUES = range(3)
 _NO_TIME = -1  # a deadline that was told and is no time
+_NO_NUMBER = math.inf  # shipping costs that were told and are no number
 
 
 class Facts(NamedTuple):
@@ -94,7 +95,8 @@ def read_attributes(
             if part == 0:
                 facts.code[i, STAGE] = meaning[1, k, value[e]]
             elif part == 1:
-                facts.number[i, SHIPPING] = number_at(data, value_start[e], value_length[e])
+                shipping = number_at(data, value_start[e], value_length[e])
+                facts.number[i, SHIPPING] = _NO_NUMBER if math.isnan(shipping) and value_length[e] > 0 else shipping
             elif part == 2:
                 at_ms = time_at(data, value_start[e], value_length[e])
                 facts.word[i, DEADLINE_MS] = at_ms if at_ms > 0 or value_length[e] == 0 else _NO_TIME
@@ -149,7 +151,8 @@ _COLUMNS = ("channel", "segment")  # conditions may ask for them as if they were
 class FactReader:
     """Reads the facts that a policy asks for.
 
-    bad_deadlines: how many deadlines of the last batch are no time; they count as not told.
+    bad_deadlines, bad_shipping: how many deadlines of the last batch are no time, and shipping costs no number; they
+    count as not told.
     """
 
     def __init__(self, file: PolicyFile, attributes: Attributes, deadline: str | None) -> None:
@@ -169,7 +172,7 @@ class FactReader:
             self._role[n] = attributes.number.get(name, -1), parts.get(name, -1)
             for of, known, other in ((0, asked, OTHER), (1, own, -1 if name == "question" else 0)):
                 self._meaning[of, n] = [*(known.get(name, {}).get(text, other) for text in values), other]
-        self.bad_deadlines = 0
+        self.bad_deadlines = self.bad_shipping = 0
         self._attributes = attributes
         self._segments = TextIndex(["", *file.segments])
         self._unknown = TextIndex([UNKNOWN])  # as those say it who are told no channel
@@ -181,7 +184,7 @@ class FactReader:
     def read(self, batch: InteractionBatch) -> Facts:
         """Facts of a batch; without details everything is unknown."""
         n, details = len(batch), batch.details
-        self.bad_deadlines = 0
+        self.bad_deadlines = self.bad_shipping = 0
         if details is None:
             return no_facts(n, len(self._attributes.number))
         facts = self._identities(batch, details, len(self._attributes.number))
@@ -195,6 +198,9 @@ class FactReader:
         bad = facts.word[:, DEADLINE_MS] == _NO_TIME
         self.bad_deadlines = int(bad.sum())
         facts.word[bad, DEADLINE_MS] = 0
+        bad = np.isinf(facts.number[:, SHIPPING])
+        self.bad_shipping = int(bad.sum())
+        facts.number[bad, SHIPPING] = np.nan
         for name in _COLUMNS:
             if name in self._attributes.number:
                 self._column(batch, details.segment if name == "segment" else batch.channel, name, facts)

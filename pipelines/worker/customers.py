@@ -139,6 +139,7 @@ class CustomerWork:
             (metrics.UNKNOWN_MARKS, applied.unknown_marks),
             (metrics.BAD_PREFERENCES, applied.bad_preferences),
             (metrics.BAD_DEADLINES, applied.bad_deadlines),
+            (metrics.BAD_SHIPPING, applied.bad_shipping),
             (metrics.UNKNOWN_REPLIES, applied.unknown_replies),
             (metrics.LATE_WAITS, applied.late),
             (metrics.KEYS_DIFFER, decoded.keys_differ),

@@ -14,6 +14,7 @@ BAD_PREFERENCES = Counter(
     "friction_worker_bad_preferences_total", "Attributes of customers' preferences that cannot be read."
 )
 BAD_DEADLINES = Counter("friction_worker_bad_deadlines_total", "Deadlines that were told and are no time.")
+BAD_SHIPPING = Counter("friction_worker_bad_shipping_total", "Shipping costs that were told and are no number.")
 UNKNOWN_REPLIES = Counter("friction_worker_unknown_replies_total", "Replies that do not say how they were made.")
 GIVEN_UP = Counter("friction_worker_given_up_total", "Clocks and cases that ended for others of the same customer.")
 LATE_WAITS = Counter("friction_worker_late_waits_total", "Waits that came after their window was closed.")

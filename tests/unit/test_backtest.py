@@ -272,6 +272,20 @@ def test_a_deadline_that_is_no_time_is_counted_and_the_promise_of_the_policy_hol
     assert deadlines["c0"] > deadlines["c1"] == deadlines["c2"] == deadlines["c3"]
 
 
+def test_shipping_that_is_no_number_is_counted_and_counts_as_not_told(tmp_path: Path) -> None:
+    told = ["1200", "1200.50", "1.200,50", "free", "", "-5"]
+    rows = [
+        interaction(
+            START_MS, customer_id=f"c{n}", kind="checkout.cost_revealed", amount=1000.0, attributes={"shipping": s}
+        )
+        for n, s in enumerate(told)
+    ]
+    summary = run(Asked([str(written(tmp_path / "a.jsonl", rows))], tmp_path / "out", FULL))
+    assert (summary["bad_shipping"], summary["accepted"]) == (2, 6)
+    scores = pq.read_table(tmp_path / "out" / "scores.parquet").to_pylist()
+    assert {row["customer_id"] for row in scores if row["heat"] > 0} == {"c0", "c1"}
+
+
 def late_reply(at: dict[str, int]) -> list[dict[str, Any]]:
     """Feedback at 0:00, somebody else at 1:05, and the answer of 0:50 behind it; at: when it was appended."""
     personal = {"attributes": {"reply": "personal"}}

@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from random import Random
@@ -122,6 +123,18 @@ def test_short_lives_are_what_the_model_says(seed: int) -> None:
     assert min(c.counts[kind] for kind in ("clock_warning", "clock_breached", "still_waiting", "social_risk")) > 5
     assert min(c.counts[what] for what in ("repeat_contact", "sent again", "retracted", "open cases", "heats")) > 0
     assert c.counts["bands"] > c.counts["customers"] // 4
+
+
+@pytest.mark.parametrize("seed", range(4, 7))
+def test_short_lives_of_which_much_comes_late_end_as_the_model_says(seed: int) -> None:
+    """Decay leads out of bands before what had kept their customers in them is seen."""
+    random = Random(seed)
+    events = told(short_lives(seed=seed, start_ms=BEGIN_MS, rate=100.0, total=4_000))
+    late = [replace(e, append_ms=e.append_ms + random.randrange(20_000) * (random.random() < 0.5)) for e in events]
+    late.sort(key=lambda e: e.append_ms)
+    c = compared(late, end_of(late, 1_000), CHAOS_TEXT, step_ms=700)
+    assert c.problems == []
+    assert c.counts["bands"] > 0.6 * c.counts["customers"]
 
 
 def test_short_lives_are_short_and_late_and_repeat_themselves() -> None:

@@ -67,6 +67,11 @@ def test_a_backtest_reads_what_the_command_has_written(tmp_path: Path, capsys: p
     assert summary["alerts"]["clock_breached"]["opened"] > 0
 
 
+def test_a_span_without_a_limit_is_told_before_anything_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(["simulate", "--span-hours", "24"]) == 2
+    assert "--span-hours needs a limit" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("more", "told"),
     [([], "--out needs a limit"), (["--count", "5", "--team", "0.5"], "--team works on the alerts of a worker")],

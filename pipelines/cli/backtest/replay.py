@@ -33,6 +33,7 @@ class Counts:
     unknown_marks: int = 0
     bad_preferences: int = 0
     bad_deadlines: int = 0
+    bad_shipping: int = 0
     unknown_replies: int = 0
 
     def add(self, batch: InteractionBatch, applied: Applied) -> None:
@@ -43,6 +44,7 @@ class Counts:
         self.unknown_marks += applied.unknown_marks
         self.bad_preferences += applied.bad_preferences
         self.bad_deadlines += applied.bad_deadlines
+        self.bad_shipping += applied.bad_shipping
         self.unknown_replies += applied.unknown_replies
         self.accepted += len(batch)
 

@@ -72,6 +72,7 @@ def run(asked: Asked) -> dict[str, Any]:
         "unknown_marks": counts.unknown_marks,
         "bad_preferences": counts.bad_preferences,
         "bad_deadlines": counts.bad_deadlines,
+        "bad_shipping": counts.bad_shipping,
         "unknown_replies": counts.unknown_replies,
         "outside": found.outside,
         "skipped": reader.skipped,

@@ -21,6 +21,8 @@ _TOO_OLD = 0.004
 _TOO_OLD_MS = 240_000  # acceptance.max_age of full.yaml is less
 _DEADLINES = {"callback.promised", "order.promised", "order.delayed", "recovery.promised"}
 
+_SEGMENTS = (("new",), ("loyal",), (None,), ("new", "loyal", None))  # of a life; most stay in theirs
+
 # kind, attributes, how often
 _KINDS: tuple[tuple[str, Mapping[str, str], int], ...] = (
     ("contact.opened", {}, 12),
@@ -71,6 +73,7 @@ class _Life:
         self._random = random
         self._told = 0
         self._times: set[int] = set()
+        self._segments = random.choice(_SEGMENTS)
 
     def rest_ms(self) -> int:
         """How long until the next one."""
@@ -110,7 +113,7 @@ class _Life:
             rating=float(random.randint(0, 10)) if kind == "feedback.given" else None,
             sentiment=random.choice((-0.9, -0.5, 0.6, None)) if mention else None,
             reach=random.choice((10, 5_000)) if mention else None,
-            segment=random.choice(("new", "loyal", None, None, None, None)),
+            segment=random.choice(self._segments),
             attributes=said,
         )
 

@@ -70,9 +70,9 @@ class Asking:
         for mention in [m for m in self._mentions if m[1] == case.case_id]:
             self._mentions.remove(mention)
             self._alerts[mention[0]] = "resolved"
-        repeat = self._repeats.get(case.subject)
-        if repeat is not None:
-            self._alerts[repeat.about] = "resolved"
+        for subject, repeat in self._repeats.items():
+            if subject == case.subject or repeat.about[2] == case.case_id:
+                self._alerts[repeat.about] = "resolved"
 
     def ask(self, record: Record, within: Case | None) -> set[str]:
         """What follows from several contacts. within: the case that was open already."""
