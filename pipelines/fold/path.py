@@ -71,13 +71,14 @@ def before_entries(from_ms: int, row: int, senses: Senses, rows: Rows, arena: In
 @step
 def walk(
     from_ms: int, to_ms: int, row: int, k: int, senses: Senses, rows: Rows, arena: Int64s, held: int, work: Work
-) -> tuple[int, int]:
+) -> tuple[int, int, bool]:
     """Judge the bands of a row from ``from_ms`` on, by entry and interaction.
 
-    Returns the band behind the last one, and that at ``to_ms``. k: place of a crossing that nobody asks for.
+    Returns the band behind the last one, that at ``to_ms``, and whether one was entered on the way: the last such
+    crossing is the k-th then. Those behind it are nobody's.
     """
     counts, lists, crossed = work.scratch.count, work.scratch.lists, work.crossed
-    entries, recent, n, i = lists[HEAT_LIST], lists[RECENT], 0, 0
+    entries, recent, n, i, rose = lists[HEAT_LIST], lists[RECENT], 0, 0, False
     while n < counts[HEAT_LIST] and entries[n, AT] < from_ms:
         n += 1
     while i < counts[RECENT] and recent[i, AT] < from_ms:
@@ -86,33 +87,34 @@ def walk(
         at_ms = entries[n, AT] if n < counts[HEAT_LIST] else NEVER
         if i < counts[RECENT]:
             at_ms = min(at_ms, recent[i, AT])
-        cool(row, 0, at_ms, k, senses, rows, arena, held, crossed)
+        cool(row, 0, at_ms, k + 1, senses, rows, arena, held, crossed)
         bring_to(row, at_ms, senses, rows)
         while n < counts[HEAT_LIST] and entries[n, AT] <= at_ms:
             entries[n, BAND] = rows.band[row] + 1
             add_entry(row, entries[n], senses, rows, arena, held)
             if entries[n, CASE] == 0 or as_float(entries[n, POINTS]) > 0.0:  # else what a case held goes on below
-                rise(row, -1, k, senses, rows, arena, held, crossed)
-                cool(row, 0, at_ms, k, senses, rows, arena, held, crossed)
+                rose = rise(row, -1, k, senses, rows, arena, held, crossed) > k or rose
+                cool(row, 0, at_ms, k + 1, senses, rows, arena, held, crossed)
             n += 1
         while i < counts[RECENT] and recent[i, AT] <= at_ms:
             i += 1
-        rise(row, -1, k, senses, rows, arena, held, crossed)
-        cool(row, 0, at_ms, k, senses, rows, arena, held, crossed)
+        rose = rise(row, -1, k, senses, rows, arena, held, crossed) > k or rose
+        cool(row, 0, at_ms, k + 1, senses, rows, arena, held, crossed)
     last = int(rows.band[row])
-    cool(row, 0, to_ms, k, senses, rows, arena, held, crossed)
-    return last, int(rows.band[row])
+    cool(row, 0, to_ms, k + 1, senses, rows, arena, held, crossed)
+    return last, int(rows.band[row]), rose
 
 
 @step
 def judge_again(
     row: int, at_ms: int, limit_ms: int, to_ms: int, k: int, senses: Senses, rows: Rows, arena: Int64s, held: int,
     work: Work,
-) -> tuple[int, int]:  # fmt: skip
+) -> tuple[int, int, bool]:  # fmt: skip
     """The bands of a row behind what may still be put right, and at ``to_ms``, if all had come in their order.
 
     at_ms: when happened what came late. limit_ms: what came before that is for good. held: what open cases hold now.
-    The bands are as they were, and -1, when nothing is known of them at that time. The row is left as it is.
+    They are -1 when nothing is known of them at that time. Returns also whether a band was entered: see ``walk``. The
+    row is left as it is.
     """
     counts, lists, signals = work.scratch.count, work.scratch.lists, signals_of(senses)
     band, updated_ms, begin = int(rows.band[row]), rows.words[row, UPDATED], int(rows.band[row])
@@ -120,7 +122,7 @@ def judge_again(
     if counts[BEFORE] > 0:
         first = lists[BEFORE, 0]
         if first[BAND] == 0:
-            return -1, -1
+            return -1, -1, False
         begin = first[BAND] - 1
         if counts[RECENT] > MOST_RECENT // 2:  # what came before may be for good, and later than this one
             from_ms = max(from_ms, first[AT])
@@ -136,8 +138,8 @@ def judge_again(
         arena[saved + s], arena[saved + signals + s] = rows.words[row, HEAT + s], arena[held + s]
     before_entries(from_ms, row, senses, rows, arena, held, work)
     rows.band[row] = begin
-    last, now = walk(from_ms, max(to_ms, updated_ms), row, k, senses, rows, arena, held, work)
+    last, now, rose = walk(from_ms, max(to_ms, updated_ms), row, k, senses, rows, arena, held, work)
     for s in range(signals):
         rows.words[row, HEAT + s], arena[held + s] = arena[saved + s], arena[saved + signals + s]
     rows.words[row, UPDATED], rows.band[row] = updated_ms, band
-    return last, now
+    return last, now, rose

@@ -17,6 +17,7 @@ from pipelines.fold.notes import CROSSED, write_risen
 from pipelines.fold.path import judge_again
 from pipelines.fold.scoring import (
     BLOCK,
+    CROSSED_EVENT,
     CROSSED_FROM,
     CROSSED_MS,
     CROSSED_TO,
@@ -92,7 +93,7 @@ def change_band(
 ) -> int:  # fmt: skip
     """Bring a row into the band that it is in if all had come in their order; return the crossings. See judge_again."""
     band, crossed = int(rows.band[row]), work.crossed
-    last, now = judge_again(row, at_ms, limit_ms, to_ms, k, senses, rows, arena, held, work)
+    last, now, rose = judge_again(row, at_ms, limit_ms, to_ms, k, senses, rows, arena, held, work)
     after_ms = max(to_ms - rows.words[row, UPDATED], 0)
     if last < 0:
         k = rise(row, event, k, senses, rows, arena, held, crossed)
@@ -100,7 +101,12 @@ def change_band(
         note_crossing(k, -1, row, last, 0, senses, rows, arena, held, crossed)
         k += 1
     elif now > band:
-        note_crossing(k, event, row, now, after_ms, senses, rows, arena, held, crossed)
+        if rose:
+            word = crossed.word[k]
+            word[CROSSED_EVENT], word[CROSSED_FROM], word[CROSSED_TO] = event, band, now
+            rows.band[row] = now
+        else:  # it should not have been left
+            note_crossing(k, event, row, now, 0, senses, rows, arena, held, crossed)
         k += 1
     return cool(row, 0, rows.words[row, UPDATED] + after_ms, k, senses, rows, arena, held, crossed)
 

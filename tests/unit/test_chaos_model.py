@@ -120,7 +120,7 @@ def test_short_lives_are_what_the_model_says(seed: int) -> None:
     events = told(short_lives(seed=seed, start_ms=BEGIN_MS, rate=100.0, total=4_000), late_ms=5)
     c = compared(events, end_of(events, 20_000), CHAOS_TEXT, step_ms=700)
     assert c.problems == []
-    assert min(c.counts[kind] for kind in ("clock_warning", "clock_breached", "still_waiting", "social_risk")) > 5
+    assert min(c.counts[kind] for kind in ("clock_warning", "clock_breached", "still_waiting", "social_risk")) > 2
     assert min(c.counts[what] for what in ("repeat_contact", "sent again", "retracted", "open cases", "heats")) > 0
     assert c.counts["bands"] > c.counts["customers"] // 4
 
