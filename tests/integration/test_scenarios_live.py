@@ -1,5 +1,6 @@
 """Scenarios through the real broker and a worker: what stands in the end is what the core alone says."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,10 +21,12 @@ from pipelines.partition import CustomerPartition
 from pipelines.policy.policy import parse_policy
 from pipelines.worker.customer_state import read_state
 from pipelines.worker.encoding import Encoder
-from schemas.topics import INTERACTIONS, STATE, TopicNames
+from pipelines.worker.partials import HEADER
+from schemas.topics import INCIDENT_STATE, INTERACTIONS, STATE, TopicNames
 from tests.batches import Event
 from tests.integration.workers import NewWorker, wait_until_processed
-from tests.reading import read_alerts
+from tests.polling import wait_until
+from tests.reading import read_alerts, read_topic
 from tests.scenarios.judging import differences
 from tests.scenarios.playing import NOBODY, Played, Standing, played, standing_of
 from tests.scenarios.scenario_files import FULL, Case, ScenarioFile, merged, scenario_files
@@ -108,6 +111,9 @@ def test_what_stands_after_a_scenario_stands_in_the_topics(
     worker = new_worker(FRICTION_POLICY_FILE=str(file))
     worker.start()
     wait_until_processed(kafka, names, f"{names.prefix}app", 60.0)
+    now_ms = int(time() * 1000)
+    # that a form is not used any more is known when the agent of incidents has heard up to when all have seen
+    wait_until(lambda: watched_to_ms(kafka, names) > now_ms - 60_000, 60.0)
     assert worker.stop() == 0
 
     cores = restored(kafka, names, policy)
@@ -127,6 +133,12 @@ def test_what_stands_after_a_scenario_stands_in_the_topics(
     assert not wrong, "\n".join(wrong)
     assert not standing
     assert found or all(e.alert is None for one in cases for e in one.case.expect), "no alert has been compared"
+
+
+def watched_to_ms(kafka: KafkaConnection, names: TopicNames) -> int:
+    """Up to when the agent of incidents knows what all partitions have seen."""
+    headers = [m.value() or b"" for m in read_topic(kafka, names.of(INCIDENT_STATE)) if m.key() == HEADER]
+    return max((min(json.loads(header)["seen_ms"]) for header in headers), default=0)
 
 
 def produce(kafka: KafkaConnection, registry: RegistryConnection, names: TopicNames, events: Sequence[Event]) -> None:
