@@ -9,7 +9,8 @@ from confluent_kafka import Message
 
 from connectors.kafka.connection import KafkaConnection
 from pipelines.cli.chaos import reading
-from schemas.topics import ALERTS, TopicNames, avro_schema
+from pipelines.worker.partials import HEADER
+from schemas.topics import ALERTS, INCIDENT_STATE, TopicNames, avro_schema
 from schemas.wire import HEADER_BYTES
 
 
@@ -25,3 +26,10 @@ def read_alerts(kafka: KafkaConnection, names: TopicNames) -> list[dict[str, Any
     values = [io.BytesIO((m.value() or b"")[HEADER_BYTES:]) for m in read_topic(kafka, names.of(ALERTS))]
     told: list[Any] = [fastavro.schemaless_reader(value, schema, None) for value in values]
     return told
+
+
+def incident_headers(kafka: KafkaConnection, names: TopicNames) -> list[dict[str, Any]]:
+    """The last header of each partition of the agent of incidents that has written one."""
+    state = read_topic(kafka, names.of(INCIDENT_STATE))
+    last = {m.partition(): m.value() or b"" for m in state if m.key() == HEADER}
+    return [json.loads(header) for header in last.values()]

@@ -1,6 +1,5 @@
 """Scenarios through the real broker and a worker: what stands in the end is what the core alone says."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,12 +20,11 @@ from pipelines.partition import CustomerPartition
 from pipelines.policy.policy import parse_policy
 from pipelines.worker.customer_state import read_state
 from pipelines.worker.encoding import Encoder
-from pipelines.worker.partials import HEADER
-from schemas.topics import INCIDENT_STATE, INTERACTIONS, STATE, TopicNames
+from schemas.topics import INTERACTIONS, STATE, TopicNames
 from tests.batches import Event
 from tests.integration.workers import NewWorker, wait_until_processed
 from tests.polling import wait_until
-from tests.reading import read_alerts, read_topic
+from tests.reading import incident_headers, read_alerts
 from tests.scenarios.judging import differences
 from tests.scenarios.playing import NOBODY, Played, Standing, played, standing_of
 from tests.scenarios.scenario_files import FULL, Case, ScenarioFile, merged, scenario_files
@@ -137,8 +135,7 @@ def test_what_stands_after_a_scenario_stands_in_the_topics(
 
 def watched_to_ms(kafka: KafkaConnection, names: TopicNames) -> int:
     """Up to when the agent of incidents knows what all partitions have seen."""
-    headers = [m.value() or b"" for m in read_topic(kafka, names.of(INCIDENT_STATE)) if m.key() == HEADER]
-    return max((min(json.loads(header)["seen_ms"]) for header in headers), default=0)
+    return max((min(header["seen_ms"]) for header in incident_headers(kafka, names)), default=0)
 
 
 def produce(kafka: KafkaConnection, registry: RegistryConnection, names: TopicNames, events: Sequence[Event]) -> None:

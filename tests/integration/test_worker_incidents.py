@@ -1,6 +1,5 @@
 """Incidents through workers and a broker: one alert, by way of a restart, in the partition of its touchpoint."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +7,12 @@ from connectors.kafka.connection import KafkaConnection
 from connectors.registry.connection import RegistryConnection
 from pipelines.cli.exits import ExitCode
 from pipelines.intake.interactions import NO_TIME
-from pipelines.worker.partials import HEADER
-from schemas.topics import ALERTS, INCIDENT_STATE, INTERACTIONS, TopicNames
+from schemas.topics import ALERTS, INTERACTIONS, TopicNames
 from tests.integration.live import POLICY
 from tests.integration.senders import Sender, app_of, customers, now_ms, send, wait
 from tests.integration.workers import NewWorker, wait_until_processed
 from tests.polling import wait_until
-from tests.reading import read_alerts, read_topic
+from tests.reading import incident_headers, read_alerts, read_topic
 
 MINUTE_MS = 60_000
 SLOT_MS = 30_000
@@ -78,10 +76,7 @@ def mentioned(
 
 def watched_ms(kafka: KafkaConnection, names: TopicNames) -> int:
     """For how long both partitions of the agent have watched."""
-    headers = {
-        m.partition(): m.value() or b"" for m in read_topic(kafka, names.of(INCIDENT_STATE)) if m.key() == HEADER
-    }
-    begun_ms = [json.loads(header)["begun_ms"] for header in headers.values()]
+    begun_ms = [header["begun_ms"] for header in incident_headers(kafka, names)]
     return now_ms() - max(begun_ms) if len(begun_ms) == 2 and min(begun_ms) > NO_TIME else 0
 
 
