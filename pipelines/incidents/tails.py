@@ -7,6 +7,8 @@ Computational Statistics 22; there algo.bayes). docs/incidents.md says how they 
 """
 
 import math
+from collections.abc import Iterable
+from itertools import count as counted
 
 _NOTHING = 1e-17  # of the sum: what is smaller changes no bit of it
 
@@ -20,39 +22,51 @@ def share_tail(failed: int, customers: int, usual: float, weight: float) -> floa
     if failed > customers:
         return 0.0
     a, b, n = usual * weight, (1.0 - usual) * weight, customers
-    lg = math.lgamma
-    log_first = lg(n + 1) - lg(failed + 1) - lg(n - failed + 1) + lg(failed + a) + lg(n - failed + b) - lg(n + a + b)
-    term = math.exp(log_first + lg(a + b) - lg(a) - lg(b))
-    total = 0.0
-    for k in range(failed, n + 1):
-        total += term
-        term *= (n - k) / (k + 1) * (k + a) / (n - k - 1 + b) if k < n else 0.0
-        if term < total * _NOTHING:
-            break
-    return min(total, 1.0)
+
+    def log_of(k: int) -> float:
+        lg = math.lgamma
+        chosen, beta = lg(n + 1) - lg(k + 1) - lg(n - k + 1), lg(a + b) - lg(a) - lg(b)
+        return chosen + lg(k + a) + lg(n - k + b) - lg(n + a + b) + beta
+
+    if failed > n * usual:
+        return _outward(log_of(failed), ((n - k) / (k + 1) * (k + a) / (n - k - 1 + b) for k in range(failed, n)))
+    below = range(failed - 1, 0, -1)
+    return 1.0 - _outward(log_of(failed - 1), (k / (n - k + 1) * (n - k + b) / (k - 1 + a) for k in below))
 
 
 def rate_tail(count: int, mean: float, shape: float) -> float:
     """P(X >= count) of X negative binomial with this mean and this shape (variance: mean + mean**2 / shape)."""
     if count <= 0:
         return 1.0
+    if count <= mean:
+        return 1.0 - rate_left(count - 1, mean, shape)
     q = mean / (mean + shape)
-    log_first = math.lgamma(count + shape) - math.lgamma(shape) - math.lgamma(count + 1) + count * math.log(q)
-    term = math.exp(log_first + shape * math.log1p(-q))
-    total, k = 0.0, count
-    while k <= mean or term >= total * _NOTHING:
-        total += term
-        term *= (k + shape) / (k + 1) * q
-        k += 1
-    return min(total, 1.0)
+    return _outward(_log_rate(count, mean, shape), ((k + shape) / (k + 1) * q for k in counted(count)))
 
 
 def rate_left(count: int, mean: float, shape: float) -> float:
     """P(X <= count) of the same X."""
+    if count >= mean:
+        return 1.0 - rate_tail(count + 1, mean, shape)
     q = mean / (mean + shape)
-    term = math.exp(shape * math.log1p(-q))
-    total = 0.0
-    for k in range(count + 1):
+    return _outward(_log_rate(count, mean, shape), (k / (k - 1 + shape) / q for k in range(count, 0, -1)))
+
+
+def _log_rate(k: int, mean: float, shape: float) -> float:
+    """Logarithm of P(X = k)."""
+    chosen = math.lgamma(k + shape) - math.lgamma(shape) - math.lgamma(k + 1)
+    return chosen + k * math.log(mean / (mean + shape)) + shape * math.log(shape / (mean + shape))
+
+
+def _outward(log_first: float, ratios: Iterable[float]) -> float:
+    """The sum of terms that go away from the mean: the first, and what each of the next is of the one before it.
+
+    Terms become smaller from there on, so a first one that is too small for a float leaves nothing to be added.
+    """
+    term = total = math.exp(min(log_first, 0.0))
+    for ratio in ratios:
+        term *= ratio
         total += term
-        term *= (k + shape) / (k + 1) * q
+        if ratio <= 1.0 and term <= total * _NOTHING:
+            break
     return min(total, 1.0)

@@ -58,6 +58,18 @@ def test_what_is_well_known_has_the_tails_of_the_binomial_and_of_poisson() -> No
     assert rate_tail(8, 2.0, 1e7) == pytest.approx(poisson, rel=1e-3)
 
 
+@pytest.mark.parametrize(("count", "mean"), [(300, 2.0), (20_000, 120.0), (10**6, 0.5), (2 * 10**6, 10**5)])
+def test_so_many_that_their_chance_is_no_float_are_nearly_impossible(count: int, mean: float) -> None:
+    assert rate_tail(count, mean, 50.0) <= 1e-300
+    assert share_tail(10_000, 10_000, 0.02, 1000.0) <= 1e-300
+
+
+def test_so_few_that_their_chance_is_no_float_are_usual_again() -> None:
+    assert rate_tail(1000, 10**6, 50.0) == share_tail(1, 10**5, 0.5, 1000.0) == 1.0
+    assert rate_left(10**6, 10**4, 50.0) == 1.0
+    assert rate_left(1, 10**9, 50.0) == 0.0
+
+
 def test_more_failures_than_customers_cannot_be_and_none_are_certain() -> None:
     assert share_tail(5, 4, 0.02, 10.0) == 0.0
     assert share_tail(0, 0, 0.02, 10.0) == rate_tail(0, 1.0, 1.0) == 1.0

@@ -315,6 +315,15 @@ def test_an_incident_of_many_counts_beyond_the_customers_that_it_names() -> None
     assert (last.customers, len(last.members)) == (2500, 1000)
 
 
+def test_an_outage_of_a_place_that_is_well_known_is_told_however_unlikely_it_is() -> None:
+    """Two of its customers fail in five minutes as a rule, for a day; then 400 do: their chance is no float."""
+    crowd = Crowd(18)
+    acts = crowd.acts(NOON_MS - 24 * HOUR_MS, NOON_MS, per_hour=24, share=1.0, attempts=False)
+    acts += [Act(NOON_MS + n * 500, f"x{n}", "form.failed") for n in range(400)]
+    told = replayed(acts, to_ms=NOON_MS + HOUR_MS, batch=500)
+    assert (told[0].status, told[-1].status, told[-1].customers) == ("opened", "resolved", 402)
+
+
 def test_an_incident_that_begins_with_more_than_it_names_has_all_of_them_from_its_first_revision_on() -> None:
     """A busy form on which a fifth fails is told when half do: nobody's slot is full, the lookback is."""
     crowd = Crowd(16)
