@@ -14,7 +14,7 @@ ATTEMPT, FAILURE = 1, 2
 
 MASK = (1 << 62) - 1  # HISTORY_SLOTS bits: no sign, so that compiled and plain are the same
 _FREE = -1
-_CUSTOMER = 32  # bits below the number of place and rule
+CUSTOMER_BITS = 32  # below the number of place and rule, in the key of an entry
 
 
 @step
@@ -114,10 +114,10 @@ def observe(
             late += 1
             continue
         most = lookback[what[i] % rules]
-        entry = entry_of(entries, (what[i] << _CUSTOMER) | customer[i])
+        entry = entry_of(entries, (what[i] << CUSTOMER_BITS) | customer[i])
         if entries[entry, 0] == _FREE:
             new_entries += 1
-            entries[entry, 0] = (what[i] << _CUSTOMER) | customer[i]
+            entries[entry, 0] = (what[i] << CUSTOMER_BITS) | customer[i]
             entries[entry, 1] = slot
             entries[entry, 2] = 0
             entries[entry, 3] = 0

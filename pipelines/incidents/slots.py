@@ -12,7 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines.incidents.kernel import FAILURE, move_entries_compiled, move_slots_compiled, observe_compiled
+from pipelines.incidents.kernel import (
+    CUSTOMER_BITS,
+    FAILURE,
+    move_entries_compiled,
+    move_slots_compiled,
+    observe_compiled,
+)
 from pipelines.intake.index import TextIndex
 from pipelines.intake.interactions import NO_TIME, Texts
 from pipelines.policy.incident_model import Incidents
@@ -160,10 +166,10 @@ class IncidentSlots:
         wanted = int(is_of_rule.sum())
         what: Int64s = np.full(rule.shape[0], _FREE, np.int64)
         if wanted:
+            self._make_room(wanted)
             which = np.flatnonzero(is_of_rule)
             number = self.places.add(data, place.start[which], place.length[which])
             what[which] = number.astype(np.int64) * len(self.rules) + rule[which]
-            self._make_room(wanted)
         journal = np.empty((wanted, 4), np.int64)
         seen_ms, late, entries, slots, told = observe_compiled(
             what, role, customer, occurred_ms, append_ms, len(self.rules), self._lookback, self.slot_ms, lateness_ms,
@@ -217,8 +223,16 @@ class IncidentSlots:
             kept = int(((entries[:, 0] != _FREE) & (entries[:, 1] >= oldest)).sum())
             self._entries = _table(_room(kept + more, 4), 4)
             self._entered = int(move_entries_compiled(entries, oldest, self._entries))
+            self._forget_places()
         if (self._open + more) * 2 > self._key.shape[0]:
             self._rebuild_slots(self.oldest_open, more)
+
+    def _forget_places(self) -> None:
+        """Forget the names of places of which nothing is kept."""
+        customers, slots = (table[table[:, 0] != _FREE, 0] for table in (self._entries, self._key))
+        members = np.fromiter((what for what, _ in self._members), np.int64, len(self._members))
+        journal = (part[:, 0] for part in self._journal)
+        self.places.keep(np.concatenate([customers >> CUSTOMER_BITS, slots, members, *journal]) // len(self.rules))
 
     def _rebuild_slots(self, oldest: int, more: int = 0) -> None:
         key, counts, dirty = self._key, self._counts, self._dirty

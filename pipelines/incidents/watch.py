@@ -8,20 +8,19 @@ the slots say, not the order in which they came. After the lateness a slot is se
 import json
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from typing import Any
+from heapq import nsmallest
 
 from pipelines.alerts.alert import Alert, Status
 from pipelines.incidents.alerts import NO_LABELS, Labels, incident_alert, told_key
-from pipelines.incidents.base import NO_RATE, Base, Hour, Rate
 from pipelines.incidents.judge import NEVER, Judge, SlotSum, Standing, State
 from pipelines.incidents.places import Partial, Told, Watched
 from pipelines.incidents.slots import MOST_MEMBERS, SlotState
+from pipelines.incidents.stored import json_of, partial_of, restored, stored
 from pipelines.intake.interactions import NO_TIME
 from pipelines.policy.incident_model import Incidents
 
 Place = tuple[str, str]  # rule, and touchpoint or subject
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _MOST_AT_ONCE = 4096  # slots that are judged before what led to them is forgotten
 _STANDS: frozenset[Status] = frozenset({"opened", "escalated"})
 
@@ -33,6 +32,7 @@ class IncidentWatch:
         self.seen_ms = [NO_TIME] * sources
         self.begun_ms = NO_TIME  # what every source had seen when all had told
         self.places: dict[Place, Watched] = {}
+        self._left_out = 0
         self._incidents = incidents
         self._labels = labels
         self._judges = {name: Judge(incidents, rule) for name, rule in incidents.rules.items()}
@@ -52,6 +52,9 @@ class IncidentWatch:
         slot = told.start_ms // self._incidents.slot
         watched = self.places.get(place)
         if watched is None:
+            if not self._has_room(told):
+                self._left_out += 1
+                return
             watched = self.places[place] = Watched(slot - 1, [self._first(place, slot)])
         if slot <= watched.settled:
             if watched.is_stored or watched.settled - slot > self._open:
@@ -66,6 +69,28 @@ class IncidentWatch:
         del watched.states[max(slot - watched.settled, 1) :]
         self._changed_slots.add((place, slot))
         self._stale.add(place)
+
+    def take_left_out(self) -> int:
+        """How many slots of places that are not watched, because there are too many, came since the last call."""
+        count, self._left_out = self._left_out, 0
+        return count
+
+    def _has_room(self, told: SlotState) -> bool:
+        """Whether one more place may be watched; where there are many, those that nobody came to for long make room.
+
+        Not for a place where one customer was seen: identifiers in the names of touchpoints would drive out the others.
+        """
+        most = self._incidents.most_places
+        if len(self.places) >= most and told.tried[0] > 1:
+            calm = ((w.newest, place) for place, w in self.places.items() if w.states[-1].is_calm and not w.told)
+            for _, place in nsmallest(-(-most // 10), calm):
+                self._forget(place)
+        return len(self.places) < most
+
+    def _forget(self, place: Place) -> None:
+        self._changed_slots |= {(place, slot) for slot in self.places.pop(place).partials}
+        self._changed_places.add(place)
+        self._stale.discard(place)
 
     def _first(self, place: Place, slot: int) -> State:
         """A place before its first slot."""
@@ -220,7 +245,7 @@ class IncidentWatch:
         self._changed_places.add(place)
         idle = to - watched.newest
         if not watched.partials and not watched.told and idle > self._forgotten:
-            del self.places[place]  # nothing is left of what was usual there
+            self._forget(place)  # nothing is left of what was usual there
 
     # -- what is stored -----------------------------------------------------------------------------------------
 
@@ -231,10 +256,11 @@ class IncidentWatch:
         for place, slot in sorted(self._changed_slots):
             watched = self.places.get(place)
             partials = watched.partials.get(slot) if watched else None
-            state.append((b"s" + _json([*place, slot * self._incidents.slot]), _json(partials) if partials else None))
+            key = b"s" + json_of([*place, slot * self._incidents.slot])
+            state.append((key, json_of(partials) if partials else None))
         for place in sorted(self._changed_places):
-            watched = self.places.get(place)
-            state.append((b"p" + _json(place), None if watched is None else self._stored(place, watched)))
+            watched, under = self.places.get(place), (self._incidents.slot, self._judges[place[0]].lookback)
+            state.append((b"p" + json_of(place), None if watched is None else stored(watched, *under)))
         self._changed_slots.clear()
         self._changed_places.clear()
         return state
@@ -249,9 +275,9 @@ class IncidentWatch:
             (rule, where, *start_ms), said = json.loads(key[1:]), json.loads(value)
             judge = self._judges.get(rule)
             if key[:1] == b"p" and judge is not None and said[:2] == [self._incidents.slot, judge.lookback]:
-                self.places[rule, where] = _restored(said[2:])
+                self.places[rule, where] = restored(said[2:])
             elif key[:1] == b"s" and judge is not None and start_ms[0] % self._incidents.slot == 0:
-                partials = {int(source): _partial(p) for source, p in said.items()}
+                partials = {int(source): partial_of(p) for source, p in said.items()}
                 if all(len(p.tried) == judge.lookback for p in partials.values()):
                     slots.setdefault((rule, where), {})[start_ms[0] // self._incidents.slot] = partials
                 else:
@@ -275,12 +301,6 @@ class IncidentWatch:
             for slot in range(watched.settled + 1, last + 1):
                 watched.states.append(self._step(place, watched, slot))
 
-    def _stored(self, place: Place, watched: Watched) -> bytes:
-        settled = watched.settled if watched.is_stored else None
-        told = {key: [t.revision, t.status, t.standing, t.about] for key, t in watched.told.items()}
-        form = (self._incidents.slot, self._judges[place[0]].lookback)
-        return _json([*form, settled, watched.newest, watched.states[0], told])
-
 
 def _said(over: Standing) -> tuple[object, ...]:
     """What is told of an incident that is over, and may be another with what comes late."""
@@ -303,37 +323,3 @@ def _summed(partials: dict[int, Partial]) -> SlotSum:
         tuple(sorted(m for p in every for m in p.members))[:MOST_MEMBERS],
         sum(p.failed[0] for p in every) <= MOST_MEMBERS,
     )
-
-
-def _json(said: Any) -> bytes:
-    return _ENCODER.encode(said).encode()
-
-
-def _partial(said: list[Any]) -> Partial:
-    offset, tried, failed, attempted, members = said
-    return Partial(offset, tuple(tried), tuple(failed), attempted, tuple(members))
-
-
-def _restored(said: list[Any]) -> Watched:
-    settled, newest, state, told = said
-    known = {key: Told(revision, status, _standing(s), about) for key, (revision, status, s, about) in told.items()}
-    return Watched(settled or 0, [_state(state, newest)], told=known, is_stored=settled is not None, newest=newest)
-
-
-def _standing(said: list[Any]) -> Standing:
-    found = Standing(*said)
-    return found._replace(members=tuple(found.members))
-
-
-def _state(said: list[Any], newest: int) -> State:
-    """newest: when somebody came last, for states that were stored before they said it."""
-    (share, slow, fast, hours), failing, silent, _, unusual_to, is_new, *more = said
-    heard, meanwhile = more or (newest, None)
-    base = Base(Rate(*share), Rate(*slow), Rate(*fast), _hours(hours))
-    began = failing and _standing(failing), silent and _standing(silent)
-    return State(base, *began, (), unusual_to, is_new, heard, meanwhile and _hours(meanwhile))
-
-
-def _hours(said: list[Any]) -> tuple[Hour, ...]:
-    both = (hour if isinstance(hour[0], list) else [hour, NO_RATE] for hour in said)  # before, there was one of an hour
-    return tuple(Hour(Rate(*usual), Rate(*odd)) for usual, odd in both)

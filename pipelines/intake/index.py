@@ -125,6 +125,12 @@ class TextIndex:
         """Forget some numbers (int64[k], each there and once) and their texts; others will have them."""
         remove_texts_compiled(numbers, self._table, self._older, self._arena, self._span, self._free, self._used)
 
+    def keep(self, numbers: Int64s) -> None:
+        """Forget all but some numbers, int64[k]."""
+        others = self._span[: self.numbers, 1] >= 0  # of removed ones it is below
+        others[numbers] = False
+        self.remove(np.flatnonzero(others))
+
     def _number(
         self,
         data: Bytes,

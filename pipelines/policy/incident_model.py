@@ -74,6 +74,7 @@ class Incidents(Said):
     memory: DurationMs = 86_400_000
     accept_after: DurationMs = 86_400_000
     escalate_at: Ratio = 2.0
+    most_places: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] = 5000
     rules: dict[Name, IncidentRule] = Field(min_length=1, max_length=16)
 
     @field_validator("rules")

@@ -155,6 +155,7 @@ class IncidentWork:
                 self._merge(said)
             else:
                 self._reject(batch, i, "no incident partial of ours: a number is out of its range")
+        metrics.PLACES_LEFT_OUT.inc(self._watch.take_left_out())
         alerts = self._watch.take_alerts()
         self._alerts += alerts
         for alert in alerts:

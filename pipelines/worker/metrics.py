@@ -17,6 +17,10 @@ BAD_DEADLINES = Counter("friction_worker_bad_deadlines_total", "Deadlines that w
 BAD_SHIPPING = Counter("friction_worker_bad_shipping_total", "Shipping costs that were told and are no number.")
 UNKNOWN_REPLIES = Counter("friction_worker_unknown_replies_total", "Replies that do not say how they were made.")
 GIVEN_UP = Counter("friction_worker_given_up_total", "Clocks and cases that ended for others of the same customer.")
+PLACES_LEFT_OUT = Counter(
+    "friction_worker_incident_places_left_out_total",
+    "Slots of places that are not watched: there are too many.",
+)
 LATE_WAITS = Counter("friction_worker_late_waits_total", "Waits that came after their window was closed.")
 ALERTS = Counter("friction_worker_alerts_total", "Revisions of alerts raised, by type and status.", ["type", "status"])
 TRANSACTIONS = Counter("friction_worker_transactions_total", "Transactions by outcome.", ["stage", "outcome"])

@@ -351,3 +351,51 @@ def test_the_share_of_an_incident_is_known_only_as_long_as_attempts_are_reported
 
 def test_the_expected_false_alarms_are_those_of_the_policy() -> None:
     assert INCIDENTS.alpha * 2880 * 30 == pytest.approx(INCIDENTS.false_alarms)
+
+
+# -- too many places --------------------------------------------------------------------------------------------
+
+FEW = Incidents.model_validate({**SECTION, "most_places": 20})
+
+
+def orders(count: int, *, step_ms: int) -> list[Act]:
+    """One customer at a page of each order."""
+    return [Act(NOON_MS + n * step_ms, f"o{n}", "form.failed", f"order/{n}/pay") for n in range(count)]
+
+
+def watched(acts: list[Act], *, batch: int = 100) -> tuple[list[Alert], IncidentWatch, Source]:
+    """What is told of few places at a time, who watched them, and the source partition."""
+    source, watch, told = Source(FEW), IncidentWatch(FEW, 1), list[Alert]()
+    watch.begin(acts[0].at_ms)
+    for offset, at in enumerate(range(0, len(acts), batch)):
+        source.add(acts[at : at + batch])
+        source.tell(watch, 0, offset)
+        told += watch.take_alerts()
+    return told, watch, source
+
+
+def test_names_with_identifiers_in_them_are_not_all_watched_and_do_not_hide_an_incident() -> None:
+    acts = sorted(orders(1000, step_ms=2_000) + [a for a in broken_form() if a.at_ms >= NOON_MS])
+    told, watch, _ = watched(acts)
+    assert len(watch.places) <= 20
+    assert watch.take_left_out() > 900
+    assert watch.take_left_out() == 0
+    assert (told[0].status, told[0].touchpoint) == ("opened", "form/promo")
+    again = replayed(acts, batch=100, incidents=FEW, restart=True)
+    assert standing(again) == standing(told)
+
+
+def test_a_place_where_an_incident_stands_makes_no_room_for_others() -> None:
+    acts = Crowd(20).exactly(NOON_MS, NOON_MS + 2 * MINUTE_MS, 60, 50)
+    for n in range(60):
+        acts += [Act(NOON_MS + (120 + n) * 1000, f"{k} at {n}", "form.failed", f"page/{n}") for k in "ab"]
+    told, watch, _ = watched(acts)
+    assert [a.touchpoint for a in told if a.status == "opened"] == ["form/promo"]
+    assert {place for _, place in watch.places} >= {"form/promo", "page/59"}
+    assert ("form", "page/0") not in watch.places
+
+
+def test_a_source_forgets_the_names_of_places_of_which_nothing_is_kept() -> None:
+    *_, source = watched(orders(5000, step_ms=20_000))
+    assert len(source.slots.places) < 1000
+    assert source.slots.places.text(source.slots.places.numbers - 1).startswith("order/")

@@ -79,6 +79,15 @@ def test_texts_that_come_and_go_take_no_more_room_than_the_most_that_were_there(
     assert len(texts) == 0
 
 
+def test_all_but_those_that_are_kept_are_gone() -> None:
+    index = TextIndex(["a", "b", "c", "d"])
+    index.remove(np.array([1]))
+    index.keep(np.array([2, 2]))
+    assert len(index) == 1
+    assert index.add_text("c") == 2
+    assert {index.add_text(text) for text in "abd"} == {0, 1, 3}
+
+
 def test_while_a_table_is_moved_texts_are_found_removed_and_added() -> None:
     texts, known = TextIndex(), dict[str, int]()
     for turn in range(400):

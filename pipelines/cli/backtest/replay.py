@@ -97,6 +97,10 @@ class Replay:
         """What is open of a customer where time stands."""
         return self._core.opened(customer)
 
+    def take_left_out(self) -> int:
+        """How many slots of places were not watched for incidents, because there are too many of them."""
+        return 0 if self._watch is None else self._watch.watch.take_left_out()
+
     @property
     def next_due_ms(self) -> int | None:
         """The earliest time at which a clock or a case may have something to say without an interaction."""

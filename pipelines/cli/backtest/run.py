@@ -58,7 +58,7 @@ def run(asked: Asked) -> dict[str, Any]:
         end_ms = replay.run_on(until_ms)
     counts = replay.counts
     write_scores(asked.out / "scores.parquet", replay.standing, end_ms, policy, *replay.listed_clocks())
-    warnings += _left_out(counts, rejected, found)
+    warnings += [*_left_out(counts, rejected, found), *_too_much(replay)]
     if asked.until is not None and until_ms is not None and end_ms is not None and until_ms < end_ms:
         warnings.append(goes_beyond(asked.until, end_ms))
     seconds = time.monotonic() - begun
@@ -111,6 +111,20 @@ def _left_out(counts: Counts, rejected: RejectedFile, found: Gathered) -> Iterat
         yield (
             f"{counts.unknown_kinds:,} of {taken:,} interactions are of kinds that the policy does not know: "
             "`friction policy kinds` lists those that it knows"
+        )
+
+
+def _too_much(replay: Replay) -> Iterator[str]:
+    """What is told where identifiers are not what they should be."""
+    if given_up := replay.tally["given_up"]:
+        yield (
+            f"{given_up:,} cases and clocks ended because their customer had too many: many seem to share a "
+            "customer_id, such as guest or unknown; give each one of their own, or leave these interactions out"
+        )
+    if left_out := replay.take_left_out():
+        yield (
+            f"{left_out:,} times somebody was at a touchpoint, or spoke of a subject, that was not watched for "
+            "incidents, since there are more than incidents.most_places: leave identifiers out of their names"
         )
 
 
