@@ -16,7 +16,7 @@ from pipelines.cli.bench.engine import process_all
 from pipelines.cli.bench.filling import fill
 from pipelines.cli.bench.latency import latency
 from pipelines.cli.bench.outputs import checked
-from pipelines.cli.bench.policies import THREE
+from pipelines.cli.bench.policies import POLICIES, THREE
 from pipelines.cli.bench.profile import STEPS
 from pipelines.cli.bench.stand import BenchFailed, Stand, standing
 from pipelines.cli.sources import load_settings
@@ -61,8 +61,9 @@ def test_a_run_is_measured_and_its_outputs_are_what_went_in(stand: Stand) -> Non
         checked(stand.kafka, stand.names, replace(filled, waits=filled.waits + 1))
 
 
-def test_every_alert_that_is_waited_for_comes(stand: Stand) -> None:
-    figures = latency(stand, rate=500, seconds=2, customers=200, warm_s=2)
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
+def test_every_alert_that_is_waited_for_comes(stand: Stand, policy: Path) -> None:
+    figures = latency(stand, rate=500, seconds=2, customers=200, policy=policy, warm_s=2)
     assert 5 <= figures["alerts"] <= 20
     assert 0 < figures["p50_ms"] <= figures["p99_ms"] <= figures["max_ms"] < 30_000
 

@@ -21,7 +21,7 @@ from pipelines.cli.bench.engine import Compared
 from pipelines.cli.bench.filling import SPAN_MS, spells
 from pipelines.cli.bench.latency import _short_memory
 from pipelines.cli.bench.live import template, zigzag
-from pipelines.cli.bench.policies import THREE
+from pipelines.cli.bench.policies import POLICIES, THREE
 from pipelines.cli.bench.process import cpu_seconds, resident_bytes
 from pipelines.cli.bench.profile import STEPS, Step
 from pipelines.cli.bench.progress import Steady, steady_part
@@ -76,10 +76,13 @@ def test_the_input_is_the_crowds_day_before_now() -> None:
     assert now_ms - SPAN_MS * 0.1 < max(times_ms) <= now_ms + 60_000
 
 
-def test_waits_are_forgotten_fast_where_latency_is_measured(tmp_path: Path) -> None:
-    policy = parse_policy(_short_memory(tmp_path / "p.yaml", half_life_ms=833).read_text("utf-8"), "p.yaml")
-    usual = parse_policy(THREE.read_text("utf-8"), "three.yaml")
-    assert list(policy.half_life_ms) == [833, *list(usual.half_life_ms)[1:]]
+@pytest.mark.parametrize("file", POLICIES.values(), ids=POLICIES)
+def test_waits_are_forgotten_fast_where_latency_is_measured(file: Path) -> None:
+    policy, usual = (
+        parse_policy(t, "p.yaml") for t in (_short_memory(file, half_life_ms=833), file.read_text("utf-8"))
+    )
+    lives = zip(policy.signal_names, usual.half_life_ms, policy.half_life_ms, strict=True)
+    assert [(name, now) for name, was, now in lives if was != now] == [("wait", 833)]
 
 
 # -- the steady part --------------------------------------------------------------------------------------------

@@ -71,6 +71,7 @@ def latency(
     rate: Annotated[float, typer.Option(min=100, help="Interactions a second.")] = 10_000,
     seconds: Annotated[float, typer.Option(min=1, help="How long it is measured, after a warm-up of a minute.")] = 60,
     customers: Annotated[int, typer.Option(min=100, help="How many there are; one in a hundred alerts.")] = 50_000,
+    policy: PolicyName = "three",
     as_json: Json = False,
     kafka: Kafka = None,
     registry: Registry = None,
@@ -83,9 +84,10 @@ def latency(
     """
     from pipelines.cli.bench.latency import latency as measure
 
+    means = _policy(policy)
     _measured(
         settings_of(config, assignments, kafka=kafka, registry=registry),
-        lambda stand: measure(stand, rate=rate, seconds=seconds, customers=customers),
+        lambda stand: measure(stand, rate=rate, seconds=seconds, customers=customers, policy=means),
         as_json=as_json,
     )
 
@@ -94,6 +96,7 @@ def latency(
 def restore(
     customers: Annotated[int, typer.Option(min=100, help="Customers in the state.")] = 1_000_000,
     updates: Annotated[int, typer.Option(min=1, help="Interactions of each before the restore.")] = 20,
+    policy: PolicyName = "three",
     as_json: Json = False,
     kafka: Kafka = None,
     registry: Registry = None,
@@ -106,9 +109,10 @@ def restore(
     """
     from pipelines.cli.bench.restore import restore as measure
 
+    means = _policy(policy)
     _measured(
         settings_of(config, assignments, kafka=kafka, registry=registry),
-        lambda stand: measure(stand, customers=customers, updates=updates),
+        lambda stand: measure(stand, customers=customers, updates=updates, policy=means),
         as_json=as_json,
     )
 
@@ -117,6 +121,7 @@ def restore(
 def recover(
     rate: Annotated[float, typer.Option(min=10, help="Interactions a second meanwhile.")] = 2_000,
     customers: Customers = 50_000,
+    policy: PolicyName = "three",
     as_json: Json = False,
     kafka: Kafka = None,
     registry: Registry = None,
@@ -129,9 +134,10 @@ def recover(
     """
     from pipelines.cli.bench.recover import recover as measure
 
+    means = _policy(policy)
     _measured(
         settings_of(config, assignments, kafka=kafka, registry=registry),
-        lambda stand: measure(stand, rate=rate, customers=customers),
+        lambda stand: measure(stand, rate=rate, customers=customers, policy=means),
         as_json=as_json,
     )
 
@@ -142,6 +148,7 @@ def scale(
     more: Annotated[list[int] | None, typer.Argument(metavar="", show_default=False, help="More of them.")] = None,
     customers: Customers = 50_000,
     events: Events = 4_000_000,
+    policy: PolicyName = "three",
     as_json: Json = False,
     kafka: Kafka = None,
     registry: Registry = None,
@@ -154,10 +161,11 @@ def scale(
     """
     from pipelines.cli.bench.scale import scale as measure
 
+    means = _policy(policy)
     _measured(
         settings_of(config, assignments, kafka=kafka, registry=registry),
         lambda stand: measure(
-            stand, workers=[*(workers or ()), *(more or ())] or [1, 2], events=events, customers=customers
+            stand, workers=[*(workers or ()), *(more or ())] or [1, 2], events=events, customers=customers, policy=means
         ),
         as_json=as_json,
     )

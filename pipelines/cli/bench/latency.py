@@ -1,5 +1,6 @@
 """Latency: from produce() to the alert in the hands of a read_committed consumer, at a steady rate."""
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +14,6 @@ from confluent_kafka import OFFSET_END, Consumer, TopicPartition
 from connectors.kafka.connection import KafkaConnection
 from pipelines.cli.bench.live import Live, Template, crowd_templates, template
 from pipelines.cli.bench.outputs import reader
-from pipelines.cli.bench.policies import THREE
 from pipelines.cli.bench.process import MeasuredWorker, cpu_seconds
 from pipelines.cli.bench.stand import BenchFailed, Stand
 from schemas.interactions import Interaction, InteractionEncoder
@@ -24,11 +24,14 @@ WARM_S = 60.0  # a broker that has just been started compiles its own code, most
 SPELL = 200_000  # interactions of the crowd that are made; they are told again and again, with new ids and times
 _LONG_WAIT_MS = 64 * 60_000  # five doublings of the tolerated two minutes: heat 60, score 78, band hot
 _LAST_ALERTS_S = 15.0
+_HALF_LIFE_OF_WAITS = re.compile(r"(?m)^(  wait:\n(?:    .*\n)*?    half_life: )\S+")
 
 Place = tuple[bytes, int]  # customer, event time in ms
 
 
-def latency(stand: Stand, *, rate: float, seconds: float, customers: int, warm_s: float = WARM_S) -> dict[str, Any]:
+def latency(
+    stand: Stand, *, rate: float, seconds: float, customers: int, policy: Path, warm_s: float = WARM_S
+) -> dict[str, Any]:
     """Measure one worker with windows and checkpoints on.
 
     One customer in a hundred waits too long whenever it comes, and has cooled down when it comes again: an alert each
@@ -38,12 +41,13 @@ def latency(stand: Stand, *, rate: float, seconds: float, customers: int, warm_s
         BenchFailed: an alert is missing, the rate was not kept, or the worker ended.
     """
     watched = max(1, customers // ONE_IN)
-    policy = _short_memory(stand.directory / "latency.yaml", half_life_ms=max(1, round(customers / rate * 1000 / 6)))
+    short = stand.directory / "latency.yaml"
+    short.write_text(_short_memory(policy, half_life_ms=max(1, round(customers / rate * 1000 / 6))), "utf-8")
     spell = min(SPELL, int(rate * (seconds + warm_s)) + 1)
     templates = crowd_templates(stand, events=spell, customers=max(1, customers - watched))
     told = _with_alerting(templates, _long_waits(stand, watched))
     app_id = f"{stand.names.prefix}latency"
-    worker = MeasuredWorker(stand, app_id=app_id, settings={"policy_file": policy})
+    worker = MeasuredWorker(stand, app_id=app_id, settings={"policy_file": short})
     worker.start()
     try:
         worker.wait_until_ready()
@@ -178,11 +182,11 @@ def _with_alerting(crowd: list[Template], alerting: Iterator[Template]) -> Itera
         yield next(alerting) if number % ONE_IN == 0 else one
 
 
-def _short_memory(file: Path, *, half_life_ms: int) -> Path:
-    """The three signals with waits that are forgotten before the customer comes again."""
-    policy = THREE.read_text("utf-8")
-    file.write_text(policy.replace("half_life: 2h", f"half_life: {half_life_ms}ms", 1), "utf-8")
-    return file
+def _short_memory(policy: Path, *, half_life_ms: int) -> str:
+    """A policy with waits that are forgotten before the customer comes again."""
+    text, count = _HALF_LIFE_OF_WAITS.subn(rf"\g<1>{half_life_ms}ms", policy.read_text("utf-8"))
+    assert count == 1, policy  # noqa: S101 - those that come with us have one
+    return text
 
 
 def _sleep(seconds: float, live: Live, worker: MeasuredWorker) -> None:

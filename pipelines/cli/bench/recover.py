@@ -2,6 +2,7 @@
 
 import time
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 from pipelines.cli.bench.live import Live, crowd_templates
@@ -15,7 +16,7 @@ SPELL = 100_000
 _WITHIN_S = 90.0
 
 
-def recover(stand: Stand, *, rate: float, customers: int) -> dict[str, Any]:
+def recover(stand: Stand, *, rate: float, customers: int, policy: Path) -> dict[str, Any]:
     """Kill one of two workers, twice, while interactions come at a rate.
 
     survivor_s: the other one takes its partitions over. restart_s: it is started again at once, as the same static
@@ -27,13 +28,9 @@ def recover(stand: Stand, *, rate: float, customers: int) -> dict[str, Any]:
     """
     told = cycle(crowd_templates(stand, events=SPELL, customers=customers))
     app_id = f"{stand.names.prefix}recover"
+    settings = {"policy_file": policy, "worker__session_timeout_s": SESSION_TIMEOUT_S}
     first, second = (
-        MeasuredWorker(
-            stand,
-            app_id=app_id,
-            name=name,
-            settings={"worker__instance_id": name, "worker__session_timeout_s": SESSION_TIMEOUT_S},
-        )
+        MeasuredWorker(stand, app_id=app_id, name=name, settings={**settings, "worker__instance_id": name})
         for name in ("first", "second")
     )
     try:

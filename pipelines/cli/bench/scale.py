@@ -1,6 +1,7 @@
 """Scale: what a million events cost when several workers share them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pipelines.cli.bench.filling import Filled, fill
@@ -12,7 +13,7 @@ from schemas.errors import SettingsError
 from schemas.topics import INTERACTIONS, WAIT_PARTIALS
 
 
-def scale(stand: Stand, *, workers: Sequence[int], events: int, customers: int) -> dict[str, Any]:
+def scale(stand: Stand, *, workers: Sequence[int], events: int, customers: int, policy: Path) -> dict[str, Any]:
     """Process the same topic with each number of workers, from when each owns a share to the last commit.
 
     Raises:
@@ -24,7 +25,7 @@ def scale(stand: Stand, *, workers: Sequence[int], events: int, customers: int) 
     filled = fill(stand, events=events, customers=customers)
     steady = {}
     for count in workers:
-        steady[count] = _run(stand, filled, count)
+        steady[count] = _run(stand, filled, count, policy)
         stand.say(f"{count} workers: {steady[count].cpu_s_per_million:.2f} CPU s for a million")
     cost = {count: one.cpu_s_per_million for count, one in steady.items()}
     return {
@@ -35,10 +36,11 @@ def scale(stand: Stand, *, workers: Sequence[int], events: int, customers: int) 
     }
 
 
-def _run(stand: Stand, filled: Filled, count: int) -> Steady:
+def _run(stand: Stand, filled: Filled, count: int, policy: Path) -> Steady:
     stand.clear_outputs()
     app_id = f"{stand.names.prefix}scale-{count}"
-    workers = [MeasuredWorker(stand, app_id=app_id, name=f"worker-{n}") for n in range(count)]
+    settings = {"policy_file": policy}
+    workers = [MeasuredWorker(stand, app_id=app_id, name=f"worker-{n}", settings=settings) for n in range(count)]
 
     def check() -> None:
         for worker in workers:
