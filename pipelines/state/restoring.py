@@ -1,7 +1,7 @@
 """Customers' rows from the log back into memory, in its order, without a Python object for each."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,11 +13,12 @@ from schemas.arrays import Bytes, Int32s, Int64s
 from schemas.growing import grown
 
 _AT_ONCE = 16_384  # records whose bytes are still near when their rows are put
+_MOST_BYTES = 1 << 26  # of values that wait, before those that a later record has replaced are dropped
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """Values of one form whose signals only the header names: of which records, which rows, and their bytes."""
+    """Values of one form: of which records, which rows, and their bytes."""
 
     layout: int
     signals: int
@@ -33,7 +34,11 @@ Translate = Callable[[int, Int64s, Bytes, Int64s, Int32s], None]
 
 
 class RowRestore:
-    """Fills empty CustomerRows. Rows of other signals than ours wait for the header, which ends the log."""
+    """Fills empty CustomerRows.
+
+    Rows of other signals than ours wait for the header, which ends the log; and rows with what is open wait for the
+    last one of their customer: most of a log has been replaced, and a block of each would be room that stays.
+    """
 
     def __init__(self, rows: CustomerRows, form: int = 0) -> None:
         self._rows = rows
@@ -42,6 +47,7 @@ class RowRestore:
         self._records = 0
         self._last: Int64s = np.zeros(64, np.int64)  # by row: the number of its last record, ~number if that is null
         self._waiting: list[_Waiting] = []
+        self._waiting_bytes = self._kept_bytes = 0
 
     def take(
         self,
@@ -81,10 +87,7 @@ class RowRestore:
         kind = form["layout"].astype(np.int64) << 32 | form["signals"]
         for one in np.unique(kind).tolist():
             which, layout, signals = np.flatnonzero(kind == one), one >> 32, one & 0xFFFFFFFF
-            whole = layout in (UNPACKED, WHOLE)
-            if whole and signals == self._form:
-                self._rows.put_whole(number[which], data, start[which], length[which])
-            elif signals == self._ours and not whole:
+            if signals == self._ours and layout not in (UNPACKED, WHOLE):
                 columns = read_rows(data, start[which], length[which], layout, len(self._rows.signal_names))
                 self._rows.put(number[which], columns, self._rows.signal_names)
             else:
@@ -92,6 +95,9 @@ class RowRestore:
                 self._waiting.append(
                     _Waiting(layout, signals, record[which], number[which], values, begin, length[which])
                 )
+                self._waiting_bytes += values.shape[0]
+        if self._waiting_bytes > _MOST_BYTES + 2 * self._kept_bytes:
+            self._drop_replaced()
 
     def finish(self, signal_sets: dict[int, list[str]], translate: Translate | None = None) -> None:
         """Read the rows that waited, and forget whom the log has forgotten.
@@ -103,6 +109,9 @@ class RowRestore:
         """
         for waiting in self._still_last():
             if waiting.layout in (UNPACKED, WHOLE):
+                if waiting.signals == self._form:
+                    self._rows.put_whole(waiting.number, waiting.data, waiting.start, waiting.length)
+                    continue
                 if translate is None:
                     raise ValueError("a stored row was written under a policy that is not known any more")
                 translate(waiting.signals, waiting.number, waiting.data, waiting.start, waiting.length)
@@ -114,6 +123,15 @@ class RowRestore:
             self._rows.put(waiting.number, columns, names)
         self._waiting.clear()
         self._rows.forget(np.flatnonzero(self._last[: self._rows.numbers] < 0))
+
+    def _drop_replaced(self) -> None:
+        """Let no bytes wait that a later record has replaced."""
+        self._waiting = [
+            replace(w, data=data, start=start)
+            for w in self._still_last()
+            for data, start in [copied(w.data, w.start, w.length)]
+        ]
+        self._waiting_bytes = self._kept_bytes = sum(w.data.shape[0] for w in self._waiting)
 
     def _still_last(self) -> Iterator[_Waiting]:
         """What waits, without what a later record has replaced."""

@@ -1,16 +1,22 @@
 """Rows come back from the log as they were: the last of each customer, whatever form the earlier ones had."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.fold.items import USED
+from pipelines.partition import CustomerPartition
 from pipelines.state import restoring
 from pipelines.state.layouts import signals_id
+from pipelines.state.restoring import RowRestore
 from pipelines.state.rows import CustomerRows, Episode
-from tests.batches import POLICY
+from tests.batches import BEGIN_MS, POLICY, batch_of, event
+from tests.desk import FULL
 from tests.plain import uncompiled
-from tests.stored import Record, restored, stored
+from tests.stored import Record, laid_out, restored, stored
 
 OTHER = ["return", "noise", "wait"]  # signals of another policy: another order, and one that is gone
 SETS = {signals_id(POLICY.signal_names): list(POLICY.signal_names), signals_id(OTHER): OTHER}
@@ -97,6 +103,37 @@ def test_rows_as_they_are_written_today_take_the_short_way(monkeypatch: pytest.M
         "bo": (8, 1.0, 0),
         "c": (7, 1.5, 7),
     }
+
+
+@pytest.mark.parametrize("most_bytes", [0, 1 << 26])
+def test_rows_with_what_is_open_take_the_room_of_their_last_ones(
+    most_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restoring, "_MOST_BYTES", most_bytes)
+    log = list[list[Record]]()
+    lived = CustomerPartition(0, 1, FULL)
+    for n in range(60):
+        told: list[dict[str, Any]] = [
+            {"customer_id": f"c{c}", "case_id": f"{n}", "event_id": f"{n}-{c}"} for c in range(n % 7)
+        ]
+        lived.apply(batch_of([event("contact.opened", BEGIN_MS + n * 600, **one) for one in told or [{}]]))
+        numbers = lived.rows.take_dirty()
+        keys = [lived.rows.customers.raw(int(number)) for number in numbers]
+        log.append(list(zip(keys, lived.rows.copied(numbers, lived.form).stored().values(), strict=True)))
+    last = dict(record for chunk in log for record in chunk)
+
+    def used(*chunks: list[Record]) -> int:
+        core = CustomerPartition(0, 1, FULL)
+        restore = RowRestore(core.rows, core.form)
+        for chunk in chunks:
+            restore.take(*laid_out(chunk))
+        restore.finish({})
+        every = np.arange(core.rows.numbers)
+        keys = [core.rows.customers.raw(int(number)) for number in every]
+        assert dict(zip(keys, core.rows.copied(every, core.form).stored().values(), strict=True)) == last
+        return int(core.rows.blocks.free[USED])
+
+    assert used(*log) == used(list(last.items()))
 
 
 def test_nothing_is_restored_from_nothing() -> None:
