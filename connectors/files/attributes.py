@@ -1,6 +1,7 @@
 """Attributes of many interactions, from columns, maps and JSON, as one column of Arrow maps."""
 
 import json
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -88,7 +89,7 @@ class Attributes:
 
 
 def scalar_text(value: object) -> str | None:
-    """A JSON value as the text of an attribute: objects and lists stay JSON, null is none."""
+    """A JSON value as the text of an attribute: objects and lists stay JSON, null and NaN are none."""
     match value:
         case None:
             return None
@@ -99,6 +100,8 @@ def scalar_text(value: object) -> str | None:
         case int():
             return str(value)
         case float():
+            if math.isnan(value):
+                return None
             return (
                 str(int(value))
                 if value.is_integer() and abs(value) < 2**53

@@ -38,14 +38,16 @@ def valid(array: pa.Array) -> Bools:
 
 
 def plain(array: pa.Array) -> pa.Array:
-    """The column without dictionaries, long offsets and other ways to store the same."""
+    """The column without dictionaries, long offsets and other ways to store the same; NaN is null."""
     kind = array.type
     if pa.types.is_dictionary(kind):
         return plain(array.dictionary_decode())
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return array.cast(pa.utf8())
     if pa.types.is_decimal(kind) or pa.types.is_float16(kind):
-        return array.cast(pa.float64())
+        return plain(array.cast(pa.float64()))
+    if pa.types.is_floating(kind):
+        return pc.if_else(pc.is_nan(array), None, array)
     return array
 
 

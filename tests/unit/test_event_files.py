@@ -368,13 +368,13 @@ def test_rows_of_parquet_that_cannot_be_taken_are_told_by_their_number(tmp_path:
             "customer_id": pa.array(["ana", "", None, "bea"]).dictionary_encode(),
             "kind": pa.array([b"k", b"k", b"k", b"\xff"], pa.binary()),
             "occurred_at": pa.array([AT_MS] * 4, pa.timestamp("ms", "Europe/Istanbul")),
-            "rating": pa.array([np.nan, 1.0, 1.0, 1.0]),
+            "rating": pa.array([np.inf, 1.0, 1.0, 1.0]),
         }
     )
     pq.write_table(table, tmp_path / "a.parquet")
     found = read(tmp_path / "a.parquet")
     assert [(r.line, r.reason) for r in found.rejected] == [
-        (1, "rating must be finite, got nan"),
+        (1, "rating must be finite, got inf"),
         (2, "customer_id is missing or empty"),
         (3, "customer_id is missing or empty"),
         (4, "kind is not UTF-8"),
@@ -389,6 +389,27 @@ def test_rows_of_parquet_that_cannot_be_taken_are_told_by_their_number(tmp_path:
     found = read(tmp_path / "b.parquet")
     assert [r["customer_id"] for r in found.rows] == ["a"]
     assert [(r.line, "UTF-8" in r.reason) for r in found.rejected] == [(2, True)]
+
+
+def test_nan_says_nothing(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "customer_id": pa.array([7.0, np.nan]),
+            "kind": ["k", "k"],
+            "occurred_at": pa.array([float(AT_MS)] * 2),
+            "rating": pa.array([np.nan, 1.0], pa.float32()),
+            "attributes.weight": pa.array([np.nan, 1.0], pa.float16()),
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    written(tmp_path / "a.jsonl", [json.dumps(one) for one in table.to_pylist()])
+    for name in ("a.parquet", "a.jsonl"):
+        found = read(tmp_path / name)
+        (one,) = found.rows
+        assert one["customer_id"] == "7"
+        assert "rating" not in one
+        assert "attributes" not in one
+        assert [(r.line, r.reason) for r in found.rejected] == [(2, "customer_id is missing or empty")]
 
 
 def test_unknown_columns_are_attributes_and_those_that_begin_with_an_underscore_are_not(
