@@ -32,7 +32,9 @@ def jsonl_blocks(source: Source, encoding: str) -> Iterator[Block]:
             yield _line_by_line(source.name, piece)
             continue
         flat = _flat(batch)
-        yield Block(source.name, piece.n, dict(zip(flat.schema.names, flat.columns, strict=True)), piece.places)
+        told = zip(flat.schema.names, flat.columns, strict=True)
+        columns = {name: array for name, array in told if not pa.types.is_list(array.type)}
+        yield Block(source.name, piece.n, columns, piece.places)
 
 
 def _read(piece: Piece, known: set[Path]) -> pa.RecordBatch | None:

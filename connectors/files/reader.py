@@ -75,7 +75,10 @@ class EventReader:
         if seen:
             asked = {column: where for column, where, _ in shaper.asked() if column not in seen}
             for column, where in asked.items():
-                self.warn(f"no row has {column!r}, which {where} asks for; there are: {', '.join(sorted(seen))}")
+                self.warn(
+                    f"no row has {column!r}, which {where} asks for; lists are left out, and there are: "
+                    f"{', '.join(sorted(seen))}"
+                )
         if rows and self.skipped == rows:
             self.warn(
                 f"all {rows:,} rows were skipped: `when`, `unless` or `filled` of {self.mapping.name} leave them out"

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from connectors.files import delimited, jsonl
 from connectors.files.fields import SCHEMA
 from connectors.files.lines import find_rows, rows_of
+from connectors.files.mapping import Mapping, MappingFile
 from connectors.files.sources import Format
 from connectors.files.times import read_times, times_of_texts
 from schemas.errors import InputUnreadable
@@ -389,6 +390,15 @@ def test_rows_of_parquet_that_cannot_be_taken_are_told_by_their_number(tmp_path:
     found = read(tmp_path / "b.parquet")
     assert [r["customer_id"] for r in found.rows] == ["a"]
     assert [(r.line, "UTF-8" in r.reason) for r in found.rejected] == [(2, True)]
+
+
+def test_a_list_that_is_asked_for_is_left_out_and_told(tmp_path: Path, path_of_reading: str) -> None:
+    path = written(tmp_path / "a.jsonl", [json.dumps({**row(), "tags": tags}) for tags in (["a"], [], None)])
+    mapping = Mapping(MappingFile.model_validate({"fields": {"customer_id": "customer_id", "subject": "tags"}}), "m")
+    found = read(path, mapping=mapping)
+    assert len(found.rows) == 3
+    assert not found.rejected
+    assert [w for w in found.warnings if "lists are left out" in w]
 
 
 def test_nan_says_nothing(tmp_path: Path) -> None:

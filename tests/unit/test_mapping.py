@@ -350,7 +350,7 @@ def test_what_no_row_of_json_has_is_told_once(tmp_path: Path) -> None:
         told = read(*paths, mapping=mapped(tmp_path, text))
         assert len(told.rows) == 2
         assert [w for w in told.warnings if "1973" not in w] == [
-            f"no row has 'wait.secs', which {key} asks for; there are: at, user.id, wait.s"
+            f"no row has 'wait.secs', which {key} asks for; lists are left out, and there are: at, user.id, wait.s"
         ]
 
 
