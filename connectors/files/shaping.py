@@ -84,12 +84,12 @@ class Shaper:
                 )
 
     def asked(self) -> Iterator[tuple[str, str, bool]]:
-        """The columns that the mapping names, what asks for each, and whether no interaction is there without it."""
+        """The columns that the mapping names, what asks for each, and whether each row must have it."""
         for table in self._mapping.interactions:
             specs, attributes = self._mapping.fields_of(table)
             named = [*specs.items(), *((f"{ATTRIBUTES}.{name}", spec) for name, spec in attributes.items())]
             for key, column in _columns_of(named):
-                needed = key.split(".", maxsplit=1)[0] in REQUIRED and column not in table.filled
+                needed = key.split(".", maxsplit=1)[0] in REQUIRED and column not in table.filled and not table.when
                 yield column, self._mapping.where(table, key), needed
         filters: list[MappingFile | InteractionTable] = [self._mapping.file, *self._mapping.interactions]
         for column in dict.fromkeys(column for one in filters for column in (*one.when, *one.unless, *one.filled)):

@@ -354,21 +354,22 @@ def test_what_no_row_of_json_has_is_told_once(tmp_path: Path) -> None:
         ]
 
 
-def test_a_file_of_json_in_which_nothing_is_closed_yet_is_fine(tmp_path: Path) -> None:
-    text = """[fields]
+@pytest.mark.parametrize("only", ['filled = "closed"', 'when = {status = "solved"}'])
+def test_a_file_of_json_in_which_nothing_is_closed_yet_is_fine(tmp_path: Path, only: str) -> None:
+    text = f"""[fields]
         customer_id = "id"
         [[interaction]]
-        kind = {value = "contact.opened"}
+        kind = {{value = "contact.opened"}}
         occurred_at = "at"
         [[interaction]]
-        kind = {value = "case.resolved"}
+        kind = {{value = "case.resolved"}}
         occurred_at = "closed"
-        filled = "closed"
+        {only}
         """
     mapping = mapped(tmp_path, text)
     first, second = written(tmp_path / "a.jsonl", [{"id": 1, "at": 0}]), written(tmp_path / "b.jsonl", [])
     assert len(read(first, mapping=mapping).rows) == 1
-    written(second, [{"id": 1, "at": 0, "closed": 1}])
+    written(second, [{"id": 1, "at": 0, "closed": 1, "status": "solved"}])
     told = read(first, second, mapping=mapped(tmp_path, text))
     assert [r["kind"] for r in told.rows] == ["contact.opened", "contact.opened", "case.resolved"]
     assert not [w for w in told.warnings if "no row has" in w]
