@@ -13,7 +13,7 @@ from pipelines.policy.incident_model import Incidents
 from pipelines.policy.rules import MOST_FED
 from pipelines.policy.signal_model import OF_ITS_FIELDS, Feedback, Score, Segment, Signal, too_many_magnitudes
 from pipelines.policy.terms import DurationMs, Name, Said, Text
-from pipelines.policy.wording_terms import Templates
+from pipelines.policy.wording_terms import Template, TemplateName, check_placeholders
 
 ScoreValue = Annotated[float, Field(gt=0, lt=100, strict=True)]
 
@@ -80,7 +80,12 @@ class Wording(Said):
     """In which language the reasons of alerts are told, and sentences of your own by type and status."""
 
     language: Literal["en", "tr"] = "en"
-    templates: Templates = Field(default_factory=dict)
+    templates: dict[TemplateName, Template] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _can_be_filled_in(self) -> "Wording":
+        check_placeholders(self.templates)
+        return self
 
 
 class PolicyFile(Said):

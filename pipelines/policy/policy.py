@@ -216,6 +216,7 @@ def _without_other_names(schema: Any) -> Any:
 _RULES = {
     "missing": "is missing",
     "invalid_key": "must be a text",
+    "string_type": "must be a text",
     "too_short": "must have an entry",
     "string_too_short": "must not be empty",
     "string_pattern_mismatch": "must be small letters, digits and _, a letter first",
@@ -252,9 +253,10 @@ def _told(name: str, tree: yaml.Node, error: Any) -> str:
 def _line(node: yaml.Node, path: list[Any]) -> int:
     """Line of the key or entry at ``path``, or of the nearest one above it that exists."""
     line = node.start_mark.line
-    for part in path:
+    for n, part in enumerate(path):
         if isinstance(node, yaml.MappingNode):
-            found = next(((k, v) for k, v in node.value if k.value == str(part)), None)
+            names = {str(part), ".".join(map(str, path[n:]))}  # a name may have dots of its own
+            found = next(((k, v) for k, v in node.value if k.value in names), None)
             if found is None:
                 break
             key, node = found

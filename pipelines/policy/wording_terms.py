@@ -28,8 +28,6 @@ OWN_PLACEHOLDERS = {
 }  # fmt: skip
 """Those of templates that speak of something else than clocks, contacts and mentions."""
 
-_ALL_PLACEHOLDERS = tuple(dict.fromkeys((*PLACEHOLDERS, *(one for own in OWN_PLACEHOLDERS.values() for one in own))))
-
 TYPES = ("clock_warning", "clock_breached", "still_waiting", "repeat_contact", "social_risk")
 """By their numbers (``items.CLOCK_WARNING`` ...)."""
 TEMPLATE_NAMES = (
@@ -67,25 +65,18 @@ def _placeholders(template: str, known: tuple[str, ...]) -> None:
             raise ValueError(f"must have placeholders without a format, got one at {{{name}}}")
 
 
-def _template(said: str) -> str:
-    _placeholders(said, _ALL_PLACEHOLDERS)
-    return said
-
-
-def with_their_own(templates: dict[str, str]) -> dict[str, str]:
-    """Return the templates of a policy as they are.
+def check_placeholders(templates: dict[str, str]) -> None:
+    """Check the templates of a policy, by name.
 
     Raises:
-        ValueError: one speaks of what only others speak of.
+        ValueError: one speaks of what only others speak of, or of nothing that there is, or cannot be filled in.
     """
     for name, template in templates.items():
         try:
             _placeholders(template, OWN_PLACEHOLDERS.get(name, PLACEHOLDERS))
         except ValueError as error:
-            raise ValueError(f"{name} {error}") from error
-    return templates
+            raise ValueError(f"templates.{name} {error}") from error
 
 
 TemplateName = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"enum": list(TEMPLATE_NAMES)})]
-Template = Annotated[str, Field(min_length=1), AfterValidator(_template)]
-Templates = Annotated[dict[TemplateName, Template], AfterValidator(with_their_own)]
+Template = Annotated[str, Field(min_length=1)]

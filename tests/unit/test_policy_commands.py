@@ -382,22 +382,22 @@ def test_help_loads_no_policy() -> None:
     [
         ("{resolved: 'Over: {clock}, {{ok}}'}", None),
         ("{clock_warning.escalated: '{left}', paused: ' {paused}'}", None),
-        ("{resolved: 'Over: {name}'}", "wording.templates.resolved: must have no other placeholders than {clock}, "),
-        ("{resolved: '{}'}", "wording.templates.resolved: must have no other placeholders than {clock}, "),
-        ("{resolved: '{clock.x}'}", "wording.templates.resolved: must have no other placeholders than {clock}, "),
-        ("{resolved: '{level:d}'}", "wording.templates.resolved: must have placeholders without a format, got one at"),
-        ("{resolved: '{clock!r}'}", "wording.templates.resolved: must have placeholders without a format, got one at"),
-        ("{resolved: '{clock'}", "wording.templates.resolved: has a brace without its other one"),
-        ("{resolved: '{clock:{level}}'}", "wording.templates.resolved: must have placeholders without a format"),
+        ("{resolved: 'Over: {name}'}", "wording: templates.resolved must have no other placeholders than {clock}, "),
+        ("{resolved: '{}'}", "wording: templates.resolved must have no other placeholders than {clock}, "),
+        ("{resolved: '{clock.x}'}", "wording: templates.resolved must have no other placeholders than {clock}, "),
+        ("{resolved: '{level:d}'}", "wording: templates.resolved must have placeholders without a format, got one at"),
+        ("{resolved: '{clock!r}'}", "wording: templates.resolved must have placeholders without a format, got one at"),
+        ("{resolved: '{clock'}", "wording: templates.resolved has a brace without its other one"),
+        ("{resolved: '{clock:{level}}'}", "wording: templates.resolved must have placeholders without a format"),
         ("{resolved: ''}", "wording.templates.resolved: must not be empty"),
         (
             "{paused: '{clock}'}",
-            "wording.templates: paused must have no other placeholders than {paused}, {waited}, got {clock}",
+            "wording: templates.paused must have no other placeholders than {paused}, {waited}, got {clock}",
         ),
         ("{band_entered: '{score} {made_of}', touchpoint_incident.silence: '{place}'}", None),
         (
             "{band_entered: '{clock}'}",
-            "wording.templates: band_entered must have no other placeholders than {score}, {band}, {made_of}, got ",
+            "wording: templates.band_entered must have no other placeholders than {score}, {band}, {made_of}, got ",
         ),
         ("{band_left: Cool}", "wording.templates.band_left: must be one of clock_warning, clock_breached, "),
         ("{clock_broken: Ha}", "wording.templates.clock_broken: must be one of clock_warning, clock_breached, "),
@@ -411,6 +411,16 @@ def test_a_template_can_be_filled_in_or_is_an_error(templates: str, told: str | 
     with pytest.raises(PolicyError) as caught:
         parse_policy(text, "mine.yaml")
     assert str(caught.value).startswith(f"mine.yaml:20 {told}")
+
+
+def test_a_template_with_another_placeholder_is_told_with_its_line_and_what_it_may_have() -> None:
+    for name in ("clock_breached", "clock_breached.escalated"):
+        text = f"{TEXT}wording:\n  templates:\n    resolved: Over.\n    {name}: '{{score}}'\n"
+        with pytest.raises(PolicyError) as caught:
+            parse_policy(text, "mine.yaml")
+        may = ", ".join(f"{{{one}}}" for one in PLACEHOLDERS)
+        told = f"mine.yaml:23 wording: templates.{name} must have no other placeholders than {may}, got {{score}}"
+        assert str(caught.value) == told
 
 
 @pytest.mark.parametrize("language", list(LANGUAGES))
