@@ -85,7 +85,6 @@ def _of_signals(file: PolicyFile) -> Iterator[str]:
 
 
 def _is_fed(signal: Signal, file: PolicyFile) -> bool:
-    by_kind = any(fed.kind in VOCABULARY for fed in signal.kinds)
     by_clock = any(file.clocks[c].promise is not None or file.clocks[c].breaks for c in signal.breaches)
     source = {
         "repeated": file.contacts is not None,
@@ -93,12 +92,11 @@ def _is_fed(signal: Signal, file: PolicyFile) -> bool:
         "deflected": file.deflection is not None,
         None: False,
     }
-    return by_kind or by_clock or source[signal.derived]
+    return bool(signal.kinds) or by_clock or source[signal.derived]
 
 
 def _why_not_fed(signal: Signal) -> str:
-    because = [f"the vocabulary has no {fed.kind}{_nearest(fed.kind)}" for fed in signal.kinds]
-    because += [f"clock {clock} has no promise" for clock in signal.breaches]
+    because = [f"clock {clock} has no promise" for clock in signal.breaches]
     if signal.derived is not None:
         section = {"repeated": "contacts", "switched": "cases or contacts", "deflected": "deflection"}[signal.derived]
         because.append(f"{signal.derived} needs {section}")
@@ -106,11 +104,10 @@ def _why_not_fed(signal: Signal) -> str:
 
 
 def _of_kinds(file: PolicyFile) -> Iterator[str]:
-    """Kinds that the vocabulary does not know; those of signals that nothing feeds have been told."""
-    unfed = {f"signals.{name}.kinds" for name, signal in file.signals.items() if not _is_fed(signal, file)}
-    unknown = {(e.key, e.kind): None for e in effects(file) if e.kind not in VOCABULARY and e.key not in unfed}
+    """Kinds that the vocabulary does not know."""
+    unknown = {(e.key, e.kind): None for e in effects(file) if e.kind not in VOCABULARY}
     for key, kind in unknown:
-        yield f"{key}: the vocabulary has no {kind}{_nearest(kind)}"
+        yield f"{key}: the vocabulary has no {kind}{did_you_mean(kind, VOCABULARY, 0.8)}"
 
 
 def _of_teams(file: PolicyFile) -> Iterator[str]:
@@ -121,7 +118,3 @@ def _of_teams(file: PolicyFile) -> Iterator[str]:
             yield f"budgets.teams.{name}: has no alerts, for {before} before it takes all"
         elif team.takes_all:
             before = name
-
-
-def _nearest(kind: str) -> str:
-    return did_you_mean(kind, VOCABULARY, 0.8)

@@ -120,9 +120,9 @@ def test_nothing_is_to_be_said_of_the_policy_of_these_tests() -> None:
         (
             "[form.failed]",
             "[form.fialed]",
-            "signals.form_failure: nothing feeds it: the vocabulary has no form.fialed (did you mean form.failed?)",
+            "signals.form_failure.kinds: the vocabulary has no form.fialed (did you mean form.failed?)",
         ),
-        ("[form.failed]", "[form.failed, my.kind]", "signals.form_failure.kinds: the vocabulary has no my.kind"),
+        ("[form.failed]", "[my.kind]", "signals.form_failure.kinds: the vocabulary has no my.kind"),
         (
             "kinds: [form.failed]",
             "derived: repeated",
