@@ -260,6 +260,8 @@ def load_mapping(path: Path) -> Mapping:
 def _told(name: str, error: Any) -> str:
     key = ".".join(str(part) for part in error["loc"] if part != "[key]") or "the mapping"
     kind, message = error["type"], str(error["msg"])
+    if key == "interaction":
+        return f"{name} {key}: must be tables, each of which begins with [[interaction]]"
     if kind == "value_error":
         return f"{name} {key}: {message.removeprefix('Value error, ')}"
     if kind == "extra_forbidden":

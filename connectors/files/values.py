@@ -259,5 +259,7 @@ def _in_zone(
 
 
 def _no_time(name: str, text: object, form: str | None, epoch: str) -> str:
+    if form is not None:
+        return f"{name} must be like {form}, got {text!r}"
     wanted = f"RFC 3339, such as 2026-03-01T09:30:00+03:00, or epoch {_COUNTED[epoch]}"
-    return f"{name} must be {wanted if form is None else f'like {form}'}, got {text!r}"
+    return f"{name} must be {wanted}, got {text!r}; a mapping with a format reads other times"

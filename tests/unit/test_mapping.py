@@ -190,9 +190,8 @@ def test_numbers_are_cut_to_the_millisecond_that_they_name(tmp_path: Path, epoch
 def test_a_time_that_is_none_is_told_with_what_numbers_count(tmp_path: Path) -> None:
     toml = '[fields]\noccurred_at = {column = "t", epoch = "s"}'
     found = read(written(tmp_path / "a.csv", ["customer_id;kind;t", "a;k;soon"]), mapping=mapped(tmp_path, toml))
-    assert [r.reason for r in found.rejected] == [
-        "occurred_at must be RFC 3339, such as 2026-03-01T09:30:00+03:00, or epoch seconds, got 'soon'"
-    ]
+    (reason,) = [r.reason for r in found.rejected]
+    assert reason.endswith("or epoch seconds, got 'soon'; a mapping with a format reads other times")
 
 
 def test_a_number_of_a_time_may_have_a_decimal_comma(tmp_path: Path) -> None:
@@ -392,6 +391,10 @@ def test_it_is_told_when_a_filter_leaves_every_row_out(tmp_path: Path) -> None:
         ("[fields]\nkind = {}", "map.toml fields.kind: must have a column or a value, and not both"),
         ("[fields]\nkind = {column = 'a', value = 'b'}", "map.toml fields.kind: must have a column or a value"),
         ("[fields]\nkind = {value = 'b', default = 'c'}", "has a value, so values and default mean nothing"),
+        (
+            "[interaction]\nkind = 'c'",
+            "map.toml interaction: must be tables, each of which begins with [[interaction]]",
+        ),
         ("[[interaction]]\nwhere = {}", "map.toml interaction.0.where: is unknown; known are event_id"),
         ("[fields]\noccurred_at = {column = 't', zone = 'Mars'}", "must be an IANA time zone such as Europe/Istanbul"),
         ("zone = '/etc/passwd'", "map.toml zone: must be an IANA time zone"),
