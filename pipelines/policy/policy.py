@@ -243,9 +243,11 @@ def _told(name: str, tree: yaml.Node, error: Any) -> str:
         path += about if len(about) > 1 else []  # of a section that was judged as a whole: the line of the entry
     elif kind == "extra_forbidden":
         rule = f"is unknown{nearest(str(path[-1]), allowed_keys(path[:-1]))}"
+    elif kind == "too_long":
+        rule = f"must have at most {error['ctx']['max_length']} entries"
     else:
         rule = _RULES.get(kind) or message.replace("Input should be", "must be").replace(" should have", " must have")
-        if kind not in {"missing", "too_short", "too_long"}:
+        if kind not in {"missing", "too_short"}:
             rule += f", got {reprlib.repr(error['input'])}"
     return f"{name}:{_line(tree, path)} {key}: {rule}"
 

@@ -100,6 +100,11 @@ def three() -> Policy:
         ("[form.failed]", "[{kind: form.failed, were: {}}]", "11 signals.form_failure.kinds.0.were: is unknown"),
         (
             "[form.failed]",
+            "[{kind: form.failed, where: {a: 1, b: 1, c: 1, d: 1}}]",
+            "11 signals.form_failure.kinds.0.where: must have at most 3 entries",
+        ),
+        (
+            "[form.failed]",
             "[form.failed], breaches: [refund]",
             "11 signals: form_failure.breaches must name clocks (there are",
         ),
