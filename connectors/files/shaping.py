@@ -67,6 +67,8 @@ class Shaper:
             InputUnreadable: the text names the file, the columns found and what to do.
         """
         has = ", ".join(found) or "none"
+        if "\ufffd" in has:
+            has += " - which is not UTF-8: say in a mapping what it is, such as encoding = 'cp1254'"
         for column, where, needed in self.asked():
             _check_once(file, column, found)
             if column not in found and (needed or not may_lack):

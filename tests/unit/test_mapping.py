@@ -337,6 +337,15 @@ def test_a_column_that_a_mapping_asks_for_and_nobody_has_is_one_error(tmp_path: 
         assert said in str(told.value)
 
 
+def test_names_of_columns_that_are_not_utf_8_are_told_with_what_to_say(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("Müşteri;t\nana;0\n".encode("cp1254"))
+    said = '[fields]\ncustomer_id = "Müşteri"\nkind = {value = "k"}\noccurred_at = "t"\n'
+    with pytest.raises(InputUnreadable, match="which is not UTF-8: say in a mapping what it is"):
+        read(path, mapping=mapped(tmp_path, said))
+    assert len(read(path, mapping=mapped(tmp_path, f"encoding = 'cp1254'\n{said}")).rows) == 1
+
+
 def test_what_no_row_of_json_has_is_told_once(tmp_path: Path) -> None:
     rows = [{"user": {"id": n}, "at": 0, "wait": {"s": 5}} for n in range(2)]
     paths = [written(tmp_path / f"{name}.jsonl", [row]) for name, row in zip("ab", rows, strict=True)]
