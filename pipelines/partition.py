@@ -70,6 +70,7 @@ class Applied:
     bad_shipping: int = 0
     given_up: int = 0
     unknown_replies: int = 0
+    unknown_questions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +156,7 @@ class CustomerPartition:
         unknown = int((kind < 0).sum() - (kind[marks] < 0).sum() - (kind[said] < 0).sum())
         time = np.column_stack([batch.occurred_ms, batch.append_ms, batch.duration_ms, np.zeros_like(batch.append_ms)])
         arrivals = Arrivals(batch.data, row, kind, time, facts)
-        alerts = Alerts()
-        done, room = 0, self._room
+        alerts, done, room = Alerts(), 0, self._room
         duplicates = int(room.counted[DUPLICATES])
         given_up = self.tally["given_up"]
         unknown_marks, bad_preferences = self.desk.unknown_marks, self.desk.preferences.bad
@@ -180,7 +180,7 @@ class CustomerPartition:
             alerts, misrouted, unrated, unknown, self.windows.late - late,
             int(room.counted[DUPLICATES]) - duplicates, self.desk.unknown_marks - unknown_marks,
             self.desk.preferences.bad - bad_preferences, self._reader.bad_deadlines, self._reader.bad_shipping,
-            self.tally["given_up"] - given_up, self._unknown_replies.count(kind, facts),
+            self.tally["given_up"] - given_up, self._unknown_replies.count(kind, facts), self._reader.unknown_questions,
         )  # fmt: skip
 
     def advance(self, to_ms: int) -> Alerts:

@@ -152,7 +152,7 @@ class FactReader:
     """Reads the facts that a policy asks for.
 
     bad_deadlines, bad_shipping: how many deadlines of the last batch are no time, and shipping costs no number; they
-    count as not told.
+    count as not told. unknown_questions: how many of its ratings answer a question that the policy does not know.
     """
 
     def __init__(self, file: PolicyFile, attributes: Attributes, deadline: str | None) -> None:
@@ -172,7 +172,7 @@ class FactReader:
             self._role[n] = attributes.number.get(name, -1), parts.get(name, -1)
             for of, known, other in ((0, asked, OTHER), (1, own, -1 if name == "question" else 0)):
                 self._meaning[of, n] = [*(known.get(name, {}).get(text, other) for text in values), other]
-        self.bad_deadlines = self.bad_shipping = 0
+        self.bad_deadlines = self.bad_shipping = self.unknown_questions = 0
         self._attributes = attributes
         self._segments = TextIndex(["", *file.segments])
         self._unknown = TextIndex([UNKNOWN])  # as those say it who are told no channel
@@ -184,7 +184,7 @@ class FactReader:
     def read(self, batch: InteractionBatch) -> Facts:
         """Facts of a batch; without details everything is unknown."""
         n, details = len(batch), batch.details
-        self.bad_deadlines = self.bad_shipping = 0
+        self.bad_deadlines = self.bad_shipping = self.unknown_questions = 0
         if details is None:
             return no_facts(n, len(self._attributes.number))
         facts = self._identities(batch, details, len(self._attributes.number))
@@ -205,6 +205,8 @@ class FactReader:
             if name in self._attributes.number:
                 self._column(batch, details.segment if name == "segment" else batch.channel, name, facts)
         said = self._feedback
+        if said:
+            self.unknown_questions = int(((question < 0) & ~np.isnan(details.rating)).sum())
         bounds = (said.bad, said.good) if said else (0.0, 0.0)
         numbers = self._attributes.number
         judge_compiled(

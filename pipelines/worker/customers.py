@@ -141,6 +141,7 @@ class CustomerWork:
             (metrics.BAD_DEADLINES, applied.bad_deadlines),
             (metrics.BAD_SHIPPING, applied.bad_shipping),
             (metrics.UNKNOWN_REPLIES, applied.unknown_replies),
+            (metrics.UNKNOWN_QUESTIONS, applied.unknown_questions),
             (metrics.LATE_WAITS, applied.late),
             (metrics.KEYS_DIFFER, decoded.keys_differ),
             (metrics.GIVEN_UP, applied.given_up),

@@ -16,6 +16,9 @@ BAD_PREFERENCES = Counter(
 BAD_DEADLINES = Counter("friction_worker_bad_deadlines_total", "Deadlines that were told and are no time.")
 BAD_SHIPPING = Counter("friction_worker_bad_shipping_total", "Shipping costs that were told and are no number.")
 UNKNOWN_REPLIES = Counter("friction_worker_unknown_replies_total", "Replies that do not say how they were made.")
+UNKNOWN_QUESTIONS = Counter(
+    "friction_worker_unknown_questions_total", "Ratings that answer a question that the policy does not know."
+)
 GIVEN_UP = Counter("friction_worker_given_up_total", "Clocks and cases that ended for others of the same customer.")
 PLACES_LEFT_OUT = Counter(
     "friction_worker_incident_places_left_out_total",

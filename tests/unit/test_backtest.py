@@ -286,6 +286,19 @@ def test_shipping_that_is_no_number_is_counted_and_counts_as_not_told(tmp_path: 
     assert {row["customer_id"] for row in scores if row["heat"] > 0} == {"c0", "c1"}
 
 
+def test_a_rating_to_a_question_that_the_policy_does_not_know_is_counted_and_says_nothing(tmp_path: Path) -> None:
+    told = [{"question": "csat"}, {"question": "csat5"}, {}, {"question": "Stars"}]
+    rows = [
+        interaction(START_MS, customer_id=f"c{n}", kind="feedback.given", rating=1.0, attributes=one)
+        for n, one in enumerate(told)
+    ]
+    rows.append(interaction(START_MS, customer_id="c4", kind="feedback.given", attributes={"question": "csat5"}))
+    summary = run(Asked([str(written(tmp_path / "a.jsonl", rows))], tmp_path / "out", FULL))
+    assert (summary["unknown_questions"], summary["accepted"]) == (2, 5)
+    scores = pq.read_table(tmp_path / "out" / "scores.parquet").to_pylist()
+    assert {row["customer_id"] for row in scores if row["heat"] > 0} == {"c0", "c2"}
+
+
 def late_reply(at: dict[str, int]) -> list[dict[str, Any]]:
     """Feedback at 0:00, somebody else at 1:05, and the answer of 0:50 behind it; at: when it was appended."""
     personal = {"attributes": {"reply": "personal"}}

@@ -307,7 +307,7 @@ def test_the_example_of_a_help_desk_gives_up_to_three_interactions_of_a_ticket(t
         ("4711", "case.resolved", 1_772_556_000_000),
         ("4712", "contact.opened", 1_782_885_600_000),
     ]
-    assert [r.get("attributes") for r in found.rows] == [None, {"reply": "automatic"}, None, None]
+    assert [r.get("attributes") for r in found.rows] == [None, {"reply": "automatic"}, {"question": "stars"}, None]
     assert [r.get("rating") for r in found.rows] == [None, None, 2, None]
     assert found.rows[0]["subject"] == "Rückgabe"
     assert len(set(found.ids)) == 4

@@ -35,6 +35,7 @@ class Counts:
     bad_deadlines: int = 0
     bad_shipping: int = 0
     unknown_replies: int = 0
+    unknown_questions: int = 0
 
     def add(self, batch: InteractionBatch, applied: Applied) -> None:
         """Count one batch."""
@@ -46,6 +47,7 @@ class Counts:
         self.bad_deadlines += applied.bad_deadlines
         self.bad_shipping += applied.bad_shipping
         self.unknown_replies += applied.unknown_replies
+        self.unknown_questions += applied.unknown_questions
         self.accepted += len(batch)
 
 

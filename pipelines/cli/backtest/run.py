@@ -74,6 +74,7 @@ def run(asked: Asked) -> dict[str, Any]:
         "bad_deadlines": counts.bad_deadlines,
         "bad_shipping": counts.bad_shipping,
         "unknown_replies": counts.unknown_replies,
+        "unknown_questions": counts.unknown_questions,
         "outside": found.outside,
         "skipped": reader.skipped,
         "customers": len(replay.standing),
