@@ -13,6 +13,7 @@ from pipelines.state import restoring
 from pipelines.state.layouts import signals_id
 from pipelines.state.restoring import RowRestore
 from pipelines.state.rows import CustomerRows, Episode
+from schemas.arrays import Int64s
 from tests.batches import BEGIN_MS, POLICY, batch_of, event
 from tests.desk import FULL
 from tests.plain import uncompiled
@@ -105,6 +106,12 @@ def test_rows_as_they_are_written_today_take_the_short_way(monkeypatch: pytest.M
     }
 
 
+def records_of(core: CustomerPartition, numbers: Int64s) -> list[Record]:
+    """Some rows as a checkpoint writes them."""
+    keys = [core.rows.customers.raw(int(number)) for number in numbers]
+    return list(zip(keys, core.rows.copied(numbers, core.form).stored().values(), strict=True))
+
+
 @pytest.mark.parametrize("most_bytes", [0, 1 << 26])
 def test_rows_with_what_is_open_take_the_room_of_their_last_ones(
     most_bytes: int, monkeypatch: pytest.MonkeyPatch
@@ -117,9 +124,7 @@ def test_rows_with_what_is_open_take_the_room_of_their_last_ones(
             {"customer_id": f"c{c}", "case_id": f"{n}", "event_id": f"{n}-{c}"} for c in range(n % 7)
         ]
         lived.apply(batch_of([event("contact.opened", BEGIN_MS + n * 600, **one) for one in told or [{}]]))
-        numbers = lived.rows.take_dirty()
-        keys = [lived.rows.customers.raw(int(number)) for number in numbers]
-        log.append(list(zip(keys, lived.rows.copied(numbers, lived.form).stored().values(), strict=True)))
+        log.append(records_of(lived, lived.rows.take_dirty()))
     last = dict(record for chunk in log for record in chunk)
 
     def used(*chunks: list[Record]) -> int:
@@ -128,9 +133,7 @@ def test_rows_with_what_is_open_take_the_room_of_their_last_ones(
         for chunk in chunks:
             restore.take(*laid_out(chunk))
         restore.finish({})
-        every = np.arange(core.rows.numbers)
-        keys = [core.rows.customers.raw(int(number)) for number in every]
-        assert dict(zip(keys, core.rows.copied(every, core.form).stored().values(), strict=True)) == last
+        assert dict(records_of(core, np.arange(core.rows.numbers))) == last
         return int(core.rows.blocks.free[USED])
 
     assert used(*log) == used(list(last.items()))
