@@ -45,7 +45,7 @@ def test_partitions_that_were_added_to_all_topics_under_their_state_are_refused(
         done.result(10.0)
     house.refused("was written when there were 3", "now there are 4", "another prefix")
     assert house.counts_all_once()
-    assert {t: n for t, n in house.written().items() if t != STATE} == {t: n for t, n in before.items() if t != STATE}
+    assert house.written() == before
 
 
 @pytest.mark.parametrize(("topic", "policy"), [(STATE, "delete"), (TOUCHPOINT_STATE, "compact,delete")])
@@ -75,7 +75,7 @@ def test_a_state_that_is_missing_and_one_that_is_empty_are_not_taken_for_a_first
     apply_topics(house.kafka, house.names)
     for _ in range(2):  # as a supervisor does
         house.refused(f"{name}/", "is empty, but the group", "worker.accept_loss", app_of(house.names))
-    assert house.written()[topic] == 0 or topic == STATE
+    assert house.written()[topic] == 0
     assert house.counts_all_once()
     house.worker.start(FRICTION_WORKER__ACCEPT_LOSS="true")
     house.send_and_process(10)
@@ -145,7 +145,8 @@ def test_what_a_topic_is_too_small_for_stops_the_worker_until_the_topic_is_mende
     house.set_config(topic, "max.message.bytes", "150")
     house.sender.send_good(20)
     mending = f"kafka-configs --alter --topic {name} --add-config max.message.bytes=16777216"
-    house.refused("Kafka refuses what partition 1 of customers leads to", mending, code=ExitCode.USAGE)
+    said = house.refused("Kafka refuses what partition ", " of customers leads to", mending, code=ExitCode.USAGE)
+    assert "partition 1 " in said or topic == STATE, "the other partition has a header to write, at times"
     assert house.written() == before, "nothing of it is there, in no topic"
     house.set_config(topic, "max.message.bytes", "16777216")
     house.work_and_stop()
