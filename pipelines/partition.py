@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.alerts.alert import OpenClock
 from pipelines.alerts.bands import band_alerts
 from pipelines.alerts.desk import Desk, Said
 from pipelines.alerts.listings import Lister
 from pipelines.alerts.noted import NotedAlerts
-from pipelines.alerts.open_clocks import OpenClocks, Opened, clocks_by_customer, open_clocks, opened
+from pipelines.alerts.open_clocks import OpenClocks, Opened, open_clocks, opened
 from pipelines.alerts.tables import Alerts
 from pipelines.fold.counting import (
     NOTED_BITS,
@@ -222,10 +221,6 @@ class CustomerPartition:
         """What has been counted of searches and of closings without an opening."""
         return self._room.tally
 
-    def open_clocks(self) -> dict[bytes, list[OpenClock]]:
-        """By customer the clocks that are open now."""
-        return clocks_by_customer(self.rows, self.policy)
-
     def listed_clocks(self) -> tuple[OpenClocks, TextColumn]:
         """The clocks that are open now, as columns, and whose each is."""
         listed = open_clocks(self.rows)
@@ -277,6 +272,11 @@ class CustomerPartition:
             rows.forget(found[:count])
 
     @property
+    def untold(self) -> bool:
+        """Whether the second stage has not heard of something that is stored, or will be."""
+        return self.windows.untold or (self.incidents is not None and self.incidents.untold)
+
+    @property
     def forgets(self) -> bool:
         """Whether there are customers that the log has to forget."""
         return bool(self._forgotten)
@@ -284,9 +284,9 @@ class CustomerPartition:
     def take_changes(self, *, whole: bool = True, stored: bool = True) -> Changes:
         """Copy what has changed since the last call.
 
-        Of windows that are still open the second stage needs to hear now and then only, for what it hears is
-        cumulative: when it is ``whole``. Of those that were closed it hears at once. stored: whether somebody keeps the
-        state; without it there are no rows, and nothing of incidents to be stored.
+        Of windows that are still open, and of slots of incidents, the second stage needs to hear now and then only, for
+        what it hears is cumulative: when it is ``whole``. Of windows that were closed it hears at once. stored: whether
+        somebody keeps the state; without it there are no rows, and nothing of incidents to be stored.
         """
         numbers = self.rows.take_dirty()
         scored_ms = self.rows.updated_ms[numbers]
@@ -322,7 +322,7 @@ class CustomerPartition:
             untold=self.windows.untold,
             watermark_ms=self.windows.watermark_ms,
             advanced_ms=self.advanced_ms,
-            incidents=None if self.incidents is None else self.incidents.take_changes(stored=stored),
+            incidents=None if self.incidents is None else self.incidents.take_changes(whole=whole, stored=stored),
             desk=self.desk.take_changes(),
         )
 

@@ -1,4 +1,4 @@
-"""Arrays that grow without a pause: by an eighth, and where they lie or by moving their pages instead of a copy."""
+"""Arrays that grow without a pause: by an eighth or a few MB, and by moving their pages instead of a copy."""
 
 from typing import TypeVar
 
@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 T = TypeVar("T", bound=np.generic)
+
+_MOST_BYTES = 8 << 20  # more than needed: they are cleared at once, and nothing else happens meanwhile
 
 
 def grown(array: npt.NDArray[T], room: int) -> npt.NDArray[T]:
@@ -16,5 +18,6 @@ def grown(array: npt.NDArray[T], room: int) -> npt.NDArray[T]:
     """
     if room <= array.shape[0]:
         return array
-    array.resize((max(room, array.shape[0] + array.shape[0] // 8), *array.shape[1:]), refcheck=False)
+    step = min(array.shape[0] // 8, _MOST_BYTES * array.shape[0] // max(array.nbytes, 1))
+    array.resize((max(room, array.shape[0] + step), *array.shape[1:]), refcheck=False)
     return array

@@ -88,7 +88,7 @@ class Source:
         )
 
     def tell(self, watch: IncidentWatch, number: int, offset: int) -> None:
-        for key, value in self.chunks.take(self.slots, self.customers):
+        for key, value in self.chunks.take(self.slots, self.customers, self.slots.seen_ms):
             if value is None:
                 del self.stored[key]
             else:

@@ -11,7 +11,7 @@ from pipelines.alerts.episodes import BEGAN_MS, CROSSING, REVISION, STATUS, chan
 from pipelines.alerts.listings import Listings
 from pipelines.alerts.memory import AlertMemory
 from pipelines.alerts.tables import AlertTable, action_column, team_column, unsaid
-from pipelines.alerts.wording import band_reason, language_of
+from pipelines.alerts.wording import band_reasons, language_of
 from pipelines.fold.scores import Contributed, contributed, contribution_column
 from pipelines.fold.scoring import (
     CROSSED_EVENT,
@@ -156,11 +156,15 @@ def _of_events(texts: Texts, event: Int64s, batch: InteractionBatch) -> Nullable
 
 def _reasons(status: Int64s, band: Int64s, score: Float64s, made: Contributed, policy: Policy) -> TextColumn:
     """Why band alerts are told, a sentence each."""
-    language, names = language_of(policy), policy.band_names
-    counted = np.minimum(made.heat, policy.cap[made.signal]).tolist()
-    parts = [(policy.signal_names[s], heat) for s, heat in zip(made.signal.tolist(), counted, strict=True)]
-    ends = made.begin.tolist()
-    told = zip(status.tolist(), score.tolist(), band.tolist(), pairwise(ends), strict=True)
-    return TextColumn.of(
-        [band_reason(STATUSES[how], of, names[to], parts[a : min(a + 3, b)], language) for how, of, to, (a, b) in told]
-    )
+    named = [policy.signal_names[s] for s in made.signal.tolist()]
+    parts = list(zip(named, _whole(np.minimum(made.heat, policy.cap[made.signal])), strict=True))
+    first = [parts[a : min(a + 3, b)] for a, b in pairwise(made.begin.tolist())]
+    statuses, bands = [STATUSES[s] for s in status.tolist()], [policy.band_names[b] for b in band.tolist()]
+    told = zip(statuses, bands, _whole(score), first, strict=True)
+    return TextColumn.of(band_reasons(told, language_of(policy)))
+
+
+def _whole(numbers: Float64s) -> list[float]:
+    """Rounded as sentences say them, 0 without a sign."""
+    rounded: list[float] = (np.rint(numbers) + 0.0).tolist()
+    return rounded

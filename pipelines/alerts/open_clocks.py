@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines.alerts.alert import OpenClock
 from pipelines.fold.blocks import LISTS, LIVE, SPARE, Scratch, new_scratch, texts_at, texts_of, unpack_lists
 from pipelines.fold.items import (
     AT,
@@ -129,18 +128,6 @@ def list_clocks(which: Int64s, words: Int64s, arena: Int64s, signals: int, scrat
 
 
 list_clocks_compiled = compiled(list_clocks, allocates=False)
-
-
-def clocks_by_customer(rows: CustomerRows, policy: Policy) -> dict[bytes, list[OpenClock]]:
-    """By customer the clocks that are open, in the order in which they were opened."""
-    found: dict[bytes, list[OpenClock]] = {}
-    told = open_clocks(rows)
-    for row, clock, opened_ms, deadline_ms, case_id in zip(
-        *(c.tolist() for c in told[:4]), told.case_id.raw(), strict=True
-    ):
-        made = OpenClock(policy.clock_names[clock], opened_ms, deadline_ms or None, case_id.decode() or None)
-        found.setdefault(rows.customers.raw(row), []).append(made)
-    return found
 
 
 def opened(row: int, rows: CustomerRows, policy: Policy) -> Opened:

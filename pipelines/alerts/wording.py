@@ -1,6 +1,6 @@
 """The reason of an alert as one sentence, in the language of the policy, by templates that it may replace."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from string import Formatter
@@ -11,6 +11,7 @@ from pipelines.policy.policy import Policy
 from pipelines.policy.wording_terms import BAND, NOT_BEFORE, PAUSED, REFUSES
 
 _MOST_KNOWN = 50_000  # sentences
+_MADE_OF = "\x1fmade of\x1f"  # stands where a sentence says what a score is made of
 
 
 class Sentences:
@@ -70,13 +71,29 @@ def action_of(action: str | None, policy: Policy, *, refuses: bool, not_before: 
     return action
 
 
-def band_reason(status: str, score: float, band: str, made_of: Sequence[tuple[str, float]], language: Language) -> str:
-    """Why a band alert is told. made_of: names of signals and their heats, the largest first."""
-    templates = language.templates
-    listed = ", ".join(f"{name.replace('_', ' ')} {language.number(heat)}" for name, heat in made_of)
-    return (templates.get(f"{BAND}.{status}") or templates[BAND]).format(
-        score=language.number(score), band=band, made_of=listed or language.nothing
-    )
+def band_reasons(told: Iterable[tuple[str, str, float, Sequence[tuple[str, float]]]], language: Language) -> list[str]:
+    """Why band alerts are told.
+
+    told: of each its status, band, score, and the names of signals with their heats, the largest first. Numbers are
+    whole ones: what sentences have in common is made once.
+    """
+    frames: dict[tuple[str, str, float], list[str]] = {}
+    parts: dict[tuple[str, float], str] = {}
+    reasons = []
+    for status, band, score, made_of in told:
+        frame = frames.get((status, band, score))
+        if frame is None:
+            template = language.templates.get(f"{BAND}.{status}") or language.templates[BAND]
+            sentence = template.format(score=language.number(score), band=band, made_of=_MADE_OF)
+            frame = frames[status, band, score] = sentence.split(_MADE_OF)
+        listed = []
+        for one in made_of:
+            part = parts.get(one)
+            if part is None:
+                part = parts[one] = f"{one[0].replace('_', ' ')} {language.number(one[1])}"
+            listed.append(part)
+        reasons.append((", ".join(listed) or language.nothing).join(frame))
+    return reasons
 
 
 def language_of(policy: Policy) -> Language:

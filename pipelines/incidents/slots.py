@@ -107,8 +107,13 @@ class IncidentSlots:
 
     @property
     def changed(self) -> bool:
-        """Whether there are slots to be told."""
+        """Whether there are observations to be stored, of slots to be told."""
         return bool(self._journal)
+
+    @property
+    def untold(self) -> bool:
+        """Whether slots have changed since they were taken to be told."""
+        return bool(self._dirty.any())
 
     def take_observations(self) -> Observations:
         """What was seen for the first time since the last call: to be stored, or the slots could not be restored."""
@@ -133,15 +138,21 @@ class IncidentSlots:
             self._members = {key: who for key, who in self._members.items() if key[1] >= oldest}
         return told
 
+    def tell_again(self, told_ms: int) -> None:
+        """Take all slots for changed that could still change when ``seen_ms`` was ``told_ms``."""
+        self._dirty[:] = (self._key[:, 0] != _FREE) & (self._key[:, 1] >= self._open_at(told_ms))
+
     @property
     def oldest_open(self) -> int:
         """Number of the first slot that can still change."""
-        return (self.seen_ms - self.lateness_ms) // self.slot_ms
+        return self._open_at(self.seen_ms)
 
-    @property
-    def oldest_needed(self) -> int:
-        """Number of the first slot whose observations are still needed to restore those that can change."""
-        return self.oldest_open - self._longest
+    def _open_at(self, seen_ms: int) -> int:
+        return (seen_ms - self.lateness_ms) // self.slot_ms
+
+    def oldest_needed(self, seen_ms: int) -> int:
+        """Number of the first slot whose observations restore those that can change when ``seen_ms`` was seen."""
+        return self._open_at(seen_ms) - self._longest
 
     def restore(self, seen: Observations, data: Bytes, place: Texts, seen_ms: int) -> None:
         """Take back what was seen up to ``seen_ms``; rules and customers by the numbers that they have now.
@@ -219,7 +230,7 @@ class IncidentSlots:
     def _make_room(self, more: int) -> None:
         """Room for ``more`` interactions, each of which may be of a new customer and a new slot."""
         if (self._entered + more) * 2 > self._entries.shape[0]:
-            entries, oldest = self._entries, self.oldest_needed
+            entries, oldest = self._entries, self.oldest_needed(self.seen_ms)
             kept = int(((entries[:, 0] != _FREE) & (entries[:, 1] >= oldest)).sum())
             self._entries = _table(_room(kept + more, 4), 4)
             self._entered = int(move_entries_compiled(entries, oldest, self._entries))

@@ -19,15 +19,17 @@ from schemas.columnar.writer import TextColumn
 class IncidentChanges:
     """What has changed since the last checkpoint.
 
-    stored: keys and values of the state, null for what is to be removed. seen_ms: event time up to which everything
-    was seen, give or take the lateness. marks: whether that is to be told. begun_ms: the earliest time of the first
-    interactions, of whatever kind; NO_TIME before them, and after a restart.
+    stored: keys and values of the state, null for what is to be removed. told: slots of which the second stage hears.
+    seen_ms: event time up to which everything was seen, give or take the lateness. marks: whether that is to be told.
+    untold_ms: None when the second stage has heard everything, else the ``seen_ms`` when it last had. begun_ms: the
+    earliest time of the first interactions, of whatever kind; NO_TIME before them, and after a restart.
     """
 
     stored: list[tuple[bytes, bytes | None]]
     told: list[SlotState]
     seen_ms: int
     marks: bool
+    untold_ms: int | None = None
     begun_ms: int = NO_TIME
 
 
@@ -39,7 +41,7 @@ class IncidentSource:
         self._kinds = IncidentKinds(incidents)
         self._customers = customers
         self._chunks = Chunks()
-        self._told_slot = self._reached_slot()
+        self._told_ms = self.slots.seen_ms
         self._begun_ms = NO_TIME
 
     def add(self, batch: InteractionBatch, customer: Int32s) -> None:
@@ -56,30 +58,43 @@ class IncidentSource:
 
     @property
     def changed(self) -> bool:
-        """Whether there is something to tell: a slot, or that one is over."""
-        return self.slots.changed or self._reached_slot() > self._told_slot
+        """Whether there is something to store, or to tell: a slot, or that one is over."""
+        return self.slots.changed or self.untold
 
-    def _reached_slot(self) -> int:
-        return self.slots.seen_ms // self.slots.slot_ms
+    @property
+    def untold(self) -> bool:
+        """Whether there is something to tell that has been stored."""
+        return self.slots.untold or self._marks
 
-    def take_changes(self, *, stored: bool = True) -> IncidentChanges:
-        """Copy what has changed since the last call. stored: whether somebody keeps the state."""
-        kept = self._chunks.take(self.slots, self._customers) if stored else []
+    @property
+    def _marks(self) -> bool:
+        """Whether a slot is over of which that has not been told."""
+        return self.slots.seen_ms // self.slots.slot_ms > self._told_ms // self.slots.slot_ms
+
+    def take_changes(self, *, whole: bool = True, stored: bool = True) -> IncidentChanges:
+        """Copy what has changed since the last call.
+
+        whole: whether it is told, too; that can wait, for it is cumulative. stored: whether somebody keeps the state.
+        """
+        kept = self._chunks.take(self.slots, self._customers, self._told_ms) if stored else []
         if not stored:
             self.slots.take_observations()
-        told = self.slots.take_slots(self._names)
-        reached = self._reached_slot()
-        marks, self._told_slot = reached > self._told_slot, max(reached, self._told_slot)
-        return IncidentChanges(kept, told, self.slots.seen_ms, marks, self._begun_ms)
+        told, marks, seen_ms = list[SlotState](), whole and self._marks, self.slots.seen_ms
+        if whole:
+            told = self.slots.take_slots(self._names)
+            self._told_ms = seen_ms
+        return IncidentChanges(kept, told, seen_ms, marks, self._told_ms if self.untold else None, self._begun_ms)
 
-    def restore(self, stored: Mapping[bytes, bytes], seen_ms: int) -> None:
-        """Take back what was stored, by key.
+    def restore(self, stored: Mapping[bytes, bytes], seen_ms: int, untold_ms: int | None = None) -> None:
+        """Take back what was stored, by key, and what was still to be told of it.
 
         Raises:
             StateLost: it is not as we write it.
         """
         self._chunks = restore_chunks(self.slots, self._customers, stored, seen_ms)
-        self._told_slot = self._reached_slot()
+        self._told_ms = seen_ms if untold_ms is None else untold_ms
+        if untold_ms is not None:
+            self.slots.tell_again(untold_ms)
 
     def _names(self, numbers: Int64s) -> list[str]:
         return [raw.decode() for raw in TextColumn(*self._customers.texts(np.asarray(numbers))).raw()]

@@ -28,11 +28,15 @@ class Chunks:
 
     of_slot: dict[int, int] = field(default_factory=dict)
 
-    def take(self, slots: IncidentSlots, customers: TextIndex) -> list[tuple[bytes, bytes | None]]:
-        """Keys and values to write, null for what is to be removed. customers: their ids by their numbers."""
+    def take(self, slots: IncidentSlots, customers: TextIndex, told_ms: int) -> list[tuple[bytes, bytes | None]]:
+        """Keys and values to write, null for what is to be removed.
+
+        customers: their ids by their numbers. told_ms: what had been seen when slots were told last.
+        """
         seen = slots.take_observations()
         told: list[tuple[bytes, bytes | None]] = []
-        for start_ms in [s for s in self.of_slot if s < slots.oldest_needed * slots.slot_ms]:
+        needed_ms = slots.oldest_needed(told_ms) * slots.slot_ms
+        for start_ms in [s for s in self.of_slot if s < needed_ms]:
             told += [(chunk_key(start_ms, n), None) for n in range(self.of_slot.pop(start_ms))]
         if seen.slot.shape[0]:
             order = np.argsort(seen.slot, kind="stable")

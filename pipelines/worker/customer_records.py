@@ -23,7 +23,7 @@ from schemas.topics import ALERTS, INCIDENT_PARTIALS, SCORES, STATE, WAIT_PARTIA
 
 CUSTOMER, WINDOW, INCIDENTS, HEADER, POLICY = b"c", b"w", b"i", b"h", b"p"
 UNTOLD = "untold"
-"""Noted with a committed offset: open windows have changed of which the second stage has not heard yet."""
+"""Noted with a committed offset: what is still open has changed, and the second stage has not heard of it yet."""
 
 _WINDOW = struct.Struct("<5q")
 
@@ -76,8 +76,9 @@ class CustomerSnapshot:
             *self._incidents(),
         ]
         offsets = {(topic, self.partition): offset for topic, offset in self.offsets.items()}
-        note = UNTOLD if self.changes.untold else ""
-        return Outgoing([b for b in batches if b.messages], self.records, offsets, note)
+        incidents = self.changes.incidents
+        untold = self.changes.untold or (incidents is not None and incidents.untold_ms is not None)
+        return Outgoing([b for b in batches if b.messages], self.records, offsets, UNTOLD if untold else "")
 
     def _scores(self, customers: list[bytes]) -> Messages:
         columns = self.changes.scores.columns(self.form.policy)

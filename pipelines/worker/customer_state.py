@@ -71,7 +71,7 @@ def read_state(log: LogReader, topic: str, core: CustomerPartition, *, cancelled
     core.desk.restore({k: v for k, v in others.items() if k[:1] in DESK_KEYS})
     if core.incidents is not None:
         stored = {k[1:]: v for k, v in others.items() if k[:1] == INCIDENTS}
-        core.incidents.restore(stored, said.get("incidents_seen_ms", NO_TIME))
+        core.incidents.restore(stored, said.get("incidents_seen_ms", NO_TIME), said.get("incidents_untold_ms"))
     return replace(header, policies=frozenset(policies))
 
 

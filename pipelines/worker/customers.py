@@ -11,6 +11,7 @@ from connectors.kafka.records import RecordColumns
 from connectors.kafka.restore import LogReader
 from connectors.kafka.transactions import OutgoingRecord
 from pipelines.alerts.tables import Alerts
+from pipelines.incidents.source import IncidentChanges
 from pipelines.intake.text_table import murmur2_compiled
 from pipelines.partition import Changes, CustomerPartition
 from pipelines.policy.policy import Policy
@@ -171,10 +172,10 @@ class CustomerWork:
             return Urgency.MANY
         if self._urgent:
             return Urgency.ALERTS
-        return Urgency.CHANGES if self._changed or self._core.windows.untold else Urgency.NOTHING
+        return Urgency.CHANGES if self._changed or self._core.untold else Urgency.NOTHING
 
     def snapshot(self, *, whole: bool) -> CustomerSnapshot:
-        """Copy what has changed since the last call; wait partials of open windows only when it is ``whole``."""
+        """Copy what has changed since the last call; partials of what is still open only when it is ``whole``."""
         changes = self._core.take_changes(whole=whole)
         metrics.FORGOTTEN.inc(len(changes.forgotten))
         reached = self._reached_window()
@@ -273,8 +274,15 @@ class CustomerWork:
             "signal_sets": self._signal_sets,
             "partitions": self._core.partitions,
             "dead_letters": self._dead_letters,
-            **({} if changes.incidents is None else {"incidents_seen_ms": changes.incidents.seen_ms}),
+            **_incident_times(changes.incidents),
             "untold": changes.untold,
             "policy": self._stage.policy.digest,
         }
         return json.dumps(header, separators=(",", ":")).encode()
+
+
+def _incident_times(changes: IncidentChanges | None) -> dict[str, int]:
+    if changes is None:
+        return {}
+    untold = {} if changes.untold_ms is None else {"incidents_untold_ms": changes.untold_ms}
+    return {"incidents_seen_ms": changes.seen_ms, **untold}

@@ -138,7 +138,7 @@ class _Layout:
         self._lengths: list[Int32s] = []
         self._data: list[Bytes] = []
         self._begins: list[Int32s] = []
-        self._valid: list[Bytes] = []
+        self._valid: list[Bools] = []
         self._size = [0, 0, 0, 0]
         self._flagged = 0
         self._listed = 0
@@ -173,20 +173,23 @@ class _Layout:
         count = len(column.start) if isinstance(column, TextColumn) else len(column)
         if store is None or is_text != (store == TEXTS):
             raise TypeError(f"a column of {field.name} cannot be a {field.kind}")
+        if not count:  # an entry of lists that are all empty
+            self._rows.append((field.op, field.null_branch, store, 0, NEVER, 0))
+            return
         there = self._flags(given.there) if isinstance(given, NullableColumn) else ALWAYS
         self._rows.append((field.op, field.null_branch, store, self._size[store], there, 0))
         self._size[store] += count
         self._room += count * (_MOST_BYTES[store] + 1)
         if isinstance(column, TextColumn):
-            self._parts[TEXTS].append(column.start + self._where(column.data))
+            first = self._where(column.data)
+            self._parts[TEXTS].append(column.start + first if first else column.start)
             self._lengths.append(column.length)
-            self._room += int(column.length.sum())
         else:
             self._parts[store].append(column)
 
     def _flags(self, valid: Bools) -> int:
         first = self._flagged
-        self._valid.append(valid.view(np.uint8))
+        self._valid.append(valid)
         self._flagged += len(valid)
         return first
 
@@ -199,7 +202,8 @@ class _Layout:
         return self._known[id(data)]
 
     def write(self, header: Bytes) -> tuple[Bytes, Int64s]:
-        out = np.empty(self._room + self._n * len(header), np.uint8)
+        lengths = _joined(self._lengths, np.int32)
+        out = np.empty(self._room + self._n * len(header) + int(lengths.sum()), np.uint8)
         end = np.empty(self._n, np.int64)
         write_records_compiled(
             np.array(self._rows, np.int64).reshape(-1, 6),
@@ -209,8 +213,8 @@ class _Layout:
             _joined(self._parts[INTS], np.int64),
             _joined(self._parts[FLOATS], np.float64),
             _joined(self._parts[TEXTS], np.int64),
-            _joined(self._lengths, np.int32),
-            _joined(self._valid, np.uint8),
+            lengths,
+            _joined(self._valid, np.bool_).view(np.uint8),
             _joined(self._begins, np.int32),
             out,
             end,
@@ -219,4 +223,4 @@ class _Layout:
 
 
 def _joined(parts: Sequence[np.ndarray], dtype: type[np.generic]) -> np.ndarray:
-    return np.concatenate([p.astype(dtype, copy=False) for p in parts]) if parts else np.zeros(0, dtype)
+    return np.concatenate(parts, dtype=dtype, casting="unsafe") if parts else np.zeros(0, dtype)

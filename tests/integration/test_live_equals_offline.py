@@ -22,6 +22,7 @@ from pipelines.policy.policy import parse_policy
 from pipelines.worker.customer_state import read_state
 from schemas.interactions import InteractionEncoder
 from schemas.topics import INTERACTIONS, STATE, TopicNames
+from tests.clocks import clocks_by_customer
 from tests.integration.test_worker_exactly_once import fewer_unprocessed, unprocessed
 from tests.integration.workers import NewWorker, wait_until_processed
 from tests.polling import wait_until
@@ -135,7 +136,7 @@ def test_killed_workers_tell_what_a_backtest_of_the_export_tells(
     for core in cores:
         core.advance(until_ms)
         rows = core.rows
-        clocks = core.open_clocks()
+        clocks = clocks_by_customer(core)
         numbers = np.arange(rows.numbers)
         heat = decayed_to(rows.heat[numbers], until_ms - rows.updated_ms[numbers], policy) + rows.held(numbers)
         total = np.maximum((np.minimum(heat, policy.cap) * policy.factor).sum(axis=1), 0.0)

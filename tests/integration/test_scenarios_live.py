@@ -22,6 +22,7 @@ from pipelines.worker.customer_state import read_state
 from pipelines.worker.encoding import Encoder
 from schemas.topics import INTERACTIONS, STATE, TopicNames
 from tests.batches import Event
+from tests.clocks import clocks_by_customer
 from tests.integration.workers import NewWorker, wait_until_processed
 from tests.polling import wait_until
 from tests.reading import incident_headers, read_alerts
@@ -120,7 +121,7 @@ def test_what_stands_after_a_scenario_stands_in_the_topics(
     standing: dict[str, Standing] = {}
     for core in cores:
         core.advance(until_ms)
-        standing |= standing_of(core, core.policy, until_ms, core.open_clocks())
+        standing |= standing_of(core, core.policy, until_ms, clocks_by_customer(core))
     wrong, found = [], Counter(last_words(live, until_ms))
     for one in cases:
         want = played(one.file, one.case, [moved(e, by_ms) for e in one.events], [until_ms])

@@ -16,6 +16,7 @@ from pipelines.partition import CustomerPartition
 from pipelines.policy.policy import Policy
 from pipelines.windows import WindowState
 from tests.batches import Event, batch_of
+from tests.clocks import clocks_by_customer
 from tests.scenarios.scenario_files import OF_ALERT, Case, ScenarioFile
 
 
@@ -118,7 +119,7 @@ def played(file: ScenarioFile, case: Case, events: Sequence[Event], moments: Seq
             told += replay.advance(at_ms)
         result.alerts += [(at_ms, alert) for alert in told]
         if at_ms in moments:
-            result.standing[at_ms] = dict(standing_of(core, policy, at_ms, core.open_clocks()))
+            result.standing[at_ms] = dict(standing_of(core, policy, at_ms, clocks_by_customer(core)))
             result.deflections[at_ms] = core._room.tally
     result.windows = core.take_changes().windows
     return result

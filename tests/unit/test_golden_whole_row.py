@@ -13,6 +13,7 @@ from pipelines.policy.policy import parse_policy
 from pipelines.state.restoring import RowRestore
 from pipelines.translation import Translation
 from tests.batches import MINUTE_MS, batch_of, event
+from tests.clocks import clocks_by_customer
 from tests.stored import laid_out
 
 GOLDEN: dict[str, Any] = yaml.safe_load((Path(__file__).parents[1] / "golden" / "whole_row.yaml").read_text("utf-8"))
@@ -37,7 +38,7 @@ def test_a_stored_row_goes_on_where_it_was(now: str, then: str, layout: str) -> 
     assert policy.segment_names[int(rows.segments(ROW)[0])] == HOLDS["segment"]
     assert dict(zip(policy.signal_names, rows.heat[0].tolist(), strict=True)) == HOLDS["heat"]
     assert dict(zip(policy.signal_names, rows.held(ROW)[0].tolist(), strict=True)) == HOLDS["held"]
-    clocks = [[c.clock, c.opened_ms, c.deadline_ms, c.case_id] for c in core.open_clocks()[CUSTOMER]]
+    clocks = [[c.clock, c.opened_ms, c.deadline_ms, c.case_id] for c in clocks_by_customer(core)[CUSTOMER]]
     assert clocks == HOLDS["clocks"]
 
     again, answer = (

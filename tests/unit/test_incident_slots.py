@@ -81,7 +81,7 @@ def known(told: list[SlotState]) -> dict[tuple[str, str, int], Seen]:
 
 
 def told_by(source: Source) -> list[SlotState]:
-    for key, value in source.chunks.take(source.slots, source.customers):
+    for key, value in source.chunks.take(source.slots, source.customers, source.slots.seen_ms):
         if value is None:
             del source.stored[key]
         else:

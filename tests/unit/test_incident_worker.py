@@ -153,8 +153,10 @@ def alerts_of(outgoing: Outgoing) -> list[dict[str, Any]]:
     ]
 
 
-def through_workers(acts: list[Act], *, sources: int, restart: bool, batch: int = 50) -> list[dict[str, Any]]:
-    """Alerts of incidents that acts lead to by way of the records of both stages."""
+def through_workers(
+    acts: list[Act], *, sources: int, restart: bool, batch: int = 50, whole: int = 1
+) -> list[dict[str, Any]]:
+    """Alerts of incidents that acts lead to by way of the records of both stages; every ``whole``th tells all."""
     log, told = Log(), list[dict[str, Any]]()
     ordered = sorted(acts, key=lambda a: a.at_ms)
     parts = [CustomerPartition(n, 1, WITH_INCIDENTS) for n in range(sources)]
@@ -167,9 +169,11 @@ def through_workers(acts: list[Act], *, sources: int, restart: bool, batch: int 
             part.number = 0  # a test has no murmur2 partitions
             part.apply(batch_of([as_event(a) for a in mine]))
             part.advance(now[-1].at_ms)
-            changes = part.take_changes()
-            assert changes.incidents is not None
-            header = {"signal_sets": {}, "partitions": 1, "incidents_seen_ms": changes.incidents.seen_ms, "layout": 2}
+            changes = part.take_changes(whole=number % whole == 0 or now[-1] is ordered[-1])
+            seen = changes.incidents
+            assert seen is not None
+            header = {"signal_sets": {}, "partitions": 1, "incidents_seen_ms": seen.seen_ms, "layout": 2}
+            header |= {"incidents_untold_ms": seen.untold_ms} if seen.untold_ms is not None else {}
             snapshot = CustomerSnapshot(
                 FORM,
                 n,
@@ -212,10 +216,11 @@ def restarted(log: Log, number: int) -> CustomerPartition:
     return part
 
 
+@pytest.mark.parametrize("whole", [1, 7])
 @pytest.mark.parametrize("restart", [False, True])
-def test_incidents_come_through_the_records_as_they_do_without_them(restart: bool) -> None:
+def test_incidents_come_through_the_records_as_they_do_without_them(restart: bool, whole: int) -> None:
     acts = broken_form(20, hours=1.5)
-    told = through_workers(acts, sources=2, restart=restart)
+    told = through_workers(acts, sources=2, restart=restart, whole=whole)
     alone = replayed(acts, sources=2)
     assert [(a["alert_id"], a["revision"], a["status"], a["customers"], a["share"]) for a in told] == [
         (a.alert_id, a.revision, a.status, a.customers, a.share) for a in alone

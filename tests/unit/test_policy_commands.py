@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.alerts.alert import Status
 from pipelines.alerts.languages import LANGUAGES
-from pipelines.alerts.wording import Sentences, action_of, band_reason, language_of
+from pipelines.alerts.wording import Sentences, action_of, band_reasons, language_of
 from pipelines.cli.exits import ExitCode
 from pipelines.cli.main import exit_code
 from pipelines.incidents.alerts import incident_reason
@@ -444,7 +444,7 @@ def test_a_template_with_all_that_is_allowed_is_said(name: str) -> None:
     actions = [action_of("Call.", policy, refuses=refuses, not_before=until) or "" for refuses in (True, False)]
     reasons = Sentences(policy).reasons(about, status or "opened", "reply", {**said, **texts})
     status = name.partition(".")[2] or "opened"
-    bands = [band_reason(status, 82.4, "hot", [("form_failure", 8.0)], language_of(policy))]
+    bands = band_reasons([(status, "hot", 82.0, [("form_failure", 8.0)])], language_of(policy))
     rule = IncidentRule.model_validate({"failures": ["form.failed"], "lookback": "5m", "min_customers": 8})
     seen = Standing("silence" if name.endswith("silence") else "share", 1, 9, None, 2.5, (), 9)
     if name == "touchpoint_incident":

@@ -12,6 +12,7 @@ from pipelines.state.restoring import RowRestore
 from pipelines.state.whole_rows import form_of
 from pipelines.translation import Translation
 from tests.batches import BEGIN_MS, MINUTE_MS, batch_of, event
+from tests.clocks import clocks_by_customer
 
 FULL = (Path(__file__).parents[2] / "schemas" / "policy" / "default.yaml").read_text("utf-8")
 
@@ -97,7 +98,7 @@ def test_what_is_open_goes_on_under_a_new_policy(policy: Policy) -> None:
     assert after["transfer"] > 0
     assert after["return"] > 0
     assert policy.segment_names[int(new.rows.segments(np.zeros(1, np.int64))[0])] == "loyal"
-    clocks = {c.clock for c in new.open_clocks()[b"ana"]}
+    clocks = {c.clock for c in clocks_by_customer(new)[b"ana"]}
     assert clocks == {"first_response", "resolution", "refund", *(["reply"] if policy is OLD else [])}
 
     repeated = event("contact.transferred", BEGIN_MS + 2 * MINUTE_MS, event_id="3", case_id="ç-1")
