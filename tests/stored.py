@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipelines.partition import CustomerPartition
 from pipelines.state.layouts import NEWEST, signals_id, write_rows
 from pipelines.state.restoring import RowRestore
 from pipelines.state.rows import CustomerRows
@@ -25,6 +26,12 @@ def laid_out(records: Sequence[Record]) -> tuple[Bytes, Int64s, Int32s, Int64s, 
 def stored(rows: CustomerRows, *, layout: int = NEWEST) -> list[bytes]:
     """Every row as it is stored."""
     return write_rows(rows.columns(np.arange(rows.numbers)), layout, signals_id(rows.signal_names)).values()
+
+
+def records_of(core: CustomerPartition, numbers: Int64s) -> list[Record]:
+    """Some rows of a policy that needs details, as a checkpoint writes them."""
+    keys = [core.rows.customers.raw(int(number)) for number in numbers]
+    return list(zip(keys, core.rows.copied(numbers, core.form).stored().values(), strict=True))
 
 
 def restored(

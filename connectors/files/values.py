@@ -23,7 +23,7 @@ from connectors.files.times import (
 from schemas.arrays import Bools, Bytes, Float64s, Int64s
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$"
-_CLOCK = r"^(?:(?P<h>\d+):)?(?P<m>\d{1,3}):(?P<s>\d{2}(?:\.\d+)?)$"
+_CLOCK = r"^(?:(?P<h>\d+):)?(?P<m>\d{1,3}):(?P<s>[0-5]\d(?:\.\d+)?)$"
 _EXACT = 2.0**53  # doubles count further than that, but not by ones
 
 UNITS_MS = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000}

@@ -23,13 +23,14 @@ class Language(NamedTuple):
         return f"{value:.{digits}f}".replace(".", self.decimal)
 
     def span(self, minutes: int) -> str:
-        """How long something lasts: whole days from two on, else hours and minutes."""
+        """How long something lasts: whole days from two on, else hours, and minutes where there are any."""
         days, hours, mins, _ = self.units
         if minutes >= 2 * _DAY_MIN:
             return f"{minutes // _DAY_MIN} {days}"
         if minutes < _HOUR_MIN:
             return f"{minutes} {mins}" if minutes > 0 else f"< 1 {mins}"
-        return f"{minutes // _HOUR_MIN} {hours} {minutes % _HOUR_MIN} {mins}"
+        whole, left = divmod(minutes, _HOUR_MIN)
+        return f"{whole} {hours} {left} {mins}" if left else f"{whole} {hours}"
 
     def lookback(self, ms: int) -> str:
         """How long something lasts, exactly: of whole minutes as a span, else seconds."""

@@ -19,10 +19,9 @@ from pipelines.fold.notes import MOST_LISTED
 from pipelines.partition import CustomerPartition
 from pipelines.policy.policy import parse_policy
 from pipelines.state import room
-from pipelines.state.restoring import RowRestore
 from tests.batches import BEGIN_MS, MINUTE_MS, Event, batch_of, event
 from tests.plain import uncompiled
-from tests.stored import laid_out
+from tests.stored import records_of, restored
 
 FULL_TEXT = (Path(__file__).parents[2] / "schemas" / "policy" / "default.yaml").read_text("utf-8")
 FULL = parse_policy(FULL_TEXT, "schemas/policy/default.yaml")
@@ -40,7 +39,7 @@ class Run:
 
     partition: CustomerPartition = field(default_factory=lambda: CustomerPartition(0, 1, FULL))
     alerts: list[Alert] = field(default_factory=list)
-    rows: dict[bytes, bytes] = field(default_factory=dict)
+    rows: dict[bytes, bytes | None] = field(default_factory=dict)
 
     def apply(self, events: Sequence[Event]) -> None:
         self.alerts += self.partition.apply(batch_of(events)).alerts
@@ -51,13 +50,9 @@ class Run:
     def restart(self) -> None:
         """Begin again with nothing but what a checkpoint has written."""
         before = self.partition
-        numbers = before.rows.take_dirty()
-        keys = [before.rows.customers.raw(int(n)) for n in numbers]
-        self.rows.update(zip(keys, before.rows.copied(numbers, before.form).stored().values(), strict=True))
+        self.rows.update(records_of(before, before.rows.take_dirty()))
         self.partition = CustomerPartition(0, 1, FULL)
-        restore = RowRestore(self.partition.rows, self.partition.form)
-        restore.take(*laid_out(list(self.rows.items())))
-        restore.finish({})
+        restored(self.partition.rows, {}, list(self.rows.items()), form=self.partition.form)
         self.partition.restore_times(watermark_ms=before.windows.watermark_ms, advanced_ms=before.advanced_ms)
 
     def run(self, events: Sequence[Event], cuts: Sequence[str] = (), end_ms: int = END_MS) -> "Run":

@@ -110,6 +110,14 @@ def test_durations_have_a_unit(tmp_path: Path, spec: str, text: str, ms: int) ->
     assert [r.get("duration_ms") for r in found.rows] == [ms], found.rejected
 
 
+def test_a_clock_of_more_than_59_seconds_is_none(tmp_path: Path) -> None:
+    lines = ["customer_id;kind;occurred_at;d", "a;k;0;0:75", "b;k;0;0:59.5"]
+    mapping = mapped(tmp_path, '[fields]\nduration_ms = {column = "d", unit = "hms"}')
+    found = read(written(tmp_path / "a.csv", lines), mapping=mapping)
+    assert [r["duration_ms"] for r in found.rows] == [59_500]
+    assert "duration_ms must be like 1:02:03 or 2:03, got '0:75'" in str(found.rejected)
+
+
 @pytest.mark.parametrize(
     ("spec", "text"),
     [

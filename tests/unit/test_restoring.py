@@ -11,13 +11,11 @@ from pipelines.fold.items import USED
 from pipelines.partition import CustomerPartition
 from pipelines.state import restoring
 from pipelines.state.layouts import signals_id
-from pipelines.state.restoring import RowRestore
 from pipelines.state.rows import CustomerRows, Episode
-from schemas.arrays import Int64s
 from tests.batches import BEGIN_MS, POLICY, batch_of, event
 from tests.desk import FULL
 from tests.plain import uncompiled
-from tests.stored import Record, laid_out, restored, stored
+from tests.stored import Record, records_of, restored, stored
 
 OTHER = ["return", "noise", "wait"]  # signals of another policy: another order, and one that is gone
 SETS = {signals_id(POLICY.signal_names): list(POLICY.signal_names), signals_id(OTHER): OTHER}
@@ -106,12 +104,6 @@ def test_rows_as_they_are_written_today_take_the_short_way(monkeypatch: pytest.M
     }
 
 
-def records_of(core: CustomerPartition, numbers: Int64s) -> list[Record]:
-    """Some rows as a checkpoint writes them."""
-    keys = [core.rows.customers.raw(int(number)) for number in numbers]
-    return list(zip(keys, core.rows.copied(numbers, core.form).stored().values(), strict=True))
-
-
 @pytest.mark.parametrize("most_bytes", [0, 1 << 26])
 def test_rows_with_what_is_open_take_the_room_of_their_last_ones(
     most_bytes: int, monkeypatch: pytest.MonkeyPatch
@@ -129,10 +121,7 @@ def test_rows_with_what_is_open_take_the_room_of_their_last_ones(
 
     def used(*chunks: list[Record]) -> int:
         core = CustomerPartition(0, 1, FULL)
-        restore = RowRestore(core.rows, core.form)
-        for chunk in chunks:
-            restore.take(*laid_out(chunk))
-        restore.finish({})
+        restored(core.rows, {}, *chunks, form=core.form)
         assert dict(records_of(core, np.arange(core.rows.numbers))) == last
         return int(core.rows.blocks.free[USED])
 
