@@ -23,7 +23,6 @@ class Header:
     """What the header of a partition says (``said``, empty for one without state).
 
     layout: None without state. policies: forms of the policies whose texts are kept.
-
     """
 
     said: Mapping[str, Any]
