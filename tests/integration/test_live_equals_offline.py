@@ -18,7 +18,7 @@ from pipelines.cli.backtest.run import Asked, run
 from pipelines.cli.main import exit_code
 from pipelines.fold.scores import decayed_to
 from pipelines.partition import CustomerPartition
-from pipelines.policy.policy import Policy, parse_policy
+from pipelines.policy.policy import parse_policy
 from pipelines.worker.customer_state import read_state
 from schemas.interactions import InteractionEncoder
 from schemas.topics import INTERACTIONS, STATE, TopicNames
@@ -70,15 +70,6 @@ def without_bands(alerts: dict[str, tuple[str, str]]) -> dict[str, tuple[str, st
     return {i: said for i, said in alerts.items() if said[0] != "band_entered"}
 
 
-def cores_of(kafka: KafkaConnection, names: TopicNames, policy: Policy) -> list[CustomerPartition]:
-    """The partitions as their states say."""
-    cores = [CustomerPartition(partition, 3, policy) for partition in range(3)]
-    with LogReader(kafka, "reading") as log:
-        for core in cores:
-            read_state(log, names.of(STATE), core, cancelled=lambda: False)
-    return cores
-
-
 def test_killed_workers_tell_what_a_backtest_of_the_export_tells(
     kafka: KafkaConnection,
     registry: RegistryConnection,
@@ -103,12 +94,15 @@ def test_killed_workers_tell_what_a_backtest_of_the_export_tells(
     worker.start()
     other.start()
     wait_until_processed(kafka, names, f"{names.prefix}app", 120.0)
-    # the last offset may have been committed for a rebalance: time passes when partitions are owned again
-    wait_until(lambda: all(core.advanced_ms > 0 for core in cores_of(kafka, names, policy)), 60.0, every_s=0.5)
     assert worker.stop() == 0
     assert other.stop() == 0
 
-    cores = cores_of(kafka, names, policy)
+    cores = []
+    with LogReader(kafka, "reading") as log:
+        for partition in range(3):
+            core = CustomerPartition(partition, 3, policy)
+            read_state(log, names.of(STATE), core, cancelled=lambda: False)
+            cores.append(core)
     until_ms = max(core.advanced_ms for core in cores)
     told_ms = min(core.advanced_ms for core in cores)
     live = [
