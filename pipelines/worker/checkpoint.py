@@ -76,9 +76,9 @@ class Checkpoints:
         """Whether its transaction has been in flight for longer than ``after_s``."""
         return owned.in_flight is not None and monotonic() - owned.checkpoint_s > after_s
 
-    def begin(self, owned: Owned, threads: Executor, *, now: bool) -> "asyncio.Future[Written]":
-        """Copy what has changed and hand it to a thread; all there is to tell when it had to be ``now``."""
-        whole = now or self.whole(owned)
+    def begin(self, owned: Owned, threads: Executor) -> "asyncio.Future[Written]":
+        """Copy what has changed and hand it to a thread."""
+        whole = self.whole(owned)
         snapshot = owned.work.snapshot(whole=whole)
         owned.checkpoint_s = monotonic()
         owned.whole_s = owned.checkpoint_s if whole else owned.whole_s

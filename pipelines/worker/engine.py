@@ -252,7 +252,7 @@ class Engine:
             self._checkpoints.ring(owned, self._checkpoint_if_due)
             return None
         try:
-            in_flight = self._checkpoints.begin(owned, self._background.own_threads, now=now)
+            in_flight = self._checkpoints.begin(owned, self._background.own_threads)
         except Exception as error:  # noqa: BLE001 - half of the changes may have been taken: nothing must follow them
             self.fail(error)
             return None

@@ -125,10 +125,10 @@ class _Doubtful(Checkpoints):
         self._random = Random(faults.seed + 1)
         self._chance = faults.time_out
 
-    def begin(self, owned: Owned, threads: Executor, *, now: bool) -> "asyncio.Future[Written]":
+    def begin(self, owned: Owned, threads: Executor) -> "asyncio.Future[Written]":
         if self._random.random() >= self._chance:
-            return super().begin(owned, threads, now=now)
-        return super().begin(owned, _TimingOut(threads, written=self._random.random() < 0.5), now=now)
+            return super().begin(owned, threads)
+        return super().begin(owned, _TimingOut(threads, written=self._random.random() < 0.5))
 
 
 class _TimingOut(Executor):
