@@ -70,9 +70,9 @@ class House:
 
     def written(self) -> dict[str, int]:
         """Records of each topic that workers write, but for headers and policies: time alone leads to those."""
-        topics = (STATE, TOUCHPOINT_STATE, SCORES, ALERTS)
-        keys = {t: [m.key() or b"" for m in read_topic(self.kafka, self.names.of(t))] for t in topics}
-        return {t: len([k for k in of if not k.startswith((HEADER, POLICY))]) for t, of in keys.items()}
+        beside = {STATE: (HEADER, POLICY), TOUCHPOINT_STATE: (HEADER,), SCORES: (), ALERTS: ()}
+        keys = {t: [m.key() or b"" for m in read_topic(self.kafka, self.names.of(t))] for t in beside}
+        return {t: sum(not key.startswith(beside[t]) for key in of) for t, of in keys.items()}
 
     def counts_all_once(self) -> bool:
         return counted(self.kafka, self.names) == Counter(self.sender.sent)
