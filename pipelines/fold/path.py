@@ -138,7 +138,10 @@ def judge_again(
         arena[saved + s], arena[saved + signals + s] = rows.words[row, HEAT + s], arena[held + s]
     before_entries(from_ms, row, senses, rows, arena, held, work)
     rows.band[row] = begin
+    # what came late before all this is in the heat of its beginning
+    begun = at_ms < from_ms and rise(row, -1, k, senses, rows, arena, held, work.crossed) > k
     last, now, rose = walk(from_ms, max(to_ms, updated_ms), row, k, senses, rows, arena, held, work)
+    rose = rose or begun
     for s in range(signals):
         rows.words[row, HEAT + s], arena[held + s] = arena[saved + s], arena[saved + signals + s]
     rows.words[row, UPDATED], rows.band[row] = updated_ms, band

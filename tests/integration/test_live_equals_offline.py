@@ -18,7 +18,7 @@ from pipelines.cli.backtest.run import Asked, run
 from pipelines.cli.main import exit_code
 from pipelines.fold.scores import decayed_to
 from pipelines.partition import CustomerPartition
-from pipelines.policy.policy import parse_policy
+from pipelines.policy.policy import Policy, parse_policy
 from pipelines.worker.customer_state import read_state
 from schemas.interactions import InteractionEncoder
 from schemas.topics import INTERACTIONS, STATE, TopicNames
@@ -33,17 +33,19 @@ FULL = ROOT / "schemas" / "policy" / "default.yaml"
 COUNT = 200_000
 
 
-def produce(kafka: KafkaConnection, registry: RegistryConnection, names: TopicNames) -> None:
-    """All kinds, 5 % late and 5 % sent twice, told within the last two hours."""
+def produce(
+    kafka: KafkaConnection, registry: RegistryConnection, names: TopicNames, *, count: int, within_ms: int
+) -> None:
+    """All kinds, 5 % late and 5 % sent twice, told within the last ``within_ms``."""
     schema_id = register_contract(SchemaRegistry(registry), names)[INTERACTIONS]
     encoder, sender = InteractionEncoder(schema_id), Sender(kafka)
-    start_ms = int(time.time() * 1000) - 7_200_000
+    start_ms, rate = int(time.time() * 1000) - within_ms, count / (within_ms / 1000)
     crowd = crowd_interactions(
-        seed=11, start_ms=start_ms, rate=COUNT / 7200, total=COUNT, customers=40_000, late=0.05, repeated=0.05
+        seed=11, start_ms=start_ms, rate=rate, total=count, customers=40_000, late=0.05, repeated=0.05
     )
     for i in crowd:
         sender.send(names.of(INTERACTIONS), i.customer_id.encode(), encoder.encode(i))
-    assert sender.flush().produced == COUNT
+    assert sender.flush().produced == count
 
 
 def standing(revisions: list[dict[str, Any]], before_ms: int) -> dict[str, tuple[str, str]]:
@@ -66,8 +68,25 @@ def by_partition(export: Path) -> dict[int, list[str]]:
     return found
 
 
+def corrected_too_late(lines: list[str], horizon_ms: int) -> set[str]:
+    """Customers of whom something comes behind what happened more than the correction horizon later."""
+    told = [json.loads(line) for line in lines]
+    at_ms = np.array([t["occurred_at"] for t in told])
+    too_late = np.maximum.accumulate(at_ms) - at_ms > horizon_ms
+    return {told[i]["customer_id"] for i in np.flatnonzero(too_late).tolist()}
+
+
 def without_bands(alerts: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
     return {i: said for i, said in alerts.items() if said[0] != "band_entered"}
+
+
+def cores_of(kafka: KafkaConnection, names: TopicNames, policy: Policy) -> list[CustomerPartition]:
+    """The partitions as their states say."""
+    cores = [CustomerPartition(partition, 3, policy) for partition in range(3)]
+    with LogReader(kafka, "reading") as log:
+        for core in cores:
+            read_state(log, names.of(STATE), core, cancelled=lambda: False)
+    return cores
 
 
 def test_killed_workers_tell_what_a_backtest_of_the_export_tells(
@@ -78,7 +97,8 @@ def test_killed_workers_tell_what_a_backtest_of_the_export_tells(
     tmp_path: Path,
 ) -> None:
     names, policy = created_topics, parse_policy(FULL.read_text("utf-8"), "default.yaml")
-    produce(kafka, registry, names)
+    assert policy.file.corrections is not None
+    produce(kafka, registry, names, count=COUNT, within_ms=7_200_000)
     env = {
         "FRICTION_POLICY_FILE": str(FULL),
         "FRICTION_WORKER__FETCH_MAX_BYTES": "65536",
@@ -94,15 +114,18 @@ def test_killed_workers_tell_what_a_backtest_of_the_export_tells(
     worker.start()
     other.start()
     wait_until_processed(kafka, names, f"{names.prefix}app", 120.0)
+
+    def time_has_passed() -> bool:
+        # how far it has is written down with the next interactions of each partition
+        produce(kafka, registry, names, count=30, within_ms=1_000)
+        return all(core.advanced_ms > 0 for core in cores_of(kafka, names, policy))
+
+    wait_until(time_has_passed, 60.0, every_s=0.5)
+    wait_until_processed(kafka, names, f"{names.prefix}app", 60.0)
     assert worker.stop() == 0
     assert other.stop() == 0
 
-    cores = []
-    with LogReader(kafka, "reading") as log:
-        for partition in range(3):
-            core = CustomerPartition(partition, 3, policy)
-            read_state(log, names.of(STATE), core, cancelled=lambda: False)
-            cores.append(core)
+    cores = cores_of(kafka, names, policy)
     until_ms = max(core.advanced_ms for core in cores)
     told_ms = min(core.advanced_ms for core in cores)
     live = [
@@ -114,10 +137,12 @@ def test_killed_workers_tell_what_a_backtest_of_the_export_tells(
     until = np.datetime64(until_ms, "ms").astype(str) + "Z"
     offline: list[dict[str, Any]] = []
     scores: dict[str, dict[str, Any]] = {}
+    too_late: set[str] = set()
     for partition, lines in by_partition(export).items():
         # one by one, as workers see them: two hours have been sent in seconds, so the partitions are minutes apart
         events, out = tmp_path / f"{partition}.jsonl", tmp_path / str(partition)
         events.write_text("".join(lines), "utf-8")
+        too_late |= corrected_too_late(lines, policy.file.corrections.horizon)
         run(Asked(events=[str(events)], out=out, policy=FULL, order="file", until=until))
         for line in (out / "alerts.jsonl").read_text("utf-8").splitlines():
             alert = json.loads(line)
@@ -145,9 +170,11 @@ def test_killed_workers_tell_what_a_backtest_of_the_export_tells(
             row = scores[customer.decode()]
             score = policy.score_of(float(total[number]), int(rows.segments(numbers[number : number + 1])[0]))
             assert abs(row["score"] - score) < 1e-9 * max(1.0, score), customer
-            assert row["band"] == policy.band_names[rows.band[number]], customer
+            if customer.decode() not in too_late:  # of those the path of the score is not known (docs/policy.md)
+                assert row["band"] == policy.band_names[rows.band[number]], customer
             assert row["interactions"] == rows.interactions[number], customer
             told = sorted((c["clock"], c["opened_at"].timestamp()) for c in row["open_clocks"])
             assert told == sorted((c.clock, c.opened_ms / 1000) for c in clocks.get(customer, []))
             compared += 1
     assert compared == len(scores) > 1_000
+    assert len(too_late) < 0.02 * compared

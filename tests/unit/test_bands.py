@@ -87,6 +87,14 @@ def test_within_the_cooldown_the_alert_goes_on_and_after_it_a_new_one_is_opened(
     assert last.revision == (3 if same else 1)
 
 
+@pytest.mark.parametrize("passed_ms", [0, 10 * MINUTE_MS, 17 * MINUTE_MS])
+def test_what_comes_later_than_it_can_be_corrected_may_lead_into_a_band(passed_ms: int) -> None:
+    run = Run().apply(plain("return.requested", 30_000, segment="loyal")).advance(passed_ms)
+    assert run.core.rows.band[0] == 0
+    run.apply(plain("wait.measured", 0, segment="loyal", duration_ms=25 * MINUTE_MS, attributes={"stage": "queue"}))
+    assert run.core.policy.band_names[run.core.rows.band[0]] == "hot"
+
+
 def test_the_id_is_that_of_the_customer_and_the_episode() -> None:
     (opened,) = alerts_of(*[event("return.requested", BEGIN_MS + n, customer_id="çağla") for n in range(3)])
     # opened by the second one

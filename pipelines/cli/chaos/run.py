@@ -68,6 +68,7 @@ class Run:
         self._say = say
         self._app_id = f"{names.prefix}{APP_ID}"
         self._witness = f"{names.prefix}{WITNESS}"
+        self._policy = directory / "policy.yaml"
         self._begun_s = time.monotonic()
         self._workers: dict[int, WorkerProcess] = {}
         self._wanted: dict[int, float] = {}  # workers that should run, and since when
@@ -105,6 +106,7 @@ class Run:
         for created in admin.create_topics([new]).values():
             created.result(30.0)
         ids = register_contract(SchemaRegistry(self._registry), self._names)
+        self._policy.write_text(policy_text(self._plan.policy), "utf-8")
         for number in range(1, self._plan.workers + 1):
             self._start(number)
         end_s = time.monotonic() + START_S
@@ -170,8 +172,6 @@ class Run:
     def _worker(self, number: int) -> WorkerProcess:
         plant = self._plan.plant if number == 1 else None
         more = {"seed": self._plan.seed * 1000 + number, "witness": self._witness, "plant": plant}
-        policy = self._directory / "policy.yaml"
-        policy.write_text(policy_text(self._plan.policy), "utf-8")
         return WorkerProcess(
             self._kafka, self._registry, self._names, self._directory,
             app_id=self._app_id,
@@ -179,7 +179,7 @@ class Run:
             name=f"worker-{number}",
             env={
                 "FRICTION_CONFIG": "/dev/null",
-                "FRICTION_POLICY_FILE": str(policy),
+                "FRICTION_POLICY_FILE": str(self._policy),
                 FAULTS_VARIABLE: self._plan.faults.model_copy(update=more).model_dump_json(),
             },
         )  # fmt: skip
