@@ -1,10 +1,14 @@
-"""CSV: Arrow reads a piece at once; one that has a problem is read row by row."""
+"""CSV: Arrow reads a piece at once; one that has a problem is read row by row.
+
+Blanks around a text, or the name of a column, are not part of it: people align what they write.
+"""
 
 import csv
 from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from connectors.files.blocks import Block, LinePlaces, named_again, raw_text
@@ -14,6 +18,8 @@ from connectors.files.sources import Source, chunks
 from schemas.errors import InputUnreadable
 
 DELIMITERS = (",", ";", "\t", "|")
+
+_BLANKS = " \t\u00a0"
 
 _LOOK = 32 << 10  # bytes in which rows are looked for; behind each row that is broken they are looked for again
 
@@ -26,7 +32,7 @@ def csv_blocks(source: Source, encoding: str, delimiter: str | None) -> Iterator
     between = delimiter or max(DELIMITERS, key=_unquoted(header).count)
     if "\r" in _unquoted(header):
         raise InputUnreadable(f"{source.name} ends its lines with carriage returns alone: save it with line feeds")
-    said = [name or f"_{k}" for k, name in enumerate(next(csv.reader([header], delimiter=between)))]
+    said = [name.strip(_BLANKS) or f"_{k}" for k, name in enumerate(next(csv.reader([header], delimiter=between)))]
     names = [named_again(name, said[:k].count(name) + 1) for k, name in enumerate(said)]
     for piece in pieces(rest, between, line):
         columns = None if piece.odd else _read(piece, names, between)
@@ -85,7 +91,12 @@ def _read(piece: Piece, names: list[str], delimiter: str) -> dict[str, pa.Array]
         return None
     if odd or table.num_rows != piece.n:
         return None
-    return {name: column.combine_chunks() for name, column in zip(names, table.columns, strict=True)}
+    return {name: _trimmed(column.combine_chunks()) for name, column in zip(names, table.columns, strict=True)}
+
+
+def _trimmed(column: pa.Array) -> pa.Array:
+    text = pc.utf8_trim(column, characters=_BLANKS)
+    return pc.if_else(pc.equal(text, ""), None, text) if len(text) else text
 
 
 def _row_by_row(file: str, piece: Piece, names: list[str], delimiter: str) -> Block:
@@ -140,5 +151,5 @@ def _taken(raw: bytes, names: list[str], delimiter: str, rows: list[list[str | N
     if len(found) != 1 or len(found[0]) != len(names):
         count = len(found[0]) if found else 0
         return f"the row has {count} columns, and the first row names {len(names)}"
-    rows.append([text or None for text in found[0]])
+    rows.append([text.strip(_BLANKS) or None for text in found[0]])
     return None

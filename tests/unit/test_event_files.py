@@ -190,6 +190,14 @@ def test_what_is_not_utf_8_is_told(tmp_path: Path) -> None:
         assert [("UTF-8" in r.reason, r.line) for r in found.rejected] == [(True, 2 if head is None else 3)]
 
 
+@pytest.mark.parametrize("broken", [[], ['x;"']])
+def test_blanks_around_the_texts_of_a_csv_are_not_part_of_them(tmp_path: Path, broken: list[str]) -> None:
+    head = "customer_id ; kind; occurred_at;\u00a0channel ;subject"
+    found = read(written(tmp_path / "a.csv", [head, f" a ; form.failed; {AT} ;\tweb;\u00a0", *broken]))
+    plain = read(written(tmp_path / "b.csv", [head.replace(" ", "").replace("\u00a0", ""), f"a;form.failed;{AT};web;"]))
+    assert (found.rows, len(found.rejected)) == (plain.rows, len(broken))
+
+
 def test_a_csv_row_with_other_columns_or_an_open_quote_takes_nobody_along(tmp_path: Path) -> None:
     good = f"e,ana,form.failed,{AT}"
     lines = ["event_id,customer_id,kind,occurred_at", good, "e,ana", good, f'e,"ana,form.failed,{AT}', good, good]
