@@ -9,11 +9,12 @@ import reprlib
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from schemas.errors import MappingError
+from schemas.zones import iana_zone
 
 TEXT_FIELDS = (
     "event_id", "customer_id", "kind", "channel", "touchpoint", "session_id", "case_id", "subject", "currency",
@@ -39,10 +40,7 @@ def _listed(said: Any) -> Any:
 
 
 def _known_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"must be an IANA time zone such as Europe/Istanbul, got {name!r}") from error
+    iana_zone(name)
     return name
 
 

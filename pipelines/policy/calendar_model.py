@@ -7,9 +7,10 @@ import re
 from datetime import date, datetime
 from itertools import pairwise
 from typing import Annotated, TypeAlias
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from schemas.zones import iana_zone
 
 ALWAYS = "always"
 """The calendar that needs no entry: 24 hours, every day. Its number is 0."""
@@ -98,10 +99,7 @@ def _date(said: object) -> date:
 
 
 def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"must be an IANA time zone such as Europe/Istanbul, got {name[:40]!r}") from error
+    iana_zone(name)
     return name
 
 

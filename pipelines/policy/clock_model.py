@@ -16,7 +16,10 @@ def _promise(said: Any) -> Any:
         if re.fullmatch(_BUSINESS_DAYS, said) is None:
             raise ValueError(f"must be whole business days such as 5bd, at most 365bd, got {said[:40]}")
         return {"business_days": int(said[:-2])}
-    return {"ms": duration_ms(said)}
+    try:
+        return {"ms": duration_ms(said)}
+    except ValueError as error:
+        raise ValueError(f"{error}; business days are such as 5bd") from None
 
 
 class Promise(Said):

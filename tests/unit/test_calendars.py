@@ -401,6 +401,7 @@ def test_compiled_and_plain_give_the_same_answers() -> None:
     ("change", "told"),
     [
         ({"zone": "Mars/Base"}, "must be an IANA time zone such as Europe/Istanbul, got 'Mars/Base'"),
+        ({"zone": "localtime"}, "must be an IANA time zone such as Europe/Istanbul, got 'localtime'"),
         ({"zone": "Europe"}, "must be an IANA time zone such as Europe/Istanbul, got 'Europe'"),
         ({"zone": "../zone"}, "must be an IANA time zone such as Europe/Istanbul, got '../zone'"),
         ({"hours": {}}, "at least 1 item"),

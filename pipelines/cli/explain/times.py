@@ -8,6 +8,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from schemas.errors import SettingsError
+from schemas.zones import iana_zone
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -52,8 +53,8 @@ def zone_of(name: str) -> Zone:
     if name == "local":
         return Zone("local time", _local())
     try:
-        return Zone(name, ZoneInfo(name))
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        return Zone(name, iana_zone(name))
+    except ValueError as error:
         raise SettingsError(
             f"--zone: must be UTC, local or an IANA zone such as Europe/Istanbul, got {name!r}"
         ) from error
