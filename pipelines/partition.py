@@ -11,6 +11,7 @@ from pipelines.alerts.listings import Lister
 from pipelines.alerts.noted import NotedAlerts
 from pipelines.alerts.open_clocks import OpenClocks, Opened, open_clocks, opened
 from pipelines.alerts.tables import Alerts
+from pipelines.applied import Applied, RareCounts
 from pipelines.fold.counting import (
     NOTED_BITS,
     SENT_TWICE,
@@ -47,29 +48,6 @@ from schemas.columnar.writer import TextColumn
 
 _LOOKED_AT = 65_536  # rows that one advance looks at for quiet customers, a fraction of a millisecond
 _FORGOTTEN = 8_192  # of them at most
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What a batch led to.
-
-    misrouted, unrated: int64[k], rows of the batch whose customers belong to another partition, and those whose
-    rating is not on the scale of its question. Neither has been counted.
-    """
-
-    alerts: Alerts
-    misrouted: Int64s
-    unrated: Int64s
-    unknown_kinds: int
-    late: int
-    duplicates: int
-    unknown_marks: int = 0
-    bad_preferences: int = 0
-    bad_deadlines: int = 0
-    bad_shipping: int = 0
-    given_up: int = 0
-    unknown_replies: int = 0
-    unknown_questions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +129,12 @@ class CustomerPartition:
             batch, row, passed_ms = batch.take(good), row[good], passed_ms[good]
             facts = self._reader.read(batch)
         kind = self._kinds.find(batch.data, batch.kind.start, batch.kind.length)
+        before = self._rare_so_far()
         marks, said = self.desk.acts(batch)
         unknown = int((kind < 0).sum() - (kind[marks] < 0).sum() - (kind[said] < 0).sum())
         time = np.column_stack([batch.occurred_ms, batch.append_ms, batch.duration_ms, np.zeros_like(batch.append_ms)])
         arrivals = Arrivals(batch.data, row, kind, time, facts)
         alerts, done, room = Alerts(), 0, self._room
-        duplicates = int(room.counted[DUPLICATES])
-        given_up = self.tally["given_up"]
-        unknown_marks, bad_preferences = self.desk.unknown_marks, self.desk.preferences.bad
         for mark in (*marks.tolist(), None):
             part = arrivals if mark is None else arrivals._replace(row=row[: mark + 1])
             while done < part.row.shape[0]:
@@ -171,16 +147,31 @@ class CustomerPartition:
                 alerts.add(self._told(work, count, batch, self._said(spoken, done, batch, arrivals)))
             if mark is not None and kind[mark] != SENT_TWICE:
                 alerts.add(self.desk.take_mark(batch, mark, int(row[mark]), self.rows, room))
-        late = self.windows.late
         self.windows.add(batch, (kind >= 0) & self._is_wait[np.maximum(kind, 0)])
         if self.incidents is not None:
             self.incidents.add(batch, row)
-        return Applied(
-            alerts, misrouted, unrated, unknown, self.windows.late - late,
-            int(room.counted[DUPLICATES]) - duplicates, self.desk.unknown_marks - unknown_marks,
-            self.desk.preferences.bad - bad_preferences, self._reader.bad_deadlines, self._reader.bad_shipping,
-            self.tally["given_up"] - given_up, self._unknown_replies.count(kind, facts), self._reader.unknown_questions,
-        )  # fmt: skip
+        rare = (
+            self._rare_so_far()
+            .since(before)
+            ._replace(
+                unknown_kinds=unknown,
+                bad_deadlines=self._reader.bad_deadlines,
+                bad_shipping=self._reader.bad_shipping,
+                unknown_replies=self._unknown_replies.count(kind, facts),
+                unknown_questions=self._reader.unknown_questions,
+            )
+        )
+        return Applied(alerts, misrouted, unrated, rare)
+
+    def _rare_so_far(self) -> RareCounts:
+        """What is counted on and on."""
+        return RareCounts(
+            duplicates=int(self._room.counted[DUPLICATES]),
+            late=self.windows.late,
+            unknown_marks=self.desk.unknown_marks,
+            bad_preferences=self.desk.preferences.bad,
+            given_up=self.tally["given_up"],
+        )
 
     def advance(self, to_ms: int) -> Alerts:
         """Let time pass to ``to_ms``: nothing that was appended before it is still to come.

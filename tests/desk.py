@@ -28,7 +28,7 @@ class Run:
     def apply(self, *events: Event) -> "Run":
         applied = self.core.apply(batch_of(events))
         self.alerts += applied.alerts
-        self.unknown += applied.unknown_marks
+        self.unknown += applied.rare.unknown_marks
         return self
 
     def advance(self, after_ms: int) -> "Run":

@@ -132,24 +132,13 @@ class CustomerWork:
         self._urgent |= bool(self._raise(applied.alerts))
         self._since += len(decoded.interactions)
         self._changed = True
-        not_counted = applied.misrouted.shape[0] + applied.unrated.shape[0] + applied.duplicates
+        not_counted = applied.misrouted.shape[0] + applied.unrated.shape[0] + applied.rare.duplicates
         metrics.INTERACTIONS.inc(len(decoded.interactions) - not_counted)
-        rare = (
-            (metrics.DUPLICATES, applied.duplicates),
-            (metrics.UNKNOWN_KINDS, applied.unknown_kinds),
-            (metrics.UNKNOWN_MARKS, applied.unknown_marks),
-            (metrics.BAD_PREFERENCES, applied.bad_preferences),
-            (metrics.BAD_DEADLINES, applied.bad_deadlines),
-            (metrics.BAD_SHIPPING, applied.bad_shipping),
-            (metrics.UNKNOWN_REPLIES, applied.unknown_replies),
-            (metrics.UNKNOWN_QUESTIONS, applied.unknown_questions),
-            (metrics.LATE_WAITS, applied.late),
-            (metrics.KEYS_DIFFER, decoded.keys_differ),
-            (metrics.GIVEN_UP, applied.given_up),
-        )
-        for counter, count in rare:
+        for name, count in applied.rare._asdict().items():
             if count:
-                counter.inc(count)
+                metrics.RARE[name].inc(count)
+        if decoded.keys_differ:
+            metrics.KEYS_DIFFER.inc(decoded.keys_differ)
 
     def advance(self, to_ms: int) -> None:
         """Let time pass. That an alert is over, if that is all that time has led to, waits for the next checkpoint."""

@@ -6,25 +6,11 @@ INTERACTIONS = Counter("friction_worker_interactions_total", "Interactions count
 DEAD_LETTERS = Counter("friction_worker_dead_letters_total", "Records not accepted, by reason.", ["reason"])
 REKEYED = Counter("friction_worker_rekeyed_total", "Interactions found in another partition than their customer's.")
 KEYS_DIFFER = Counter("friction_worker_keys_differ_total", "Interactions whose key is not their customer_id.")
-DUPLICATES = Counter("friction_worker_duplicates_total", "Interactions that were sent again, and not counted again.")
-UNKNOWN_KINDS = Counter("friction_worker_unknown_kinds_total", "Interactions of a kind that the policy does not know.")
 HELD_BACK = Counter("friction_worker_held_back_total", "Revisions of alerts that were held back, by team.", ["team"])
-UNKNOWN_MARKS = Counter("friction_worker_unknown_marks_total", "Marks of alerts that their customer does not have.")
-BAD_PREFERENCES = Counter(
-    "friction_worker_bad_preferences_total", "Attributes of customers' preferences that cannot be read."
-)
-BAD_DEADLINES = Counter("friction_worker_bad_deadlines_total", "Deadlines that were told and are no time.")
-BAD_SHIPPING = Counter("friction_worker_bad_shipping_total", "Shipping costs that were told and are no number.")
-UNKNOWN_REPLIES = Counter("friction_worker_unknown_replies_total", "Replies that do not say how they were made.")
-UNKNOWN_QUESTIONS = Counter(
-    "friction_worker_unknown_questions_total", "Ratings that answer a question that the policy does not know."
-)
-GIVEN_UP = Counter("friction_worker_given_up_total", "Clocks and cases that ended for others of the same customer.")
 PLACES_LEFT_OUT = Counter(
     "friction_worker_incident_places_left_out_total",
     "Slots of places that are not watched: there are too many.",
 )
-LATE_WAITS = Counter("friction_worker_late_waits_total", "Waits that came after their window was closed.")
 ALERTS = Counter("friction_worker_alerts_total", "Revisions of alerts raised, by type and status.", ["type", "status"])
 TRANSACTIONS = Counter("friction_worker_transactions_total", "Transactions by outcome.", ["stage", "outcome"])
 TRANSACTION_SECONDS = Histogram(
@@ -38,3 +24,26 @@ FORGOTTEN = Counter("friction_worker_forgotten_customers_total", "Customers remo
 LOST_RECORDS = Counter("friction_worker_lost_records_total", "Records gone unprocessed, and accepted.", ["topic"])
 OWNED = Gauge("friction_worker_partitions", "Partitions that are restored and processed here, by stage.", ["stage"])
 RESTORE_SECONDS = Gauge("friction_worker_restore_seconds", "Time of the last restore.", ["stage"])
+RARE = {
+    "duplicates": Counter(
+        "friction_worker_duplicates_total", "Interactions that were sent again, and are not counted."
+    ),
+    "late": Counter("friction_worker_late_waits_total", "Waits that came after their window was closed."),
+    "unknown_kinds": Counter(
+        "friction_worker_unknown_kinds_total", "Interactions of a kind that the policy does not know."
+    ),
+    "unknown_marks": Counter(
+        "friction_worker_unknown_marks_total", "Marks of alerts that their customer does not have."
+    ),
+    "bad_preferences": Counter(
+        "friction_worker_bad_preferences_total", "Attributes of customers' preferences that cannot be read."
+    ),
+    "bad_deadlines": Counter("friction_worker_bad_deadlines_total", "Deadlines that were told and are no time."),
+    "bad_shipping": Counter("friction_worker_bad_shipping_total", "Shipping costs that were told and are no number."),
+    "unknown_replies": Counter("friction_worker_unknown_replies_total", "Replies that do not say how they were made."),
+    "unknown_questions": Counter(
+        "friction_worker_unknown_questions_total", "Ratings that answer a question that the policy does not know."
+    ),
+    "given_up": Counter("friction_worker_given_up_total", "Clocks and cases that ended for others of their customer."),
+}
+"""By the fields of RareCounts."""

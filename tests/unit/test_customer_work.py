@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 
 from pipelines.alerts.tables import Alerts
+from pipelines.applied import RareCounts
 from pipelines.partition import CustomerPartition
+from pipelines.worker import metrics
 from pipelines.worker.customer_state import Header
 from pipelines.worker.customers import CustomerWork
 from pipelines.worker.decoding import Decoded
@@ -28,6 +30,10 @@ def work_of(core: CustomerPartition) -> CustomerWork:
 
 def process(work: CustomerWork, events: list[Event]) -> None:
     work.process(SimpleNamespace(prepared=None, records=events))  # type: ignore[arg-type]
+
+
+def test_everything_rare_is_told_as_a_metric() -> None:
+    assert set(metrics.RARE) == set(RareCounts._fields)
 
 
 def test_an_alert_is_urgent_and_that_time_has_ended_it_is_not() -> None:

@@ -47,6 +47,6 @@ def test_a_stored_row_goes_on_where_it_was(now: str, then: str, layout: str) -> 
         for kind, n in (("contact.transferred", "2"), ("contact.replied", "4"))
     )  # fmt: skip
     applied = core.apply(batch_of([again, answer]))
-    assert applied.duplicates == 1
+    assert applied.rare.duplicates == 1
     told = [(a.alert_id, a.status, a.revision) for a in applied.alerts if a.type == "clock_warning"]
     assert told == [(HOLDS["warning"], "resolved", 2)]

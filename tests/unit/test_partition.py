@@ -57,8 +57,8 @@ class Log:
     def apply(self, events: Sequence[Event]) -> None:
         applied = self.partition.apply(batch_of(events))
         self.alerts += applied.alerts
-        self.late += applied.late
-        self.unknown_kinds += applied.unknown_kinds
+        self.late += applied.rare.late
+        self.unknown_kinds += applied.rare.unknown_kinds
 
     def checkpoint(self) -> None:
         changes = self.partition.take_changes()

@@ -78,7 +78,7 @@ def test_the_default_policy_knows_the_whole_vocabulary() -> None:
     assert set(VOCABULARY) - set(default.compiled.kinds) == set(MARK_KINDS)
     core, kinds = CustomerPartition(0, 1, default), (*VOCABULARY, "article.liked")
     told = [event(kind, BEGIN_MS + n, event_id=kind) for n, kind in enumerate(kinds)]
-    assert core.apply(batch_of(told)).unknown_kinds == 1
+    assert core.apply(batch_of(told)).rare.unknown_kinds == 1
     said = {effect.kind: effect.said for effect in effects(default.file)}
     assert said["article.viewed"] == said["identity.linked"] == "known, without effect"
 

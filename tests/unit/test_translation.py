@@ -106,7 +106,7 @@ def test_what_is_open_goes_on_under_a_new_policy(policy: Policy) -> None:
         "contact.replied", BEGIN_MS + 55 * MINUTE_MS, event_id="6", case_id="ç-1", attributes={"reply": "personal"}
     )
     applied = new.apply(batch_of([repeated, answer]))
-    assert applied.duplicates == 1
+    assert applied.rare.duplicates == 1
     assert [(a.type, a.status, a.alert_id, a.revision) for a in applied.alerts if a.clock == "first_response"] == [
         ("clock_warning", "resolved", warning.alert_id, 2)
     ]
@@ -132,11 +132,11 @@ def test_the_last_event_ids_are_known_under_a_policy_that_remembers_more_or_fewe
     new = carried_over(old, after, {old.form: texts[0]})
     known = min(was, now, count)
     last = told[count - known :]
-    assert new.apply(batch_of(last)).duplicates == len(last)
+    assert new.apply(batch_of(last)).rare.duplicates == len(last)
     if now >= was:  # it forgets none of them sooner than it would have done
         more = [event("return.requested", BEGIN_MS + count + n, event_id=f"more {n}") for n in range(now - known)]
         new.apply(batch_of(more))
-        assert new.apply(batch_of(last)).duplicates == len(last)
+        assert new.apply(batch_of(last)).rare.duplicates == len(last)
 
 
 THREE = (Path(__file__).parents[2] / "schemas" / "policy" / "three.yaml").read_text("utf-8")

@@ -8,12 +8,13 @@ import numpy as np
 from pipelines.alerts.alert import Alert
 from pipelines.alerts.open_clocks import OpenClocks, Opened
 from pipelines.alerts.tables import Alerts
+from pipelines.applied import NOTHING_RARE, RareCounts
 from pipelines.cli.backtest.events import Order
 from pipelines.cli.backtest.standing import Standing
 from pipelines.incidents.alerts import Labels
 from pipelines.incidents.replay import OneSource
 from pipelines.intake.interactions import NO_TIME, InteractionBatch
-from pipelines.partition import Applied, CustomerPartition
+from pipelines.partition import CustomerPartition
 from pipelines.policy.policy import Policy
 from schemas.arrays import Int64s
 from schemas.columnar.writer import TextColumn
@@ -23,48 +24,21 @@ BATCH_EVENTS = 65_536
 
 
 @dataclass(slots=True)
-class Counts:
-    """What the core counted."""
-
-    accepted: int = 0
-    duplicates: int = 0
-    late: int = 0
-    unknown_kinds: int = 0
-    unknown_marks: int = 0
-    bad_preferences: int = 0
-    bad_deadlines: int = 0
-    bad_shipping: int = 0
-    unknown_replies: int = 0
-    unknown_questions: int = 0
-
-    def add(self, batch: InteractionBatch, applied: Applied) -> None:
-        """Count one batch."""
-        self.duplicates += applied.duplicates
-        self.late += applied.late
-        self.unknown_kinds += applied.unknown_kinds
-        self.unknown_marks += applied.unknown_marks
-        self.bad_preferences += applied.bad_preferences
-        self.bad_deadlines += applied.bad_deadlines
-        self.bad_shipping += applied.bad_shipping
-        self.unknown_replies += applied.unknown_replies
-        self.unknown_questions += applied.unknown_questions
-        self.accepted += len(batch)
-
-
-@dataclass(slots=True)
 class Replay:
     """One run of the core over interactions in the order in which they are given.
 
-    tell: is given the alerts of a stretch. order: in which the interactions are. In ``file`` and ``appended`` one that
-    is late finds that time has passed for its customer, to the newest event time before it or to the newest append
-    time, as with a worker that has caught up.
+    tell: is given the alerts of a stretch. accepted: how many interactions were counted, with those that were sent
+    again. order: in which the interactions are. In ``file`` and ``appended`` one that is late finds that time has
+    passed for its customer, to the newest event time before it or to the newest append time, as with a worker that has
+    caught up.
     """
 
     policy: Policy
     tell: Callable[[Alerts], object]
     seen: Callable[[int], None] = lambda _: None
     order: Order = "event"
-    counts: Counts = field(default_factory=Counts)
+    accepted: int = 0
+    rare: RareCounts = NOTHING_RARE
     last_ms: int | None = None
     standing: Standing = field(init=False)
     _core: CustomerPartition = field(init=False)
@@ -85,11 +59,12 @@ class Replay:
             newest_ms = self._newest_ms(part)
             applied = self._core.apply(part, self._passed_ms(part, newest_ms))
             self.last_ms = newest_ms.item(-1)
-            self.counts.add(part, applied)
+            self.accepted += len(part)
+            self.rare = self.rare.plus(applied.rare)
             # copied before time passes: advance may forget a customer who has cooled down
             incidents = self._take()
             self._tell(applied.alerts, incidents, self._core.advance(newest_ms.item(-1)))
-            self.seen(self.counts.accepted)
+            self.seen(self.accepted)
 
     def listed_clocks(self) -> tuple[OpenClocks, TextColumn]:
         """The clocks that are open where time stands, and whose each is."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipelines.cli.backtest.events import Gathered
 from pipelines.cli.backtest.given import Given, goes_beyond, shown_progress, time_of
-from pipelines.cli.backtest.replay import BATCH_EVENTS, Counts, Replay
+from pipelines.cli.backtest.replay import BATCH_EVENTS, Replay
 from pipelines.cli.backtest.results import AlertFile, RejectedFile, time_text, write_summary
 from pipelines.cli.backtest.score_file import write_scores
 from pipelines.worker.policy_file import load_policy
@@ -56,25 +56,16 @@ def run(asked: Asked) -> dict[str, Any]:
         for batch in found.in_order(BATCH_EVENTS):
             replay.run(batch)
         end_ms = replay.run_on(until_ms)
-    counts = replay.counts
     write_scores(asked.out / "scores.parquet", replay.standing, end_ms, policy, *replay.listed_clocks())
-    warnings += [*_left_out(counts, rejected, found), *_too_much(replay)]
+    warnings += [*_left_out(replay, rejected, found), *_too_much(replay)]
     if asked.until is not None and until_ms is not None and end_ms is not None and until_ms < end_ms:
         warnings.append(goes_beyond(asked.until, end_ms))
     seconds = time.monotonic() - begun
     summary = {
         "events": found.read + rejected.count - found.refused,
-        "accepted": counts.accepted - counts.duplicates,
+        "accepted": replay.accepted - replay.rare.duplicates,
         "rejected": rejected.count,
-        "duplicates": counts.duplicates,
-        "late": counts.late,
-        "unknown_kinds": counts.unknown_kinds,
-        "unknown_marks": counts.unknown_marks,
-        "bad_preferences": counts.bad_preferences,
-        "bad_deadlines": counts.bad_deadlines,
-        "bad_shipping": counts.bad_shipping,
-        "unknown_replies": counts.unknown_replies,
-        "unknown_questions": counts.unknown_questions,
+        **replay.rare._asdict(),
         "outside": found.outside,
         "skipped": reader.skipped,
         "customers": len(replay.standing),
@@ -83,7 +74,6 @@ def run(asked: Asked) -> dict[str, Any]:
         "muted": alerts.muted(),
         "deflections": {name: replay.tally[name] for name in ("failed", "undecided", "assumed")},
         "closings_without_opening": replay.tally["orphans"],
-        "given_up": replay.tally["given_up"],
         "until": None if end_ms is None else time_text(end_ms),
         "policy": policy.digest,
         "order": given.order,
@@ -95,29 +85,29 @@ def run(asked: Asked) -> dict[str, Any]:
     return summary
 
 
-def _left_out(counts: Counts, rejected: RejectedFile, found: Gathered) -> Iterator[str]:
+def _left_out(replay: Replay, rejected: RejectedFile, found: Gathered) -> Iterator[str]:
     """What is told of interactions that did not count, when they are most of all."""
-    taken = counts.accepted
+    taken, rare = replay.accepted, replay.rare
     if rejected.first is not None and not taken:
         line, reason = rejected.first.line, rejected.first.reason
         yield f"all {rejected.count:,} rows were rejected, the first one in line {line}: {reason}"
     if found.outside and not taken:
         yield f"{found.outside:,} interactions are outside of the time from --from to --to, none is within"
-    if 2 * counts.duplicates > taken:
+    if 2 * rare.duplicates > taken:
         yield (
-            f"{counts.duplicates:,} of {taken:,} interactions have an event_id that their customer had just before, "
+            f"{rare.duplicates:,} of {taken:,} interactions have an event_id that their customer had just before, "
             "and were taken as sent twice: what is mapped to event_id must differ from interaction to interaction"
         )
-    if 2 * counts.unknown_kinds > taken:
+    if 2 * rare.unknown_kinds > taken:
         yield (
-            f"{counts.unknown_kinds:,} of {taken:,} interactions are of kinds that the policy does not know: "
+            f"{rare.unknown_kinds:,} of {taken:,} interactions are of kinds that the policy does not know: "
             "`friction policy kinds` lists those that it knows"
         )
 
 
 def _too_much(replay: Replay) -> Iterator[str]:
     """What is told where identifiers are not what they should be."""
-    if given_up := replay.tally["given_up"]:
+    if given_up := replay.rare.given_up:
         yield (
             f"{given_up:,} cases and clocks ended because their customer had too many: many seem to share a "
             "customer_id, such as guest or unknown; give each one of their own, or leave these interactions out"

@@ -171,12 +171,12 @@ class _Narrator:
 
     def _happens(self, batch: InteractionBatch, at_ms: int) -> Moment:
         happenings = tuple(happening(batch, i) for i in range(len(batch)))
-        counts = self._replay.counts
-        repeated, unknown = counts.duplicates, counts.unknown_kinds
+        before = self._replay.rare
         self._replay.run(batch if self.policy.needs_details else replace(batch, details=None))
         self._replay.run_on(None)
         moment = self._noted(at_ms, happenings)
-        return replace(moment, repeated=counts.duplicates - repeated, unknown=counts.unknown_kinds - unknown)
+        rare = self._replay.rare.since(before)
+        return replace(moment, repeated=rare.duplicates, unknown=rare.unknown_kinds)
 
     def _time_passes(self, to_ms: int) -> Iterator[Moment]:
         """Let time pass to ``to_ms``, in steps that end where a clock or a case may have something to say."""
