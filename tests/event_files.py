@@ -42,8 +42,8 @@ class Read:
 
 def read(*arguments: str | Path, mapping: Mapping = NATURAL, given: Format | None = None, strict: bool = False) -> Read:
     found = Read()
-    files = sources([str(a) for a in arguments], given)
-    reader = EventReader(files, found.rejected.append, found.warnings.append, mapping, strict=strict)
+    files = sources([str(a) for a in arguments], [mapping], given)
+    reader = EventReader(files, found.rejected.append, found.warnings.append, strict=strict)
     for part in reader:
         assert part.batch.schema == SCHEMA
         part.batch.validate(full=True)

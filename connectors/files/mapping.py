@@ -7,7 +7,7 @@ Errors are MappingError and name file, key and what is allowed: ``calls.toml fie
 import codecs
 import reprlib
 import tomllib
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -192,8 +192,9 @@ class InteractionTable(FieldSet):
 
 
 class MappingFile(_Said):
-    """The whole file. empty: texts that say nothing."""
+    """The whole file. files: patterns of the names of those that it is for. empty: texts that say nothing."""
 
+    files: Columns = ()
     format: Literal["jsonl", "csv", "parquet"] | None = None
     delimiter: Literal[",", ";", "\t", "|"] | None = None
     encoding: Annotated[str, AfterValidator(_known_encoding)] = "utf-8"
@@ -218,6 +219,10 @@ class Mapping:
         shaped = bool(file.interaction or file.fields.named() or file.fields.attributes)
         self.rest_is_attributes = file.rest == "attributes" or (file.rest is None and not shaped)
         self.interactions: tuple[InteractionTable, ...] = file.interaction or (InteractionTable(),)
+
+    def is_for(self, file: str) -> bool:
+        """Whether a file is to be read by it: by its name, or the end of its path."""
+        return not self.file.files or any(PurePath(file).match(pattern) for pattern in self.file.files)
 
     def fields_of(self, table: InteractionTable) -> tuple[dict[str, FieldSpec], dict[str, AttributeField]]:
         """Fields and attributes of an interaction: its own, else those that all share."""

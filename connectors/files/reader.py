@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from connectors.files.blocks import Block
 from connectors.files.delimited import csv_blocks
+from connectors.files.event_ids import EventIds
 from connectors.files.jsonl import jsonl_blocks
-from connectors.files.mapping import NATURAL, Mapping
+from connectors.files.mapping import Mapping
 from connectors.files.parquet import parquet_blocks
 from connectors.files.rejects import RejectedRow
 from connectors.files.shaping import EventRows, Shaper
@@ -18,6 +19,16 @@ from connectors.files.sources import Source
 from schemas.errors import InputUnreadable
 
 _SECONDS_MS = 10**11  # numbers below are milliseconds of before March 1973, or seconds of before the year 5138
+
+
+@dataclass(slots=True)
+class _Read:
+    """What has been read by one mapping."""
+
+    shaper: Shaper
+    columns: set[str] = field(default_factory=set)
+    rows: int = 0
+    skipped: int = 0
 
 
 @dataclass(slots=True)
@@ -30,7 +41,6 @@ class EventReader:
     sources: Sequence[Source]
     reject: Callable[[RejectedRow], None]
     warn: Callable[[str], None]
-    mapping: Mapping = NATURAL
     strict: bool = False
     skipped: int = 0
     _refused: list[RejectedRow] = field(default_factory=list)
@@ -42,18 +52,19 @@ class EventReader:
             InputUnreadable: a file cannot be read, has not the columns that are needed, or, if ``strict``, a row cannot
                 be taken.
         """
-        shaper = Shaper(self.mapping)
-        seen: set[str] = set()
-        total = 0
+        read: dict[Mapping, _Read] = {}
+        ids = EventIds()
         for source in self.sources:
+            of = read.setdefault(source.mapping, _Read(Shaper(source.mapping, ids)))
             rows, checked, early = 0, False, 0
-            for block in _blocks(source, self.mapping):
+            for block in _blocks(source):
                 if block.columns and not checked:
                     checked = True
-                    shaper.check_columns(source.name, block.columns, may_lack=source.format == "jsonl")
-                seen.update(block.columns)
+                    of.shaper.check_columns(source.name, block.columns, may_lack=source.format == "jsonl")
+                of.columns.update(block.columns)
                 rows += block.n + len(block.broken)
-                shaped = shaper.shape(block)
+                shaped = of.shaper.shape(block)
+                of.skipped += shaped.skipped
                 self.skipped += shaped.skipped
                 self._refused += shaped.rejected
                 if shaped.events.batch.num_rows:
@@ -67,21 +78,22 @@ class EventReader:
                 )
             if not rows:
                 self.warn(f"{source.name} is empty: no interactions come from it")
-            total += rows
-        self._warn_of_all(shaper, seen, total)
+            of.rows += rows
+        for mapping, of in read.items():
+            self._warn_of_all(mapping, of)
 
-    def _warn_of_all(self, shaper: Shaper, seen: set[str], rows: int) -> None:
-        """Tell what no row of any file had."""
-        if seen:
-            asked = {column: where for column, where, _ in shaper.asked() if column not in seen}
+    def _warn_of_all(self, mapping: Mapping, of: _Read) -> None:
+        """Tell what no row of the files of a mapping had."""
+        if of.columns:
+            asked = {column: where for column, where, _ in of.shaper.asked() if column not in of.columns}
             for column, where in asked.items():
                 self.warn(
                     f"no row has {column!r}, which {where} asks for; lists are left out, and there are: "
-                    f"{', '.join(sorted(seen))}"
+                    f"{', '.join(sorted(of.columns))}"
                 )
-        if rows and self.skipped == rows:
+        if of.rows and of.skipped == of.rows:
             self.warn(
-                f"all {rows:,} rows were skipped: `when`, `unless` or `filled` of {self.mapping.name} leave them out"
+                f"all {of.rows:,} rows were skipped: `when`, `unless` or `filled` of {mapping.name} leave them out"
             )
 
     def refuse(self, row: RejectedRow) -> None:
@@ -102,12 +114,13 @@ def _early(events: EventRows) -> int:
     return int((events.batch.column("occurred_at").cast(pa.int64()).to_numpy() < _SECONDS_MS).sum())
 
 
-def _blocks(source: Source, mapping: Mapping) -> Iterator[Block]:
+def _blocks(source: Source) -> Iterator[Block]:
+    said = source.mapping.file
     match source.format:
         case "jsonl":
-            return jsonl_blocks(source, mapping.file.encoding)
+            return jsonl_blocks(source, said.encoding)
         case "csv":
-            return csv_blocks(source, mapping.file.encoding, mapping.file.delimiter)
+            return csv_blocks(source, said.encoding, said.delimiter)
         case "parquet":
             return parquet_blocks(source)
         case _:

@@ -54,11 +54,11 @@ class Shaped:
 
 
 class Shaper:
-    """Turns the blocks of files into interactions."""
+    """Turns the blocks of files into interactions. ids: of all that is read together."""
 
-    def __init__(self, mapping: Mapping) -> None:
+    def __init__(self, mapping: Mapping, ids: EventIds) -> None:
         self._mapping = mapping
-        self._ids = EventIds()
+        self._ids = ids
 
     def check_columns(self, file: str, found: Columns[str, pa.Array], *, may_lack: bool) -> None:
         """Refuse a file that has not the columns that are needed. may_lack: optional ones may be missing (JSONL).

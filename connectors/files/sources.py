@@ -9,7 +9,8 @@ from typing import BinaryIO, Literal, get_args
 
 import pyarrow as pa
 
-from schemas.errors import InputUnreadable
+from connectors.files.mapping import NATURAL, Mapping
+from schemas.errors import InputUnreadable, MappingError
 
 Format = Literal["jsonl", "csv", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -26,26 +27,29 @@ _CHUNK = 8 << 20
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file, or standard input; ``name`` is what messages call it."""
+    """A file, or standard input, and what its columns are; ``name`` is what messages call it."""
 
     name: str
     format: Format
+    mapping: Mapping = NATURAL
 
 
-def sources(arguments: Sequence[str], given: Format | None) -> list[Source]:
+def sources(arguments: Sequence[str], mappings: Sequence[Mapping], given: Format | None) -> list[Source]:
     """The files that paths and patterns mean, those of a pattern in the order of their names.
 
-    given: the format of standard input and of files whose name does not say it.
+    mappings: each file is read by the first one that is for it, as it is by none. given: the format of standard input
+    and of files whose name does not say it; else that of the mapping.
 
     Raises:
         InputUnreadable: nothing is there, the format of a file is not known, or standard input is named twice.
+        MappingError: a mapping is for none of the files.
     """
     found: list[Source] = []
     for argument in arguments:
         if argument == STDIN:
             if any(source.name == STDIN for source in found):
                 raise InputUnreadable("- is named twice, and standard input can be read once")
-            found.append(Source(STDIN, given or "jsonl"))
+            found.append(_source(STDIN, mappings, given))
             continue
         there = Path(argument).exists()
         # glob, not Path.glob: patterns may be absolute
@@ -57,11 +61,23 @@ def sources(arguments: Sequence[str], given: Format | None) -> list[Source]:
             )
         if not files:
             raise InputUnreadable(f"{argument} is no file, and as a pattern it finds none")
-        found += [Source(path, _format(path, given)) for path in files]
+        found += [_source(path, mappings, given) for path in files]
+    for mapping in mappings:
+        if not any(source.mapping is mapping for source in found):
+            raise MappingError(
+                f"{mapping.name} is for none of the files: mappings before it take them, or its `files` names others"
+            )
     return found
 
 
+def _source(path: str, mappings: Sequence[Mapping], given: Format | None) -> Source:
+    mapping = next((one for one in mappings if one.is_for(path)), NATURAL)
+    return Source(path, _format(path, given or mapping.file.format), mapping)
+
+
 def _format(path: str, given: Format | None) -> Format:
+    if path == STDIN:
+        return given or "jsonl"
     suffixes = [s.lower() for s in Path(path).suffixes]
     if suffixes and suffixes[-1] in _COMPRESSED:
         suffixes.pop()

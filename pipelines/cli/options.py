@@ -31,7 +31,7 @@ ClickHouse = Annotated[
 Prefix = Annotated[str | None, typer.Option("--prefix", metavar="TEXT", help="Stands before every topic's name.")]
 
 # of commands that read files of interactions
-Map = Annotated[Path | None, typer.Option("--map", metavar="FILE", help="Mapping of columns, TOML.")]
+Map = Annotated[list[Path] | None, typer.Option("--map", metavar="FILE", help="Mapping of columns, TOML. Repeatable.")]
 Format = Annotated[
     str | None, typer.Option("--format", metavar="jsonl|csv|parquet", help="Of - and of names that do not say it.")
 ]

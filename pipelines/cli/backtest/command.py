@@ -40,7 +40,7 @@ def backtest(
             events=events,
             out=out,
             policy=policy,
-            mapping=map_,
+            mappings=map_ or (),
             format=format_,
             order=order,
             from_=from_,

@@ -10,7 +10,7 @@ from typing import Any, cast, get_args
 
 import pyarrow as pa
 
-from connectors.files.mapping import NATURAL, Mapping, load_mapping
+from connectors.files.mapping import load_mapping
 from connectors.files.reader import EventReader
 from connectors.files.rejects import RejectedRow
 from connectors.files.sources import FORMATS, Format, Source, sources
@@ -27,13 +27,12 @@ Progress = Callable[[str, int, int | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """Files, the mapping of their columns, and the order in which they are told.
+    """Files, each with the mapping of its columns, and the order in which they are told.
 
     Only what occurred from ``from_ms`` on, before ``to_ms``; None for all.
     """
 
     files: Sequence[Source]
-    mapping: Mapping
     order: Order
     from_ms: int | None
     to_ms: int | None
@@ -42,7 +41,7 @@ class Given:
     def of(
         cls,
         events: list[str],
-        mapping: Path | None,
+        mappings: Sequence[Path],
         format_: str | None,
         *,
         order: str = "event",
@@ -58,16 +57,15 @@ class Given:
         from_ms, to_ms = time_of(from_, "--from"), time_of(to, "--to")
         if from_ms is not None and to_ms is not None and from_ms >= to_ms:
             raise SettingsError(f"--to: must be after --from, got {to} and {from_}")
-        how = NATURAL if mapping is None else load_mapping(mapping)
-        name = format_ or how.file.format
-        given = None if name is None else cast("Format", one_of(name, "--format", FORMATS))
-        return cls(sources(events, given), how, said, from_ms, to_ms)
+        how = [load_mapping(path) for path in mappings]
+        given = None if format_ is None else cast("Format", one_of(format_, "--format", FORMATS))
+        return cls(sources(events, how, given), said, from_ms, to_ms)
 
     def reader(
         self, reject: Callable[[RejectedRow], None], warn: Callable[[str], None], *, strict: bool = False
     ) -> EventReader:
         """Reader of the files; see EventReader."""
-        return EventReader(self.files, reject, warn, self.mapping, strict=strict)
+        return EventReader(self.files, reject, warn, strict=strict)
 
     def gathered(
         self, reader: EventReader, policy: Policy, seen: Callable[[int], None], *, details: bool = False

@@ -1,7 +1,7 @@
 """One backtest, from what was asked for to the files."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ class Asked:
     events: list[str]
     out: Path
     policy: Path | None = None
-    mapping: Path | None = None
+    mappings: Sequence[Path] = ()
     format: str | None = None
     order: str = "event"
     from_: str | None = None
@@ -39,7 +39,7 @@ def run(asked: Asked) -> dict[str, Any]:
     """
     begun = time.monotonic()
     policy = load_policy(asked.policy)
-    given = Given.of(asked.events, asked.mapping, asked.format, order=asked.order, from_=asked.from_, to=asked.to)
+    given = Given.of(asked.events, asked.mappings, asked.format, order=asked.order, from_=asked.from_, to=asked.to)
     until_ms = time_of(asked.until, "--until")
     _made(asked.out)
     warnings: list[str] = []

@@ -60,7 +60,7 @@ def explain(
     warnings: list[str] = []
     try:
         story = explained(
-            Asked(customer, files, policy, map_, format_, from_=from_, to=to, until=until),
+            Asked(customer, files, policy, map_ or (), format_, from_=from_, to=to, until=until),
             rejected.append,
             warnings.append,
         )

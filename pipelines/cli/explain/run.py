@@ -29,7 +29,7 @@ class Asked:
     customer: str
     events: list[str]
     policy: Path | None = None
-    mapping: Path | None = None
+    mappings: Sequence[Path] = ()
     format: str | None = None
     from_: str | None = None
     to: str | None = None
@@ -49,7 +49,7 @@ def explained(asked: Asked, reject: Callable[[RejectedRow], None], warn: Callabl
     except UnicodeEncodeError as error:  # bytes of an argument that are no UTF-8
         raise SettingsError(f"CUSTOMER: must be a text, got {asked.customer!r}") from error
     policy = load_policy(asked.policy)
-    given = Given.of(asked.events, asked.mapping, asked.format, from_=asked.from_, to=asked.to)
+    given = Given.of(asked.events, asked.mappings, asked.format, from_=asked.from_, to=asked.to)
     until_ms = time_of(asked.until, "--until")
     with shown_progress() as progress:
         reader = given.reader(reject, warn)
