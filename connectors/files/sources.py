@@ -41,14 +41,12 @@ def sources(arguments: Sequence[str], mappings: Sequence[Mapping], given: Format
     and of files whose name does not say it; else that of the mapping.
 
     Raises:
-        InputUnreadable: nothing is there, the format of a file is not known, or standard input is named twice.
+        InputUnreadable: nothing is there, the format of a file is not known, or a file is named twice.
         MappingError: a mapping is for none of the files.
     """
     found: list[Source] = []
     for argument in arguments:
         if argument == STDIN:
-            if any(source.name == STDIN for source in found):
-                raise InputUnreadable("- is named twice, and standard input can be read once")
             found.append(_source(STDIN, mappings, given))
             continue
         there = Path(argument).exists()
@@ -62,12 +60,24 @@ def sources(arguments: Sequence[str], mappings: Sequence[Mapping], given: Format
         if not files:
             raise InputUnreadable(f"{argument} is no file, and as a pattern it finds none")
         found += [_source(path, mappings, given) for path in files]
+    _each_once(found)
     for mapping in mappings:
         if not any(source.mapping is mapping for source in found):
             raise MappingError(
                 f"{mapping.name} is for none of the files: mappings before it take them, or its `files` names others"
             )
     return found
+
+
+def _each_once(found: Sequence[Source]) -> None:
+    """Refuse a file that two patterns find, or a link to it: what has no event_id would count twice."""
+    known: dict[Path, str] = {}
+    for source in found:
+        real = Path(STDIN) if source.name == STDIN else Path(source.name).resolve()
+        if real in known:
+            also = "" if known[real] == source.name else f", also as {known[real]}"
+            raise InputUnreadable(f"{source.name} is named twice{also}: its interactions would count twice")
+        known[real] = source.name
 
 
 def _source(path: str, mappings: Sequence[Mapping], given: Format | None) -> Source:

@@ -308,8 +308,14 @@ def test_patterns_give_files_in_the_order_of_their_names(tmp_path: Path) -> None
     for wrong, said in (("*.csv", "as a pattern it finds none"), ("", "is a directory"), ("no.jsonl", "is no file")):
         with pytest.raises(InputUnreadable, match=said):
             read(tmp_path / wrong)
-    with pytest.raises(InputUnreadable, match="- is named twice"):
-        read("-", tmp_path / "c.jsonl", "-")
+    (tmp_path / "newest.jsonl").symlink_to(tmp_path / "c.jsonl")
+    for twice, said in (
+        (("-", tmp_path / "c.jsonl", "-"), "- is named twice:"),
+        ((tmp_path / "[ab].jsonl", tmp_path / "b.jsonl"), "b.jsonl is named twice:"),
+        ((tmp_path / "c.jsonl", tmp_path / "newest.jsonl"), r"newest.jsonl is named twice, also as .*/c.jsonl:"),
+    ):
+        with pytest.raises(InputUnreadable, match=said):
+            read(*twice)
     (tmp_path / "a.log").write_text(json.dumps(row()))
     with pytest.raises(InputUnreadable, match=r"give --format jsonl\|csv\|parquet"):
         read(tmp_path / "a.log")
