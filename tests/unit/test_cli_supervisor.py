@@ -215,3 +215,6 @@ def test_a_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         DataDirectory(tmp_path / "file" / "data").held(RECORD),
     ):
         raise AssertionError("held a file")
+    (tmp_path / "logs").write_text("x", "utf-8")
+    with pytest.raises(EmbeddedUnavailable, match=r"/logs cannot be written: .*--data"):
+        DataDirectory(tmp_path).opened_log("up")

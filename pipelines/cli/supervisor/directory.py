@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -57,9 +58,7 @@ class DataDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = os.open(self._lock_file, os.O_RDWR | os.O_CREAT, 0o644)  # not inherited by children
         except OSError as error:
-            raise EmbeddedUnavailable(
-                f"The data directory {self.path} cannot be written: {error.strerror}. Choose another with --data."
-            ) from error
+            raise self._unwritable(self.path, error) from error
         try:
             deadline_s = time.monotonic() + _PATIENCE_S
             while not _locked(lock, fcntl.LOCK_EX):
@@ -73,6 +72,23 @@ class DataDirectory:
                 self.run_file.unlink(missing_ok=True)
         finally:
             os.close(lock)
+
+    def opened_log(self, name: str) -> TextIO:
+        """Open a log to write on.
+
+        Raises:
+            EmbeddedUnavailable: it cannot be written.
+        """
+        try:
+            self.logs.mkdir(exist_ok=True)
+            return (self.logs / f"{name}.log").open("a", encoding="utf-8")
+        except OSError as error:
+            raise self._unwritable(self.logs, error) from error
+
+    def _unwritable(self, where: Path, error: OSError) -> EmbeddedUnavailable:
+        return EmbeddedUnavailable(
+            f"The data directory {where} cannot be written: {error.strerror}. Choose another with --data."
+        )
 
     def write(self, record: RunRecord) -> None:
         """Tell others where the parts answer. Only for the holder."""

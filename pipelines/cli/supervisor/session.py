@@ -97,8 +97,7 @@ class Session:
     @contextmanager
     def _logs(self) -> Iterator[None]:
         """Send what the parts in this process log to a file like those of the children."""
-        self._directory.logs.mkdir(exist_ok=True)
-        with (self._directory.logs / "up.log").open("a", encoding="utf-8") as file:
+        with self._directory.opened_log("up") as file:
             configure_logs(self._loaded.settings.log, stream=file)
             try:
                 yield
