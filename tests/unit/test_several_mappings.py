@@ -76,5 +76,9 @@ def test_commands_take_several(command: list[str], tmp_path: Path, capsys: pytes
     out = ["--out", str(tmp_path / "out")] if command == ["backtest"] else []
     assert exit_code([*command, *filled(tmp_path), *maps, *out]) == 0
     said = capsys.readouterr().out
-    told = ["3 interactions of 1 customers"] if out else ["wait.measured", "return.requested", "form.failed"]
+    told = (
+        ["3 interactions of 1 customer, 0 alert revisions, 1 row rejected"]
+        if out
+        else ["wait.measured", "return.requested", "form.failed"]
+    )
     assert all(text in said for text in told)

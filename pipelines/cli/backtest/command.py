@@ -55,6 +55,11 @@ def backtest(
     told = {"duplicates": "sent twice", "outside": "outside --from and --to", "skipped": "rows skipped"}
     left_out = "".join(f"{summary[name]:,} {what}, " for name, what in told.items() if summary[name])
     print(
-        f"{summary['accepted']:,} interactions of {summary['customers']:,} customers, {alerts:,} alert revisions, "
-        f"{summary['rejected']:,} rows rejected, {left_out}{summary['events_per_second']:,.0f} events/s: {out}"
+        f"{_counted(summary['accepted'], 'interaction')} of {_counted(summary['customers'], 'customer')}, "
+        f"{_counted(alerts, 'alert revision')}, {_counted(summary['rejected'], 'row')} rejected, {left_out}"
+        f"{summary['events_per_second']:,.0f} events/s: {out}"
     )
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"
