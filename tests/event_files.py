@@ -15,6 +15,18 @@ from connectors.files.rejects import RejectedRow
 from connectors.files.shaping import EventRows
 from connectors.files.sources import Format, sources
 
+AT = "2026-03-01T09:30:00+03:00"
+AT_MS = 1_772_346_600_000
+
+GOOD = {
+    "event_id": "e",
+    "customer_id": "ana",
+    "kind": "form.failed",
+    "channel": "unknown",
+    "touchpoint": "unknown",
+    "occurred_at": AT_MS,
+}
+
 
 @dataclass
 class Read:
@@ -56,3 +68,7 @@ def written(path: Path, lines: Sequence[str | dict[str, Any]], end: str = "\n") 
     texts = [line if isinstance(line, str) else json.dumps(line, ensure_ascii=False) for line in lines]
     path.write_bytes("".join(text + end for text in texts).encode())
     return path
+
+
+def row(**fields: Any) -> dict[str, Any]:
+    return {"event_id": "e", "customer_id": "ana", "kind": "form.failed", "occurred_at": AT, **fields}

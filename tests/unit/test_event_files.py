@@ -1,10 +1,6 @@
 """Files of interactions: each good row becomes one, each other one is told with its place and its reason."""
 
-import csv
-import gzip
-import io
 import json
-import sys
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -16,40 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.files import delimited, jsonl
 from connectors.files.fields import SCHEMA
-from connectors.files.lines import find_rows, rows_of
 from connectors.files.mapping import Mapping, MappingFile
-from connectors.files.sources import Format
 from connectors.files.times import read_times, times_of_texts
 from schemas.errors import InputUnreadable
-from tests.event_files import read, written
-
-AT = "2026-03-01T09:30:00+03:00"
-AT_MS = 1_772_346_600_000
-
-
-def row(**fields: Any) -> dict[str, Any]:
-    return {"event_id": "e", "customer_id": "ana", "kind": "form.failed", "occurred_at": AT, **fields}
-
-
-GOOD = {
-    "event_id": "e",
-    "customer_id": "ana",
-    "kind": "form.failed",
-    "channel": "unknown",
-    "touchpoint": "unknown",
-    "occurred_at": AT_MS,
-}
-
-
-@pytest.fixture(params=["at once", "row by row"])
-def path_of_reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "row by row":
-        monkeypatch.setattr(jsonl, "_read", lambda *_: None)
-        monkeypatch.setattr(delimited, "_read", lambda *_: None)
-    return str(request.param)
-
+from tests.event_files import AT, AT_MS, GOOD, read, row, written
 
 FULL = row(
     channel="phone",
@@ -190,78 +157,6 @@ def test_what_is_not_utf_8_is_told(tmp_path: Path) -> None:
         assert [("UTF-8" in r.reason, r.line) for r in found.rejected] == [(True, 2 if head is None else 3)]
 
 
-@pytest.mark.parametrize("broken", [[], ['x;"']])
-def test_blanks_around_the_texts_of_a_csv_are_not_part_of_them(tmp_path: Path, broken: list[str]) -> None:
-    head = "customer_id ; kind; occurred_at;\u00a0channel ;subject"
-    found = read(written(tmp_path / "a.csv", [head, f" a ; form.failed; {AT} ;\tweb;\u00a0", *broken]))
-    plain = read(written(tmp_path / "b.csv", [head.replace(" ", "").replace("\u00a0", ""), f"a;form.failed;{AT};web;"]))
-    assert (found.rows, len(found.rejected)) == (plain.rows, len(broken))
-
-
-def test_a_csv_row_with_other_columns_or_an_open_quote_takes_nobody_along(tmp_path: Path) -> None:
-    good = f"e,ana,form.failed,{AT}"
-    lines = ["event_id,customer_id,kind,occurred_at", good, "e,ana", good, f'e,"ana,form.failed,{AT}', good, good]
-    found = read(written(tmp_path / "a.csv", lines))
-    assert found.rows == [GOOD] * 4
-    assert [(r.line, r.raw) for r in found.rejected] == [(3, "e,ana"), (5, lines[4])]
-    assert "has 2 columns, and the first row names 4" in found.rejected[0].reason
-
-
-def test_an_open_quote_that_another_quote_closes_takes_nobody_along(tmp_path: Path) -> None:
-    """Together they could be one row of four columns, with the second one as a part of its last."""
-    good = f"e,ana,form.failed,{AT}"
-    lines = ["event_id,customer_id,kind,occurred_at,subject", f'{good},"since monday', f"{good},ok", f'{good},"fine"']
-    found = read(written(tmp_path / "a.csv", lines))
-    assert found.rows == [{**GOOD, "subject": "ok"}, {**GOOD, "subject": "fine"}]
-    assert [(r.line, r.raw) for r in found.rejected] == [(2, lines[1])]
-    found = read(written(tmp_path / "b.csv", [*lines[:1], f'{good},"ok"', f'{good},"not "ok"', f'{good},5" wide']))
-    assert [r["subject"] for r in found.rows] == ["ok", '5" wide']
-    assert [r.line for r in found.rejected] == [3]
-
-
-def test_other_ends_of_lines_in_a_field_do_not_end_a_row(tmp_path: Path, path_of_reading: str) -> None:
-    """What str.splitlines takes for an end of a line, cp1252's ellipsis read as latin-1 among them."""
-    subjects = ["wait\x85", "a\u2028b", "a\x0bb\x0cc", '"a\rb\r\nc"']
-    lines = ["event_id,customer_id,kind,occurred_at,subject", *(f"e,ana,form.failed,{AT},{text}" for text in subjects)]
-    found = read(written(tmp_path / "a.csv", lines))
-    assert [r["subject"] for r in found.rows] == [text.strip('"') for text in subjects], found.rejected
-
-
-def test_carriage_returns_alone_end_no_lines_and_are_told(tmp_path: Path) -> None:
-    with pytest.raises(InputUnreadable, match="ends its lines with carriage returns alone: save it with line feeds"):
-        read(written(tmp_path / "a.csv", ["customer_id,kind,occurred_at", f"a,b,{AT}"], end="\r"))
-
-
-def test_rows_are_looked_for_in_short_reaches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    good = f"e,ana,form.failed,{AT}"
-    texts = ['"open', "ok", '"a, ""b""\n\nc"', "", '"not "ok"', '"x"', '"open again']
-    lines = [f"{good},{texts[n % 7]}" + "\n" * (n % 3) for n in range(50)]
-    path = written(tmp_path / "a.csv", ["event_id,customer_id,kind,occurred_at,subject", *lines])
-    at_once = read(path)
-    monkeypatch.setattr(delimited, "_LOOK", 20)
-    found = read(path)
-    assert (found.rows, found.rejected) == (at_once.rows, at_once.rejected)
-    assert (len(found.rows), len(found.rejected)) == (28, 22)
-
-
-def test_a_quoted_field_may_hold_anything(tmp_path: Path, path_of_reading: str) -> None:
-    subject = 'a "b", c;\n\nd'
-    quoted = '"' + subject.replace('"', '""') + '"'
-    lines = ["event_id,customer_id,kind,occurred_at,subject", f"e,ana,form.failed,{AT},{quoted}", f"f,ana,,{AT},x"]
-    found = read(written(tmp_path / "a.csv", lines, end="\r\n"))
-    assert found.rows == [{**GOOD, "subject": subject}]
-    assert [r.line for r in found.rejected] == [5]
-
-
-@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_the_delimiter_is_found_and_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path, delimiter: str) -> None:
-    names, values = ("customer_id", "kind", "occurred_at", '"event_id"'), ("ana", "form.failed", AT, "e")
-    path = written(tmp_path / "a.csv", ["\ufeff" + delimiter.join(names), delimiter.join(values)])
-    assert read(path).rows == [GOOD]
-    path = written(tmp_path / "a.csv", [f"sep={delimiter}", delimiter.join(names), delimiter.join(values)])
-    assert read(path).rows == [GOOD]
-
-
 def test_a_byte_order_mark_before_json_is_fine_and_utf_16_is_told(tmp_path: Path) -> None:
     assert read(written(tmp_path / "a.jsonl", ["\ufeff" + json.dumps(row())])).rows == [GOOD]
     (tmp_path / "b.csv").write_bytes("customer_id;kind".encode("utf-16"))
@@ -269,78 +164,10 @@ def test_a_byte_order_mark_before_json_is_fine_and_utf_16_is_told(tmp_path: Path
         read(tmp_path / "b.csv")
 
 
-def test_compressed_files_are_read_and_a_cut_off_one_is_told(tmp_path: Path) -> None:
-    raw = json.dumps(row()).encode() + b"\n"
-    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(raw) + gzip.compress(raw))
-    (tmp_path / "b.jsonl.zst").write_bytes(pa.compress(raw, "zstd", asbytes=True))
-    table = f"event_id;customer_id;kind;occurred_at\ne;ana;form.failed;{AT}\n".encode()
-    (tmp_path / "c.csv.gz").write_bytes(gzip.compress(table))
-    assert read(tmp_path / "a.jsonl.gz", tmp_path / "b.jsonl.zst", tmp_path / "c.csv.gz").rows == [GOOD] * 4
-    (tmp_path / "d.jsonl.gz").write_bytes(gzip.compress(raw * 1000)[:-20])
-    with pytest.raises(InputUnreadable, match="cannot be read to its end"):
-        read(tmp_path / "d.jsonl.gz")
-
-
-class Stdin:
-    def __init__(self, content: bytes) -> None:
-        self.buffer = io.BytesIO(content)
-
-
-def test_standard_input_is_jsonl_unless_the_format_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    table = f"event_id;customer_id;kind;occurred_at\ne;ana;form.failed;{AT}\n".encode()
-    out = io.BytesIO()
-    pq.write_table(pa.table({name: [value] for name, value in row().items()}), out)
-    contents: dict[Format | None, bytes] = {
-        None: json.dumps(row()).encode(),
-        "csv": gzip.compress(table),
-        "parquet": out.getvalue(),
-    }
-    for of, content in contents.items():
-        monkeypatch.setattr(sys, "stdin", Stdin(content))
-        assert read("-", given=of).rows == [GOOD]
-
-
-def test_patterns_give_files_in_the_order_of_their_names(tmp_path: Path) -> None:
-    for name in ("b", "c", "a"):
-        written(tmp_path / f"{name}.jsonl", [row(event_id=name)])
-    assert read(tmp_path / "*.jsonl").ids == ["a", "b", "c"]
-    assert read(tmp_path / "c.jsonl", tmp_path / "[ab].jsonl").ids == ["c", "a", "b"]
-    for wrong, said in (("*.csv", "as a pattern it finds none"), ("", "is a directory"), ("no.jsonl", "is no file")):
-        with pytest.raises(InputUnreadable, match=said):
-            read(tmp_path / wrong)
-    (tmp_path / "newest.jsonl").symlink_to(tmp_path / "c.jsonl")
-    for twice, said in (
-        (("-", tmp_path / "c.jsonl", "-"), "- is named twice:"),
-        ((tmp_path / "[ab].jsonl", tmp_path / "b.jsonl"), "b.jsonl is named twice:"),
-        ((tmp_path / "c.jsonl", tmp_path / "newest.jsonl"), r"newest.jsonl is named twice, also as .*/c.jsonl:"),
-    ):
-        with pytest.raises(InputUnreadable, match=said):
-            read(*twice)
-    (tmp_path / "a.log").write_text(json.dumps(row()))
-    with pytest.raises(InputUnreadable, match=r"give --format jsonl\|csv\|parquet"):
-        read(tmp_path / "a.log")
-    assert read(tmp_path / "a.log", given="jsonl").rows == [GOOD]
-
-
 def test_seconds_that_were_taken_for_milliseconds_are_told(tmp_path: Path) -> None:
     found = read(written(tmp_path / "a.jsonl", [row(occurred_at=AT_MS // 1000), row()]))
     assert len(found.rows) == 2
     assert ["1 interactions are of before 1973" in w for w in found.warnings] == [True]
-
-
-@pytest.mark.parametrize("content", ["", "\n\n", "\ufeff"])
-@pytest.mark.parametrize("name", ["a.jsonl", "a.csv"])
-def test_an_empty_file_is_fine(tmp_path: Path, name: str, content: str) -> None:
-    (tmp_path / name).write_text(content, "utf-8")
-    found = read(tmp_path / name)
-    assert (found.rows, found.rejected) == ([], [])
-    assert ["is empty" in w for w in found.warnings] == [True]
-
-
-def test_a_file_without_rows_is_fine(tmp_path: Path) -> None:
-    written(tmp_path / "a.csv", ["customer_id,kind,occurred_at"])
-    pq.write_table(pa.table({"customer_id": pa.array([], pa.utf8())}), tmp_path / "b.parquet")
-    assert len(read(tmp_path / "a.csv", tmp_path / "b.parquet").warnings) == 2
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.parquet"])
@@ -491,46 +318,6 @@ def test_when_it_was_appended_is_told_beside_the_interaction(tmp_path: Path) -> 
     assert part.batch.column("attributes").to_pylist() == [[], []]
     (part,) = read(written(tmp_path / "a.jsonl", [row()])).parts
     assert part.appended_ms is None
-
-
-def test_rows_are_found_across_the_borders_of_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("connectors.files.sources._CHUNK", 37)
-    lines = [row(event_id=f"e{n}", subject="ş\n" * (n % 5)) for n in range(50)]
-    assert read(written(tmp_path / "a.jsonl", lines)).ids == [f"e{n}" for n in range(50)]
-    table = ["event_id,customer_id,kind,occurred_at,subject"]
-    table += [f'e{n},ana,{"" if n == 7 else "k"},{AT},"{"ş" + chr(10) * (n % 5)}"' for n in range(50)]
-    found = read(written(tmp_path / "a.csv", table))
-    assert found.ids == [f"e{n}" for n in range(50) if n != 7]
-    assert [r.line for r in found.rejected] == [2 + 7 + sum(n % 5 for n in range(7))]
-
-
-FIELDS = st.text(alphabet='ab",;\n\r ş', max_size=6)
-
-
-@given(st.lists(st.lists(FIELDS, min_size=2, max_size=2), max_size=8))
-@settings(max_examples=60)
-def test_rows_end_where_csv_says_so(rows: list[list[str]]) -> None:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(rows)
-    data = out.getvalue().encode()
-    places, rest, _, odd = rows_of(data, 1, ",")
-    assert (rest, odd) == (len(data), 0)
-    cut = [data[a:b].decode() for a, b in zip(places.start, places.end, strict=True)]
-    assert [next(csv.reader(io.StringIO(text, newline=""))) for text in cut] == rows
-    lines = [1 + data[:a].count(b"\n") for a in places.start]
-    assert places.number.tolist() == lines
-
-
-@given(st.binary(max_size=60))
-@settings(max_examples=60)
-def test_the_plain_kernel_finds_the_same_rows(data: bytes) -> None:
-    raw, room = np.frombuffer(data, np.uint8), data.count(b"\n")
-    start, end, line = (np.zeros(room, np.int64) for _ in range(3))
-    rows, rest, rest_line, odd = find_rows(raw, 34, 44, start, end, line, 1)
-    places, *found = rows_of(data, 1, ",")
-    assert (places.start.tolist(), places.end.tolist(), places.number.tolist(), *found) == (
-        start[:rows].tolist(), end[:rows].tolist(), line[:rows].tolist(), rest, rest_line, odd,
-    )  # fmt: skip
 
 
 @given(st.integers(86_400_000_000, 7_000_000_000_000_000), st.integers(-14 * 60, 14 * 60))
