@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -61,7 +61,18 @@ class RowPlaces:
 
     def raw(self, row: int) -> str:
         """The row as JSON."""
-        return json.dumps(self.rows.slice(row, 1).to_pylist()[0], default=str, ensure_ascii=False)[:MOST_RAW]
+        told = {
+            name: shown(column[row]) for name, column in zip(self.rows.schema.names, self.rows.columns, strict=True)
+        }
+        return json.dumps(told, default=str, ensure_ascii=False)[:MOST_RAW]
+
+
+def shown(one: pa.Scalar) -> Any:
+    """A value as Python has it, or the number that stands for a time that Python does not have."""
+    try:
+        return one.as_py()
+    except (OverflowError, ValueError):
+        return one.value if isinstance(one, pa.TimestampScalar) else str(one)
 
 
 def named_again(name: str, time: int) -> str:

@@ -19,6 +19,8 @@ from schemas.errors import InputUnreadable
 
 DELIMITERS = (",", ";", "\t", "|")
 
+csv.field_size_limit(1 << 40)  # a row that Arrow reads is not refused where it is read alone
+
 _BLANKS = " \t\u00a0"
 
 _LOOK = 32 << 10  # bytes in which rows are looked for; behind each row that is broken they are looked for again
@@ -44,16 +46,19 @@ def csv_blocks(source: Source, encoding: str, delimiter: str | None) -> Iterator
 
 def _header(content: Iterator[bytes]) -> tuple[str | None, int, Iterator[bytes]]:
     """The first row that is not blank, the number of the line after it, and what comes then."""
-    held, line = b"", 1
+    held, line, row = b"", 1, b""
     for chunk in content:
         held += chunk
         while b"\n" in held:
             first, _, held = held.partition(b"\n")
             line += 1
-            text = _decoded(first)
+            row += first + b"\n"
+            if row.count(b'"') % 2 and len(row) < _LOOK:  # a name may go on in the next line
+                continue
+            text, row = _decoded(row), b""
             if text and not text.lower().startswith("sep="):  # a line of Excel's, for Excel
                 return text, line, _behind(held, content)
-    text = _decoded(held)
+    text = _decoded(row + held)
     return text or None, line, iter(())
 
 
@@ -147,7 +152,8 @@ def _taken(raw: bytes, names: list[str], delimiter: str, rows: list[list[str | N
     except UnicodeDecodeError as error:
         return f"the row is not UTF-8 ({error.reason} at byte {error.start + 1}); a mapping may name its encoding"
     except csv.Error as error:
-        return f"the row is no CSV: {error}"
+        said = "a quote is open" if "end of data" in str(error) else str(error)
+        return f"the row is no CSV: {said}"
     if len(found) != 1 or len(found[0]) != len(names):
         count = len(found[0]) if found else 0
         return f"the row has {count} columns, and the first row names {len(names)}"

@@ -99,7 +99,7 @@ class RowFields:
         raw = each[0]
         if len(each) > 1:
             join = spec.join if isinstance(spec, TextField) else " "
-            raw = pc.binary_join_element_wise(*(values.texts(one, name, self._problems) for one in each), join)
+            raw = _joined([values.texts(one, name, self._problems) for one in each], join)
         if spec.values is not None:
             raw = self._enumerated(name, raw, spec)
         if spec.default is not None:
@@ -198,9 +198,21 @@ class RowFields:
                 continue
             if column.startswith(f"{ATTRIBUTES}."):
                 found.append((column.removeprefix(f"{ATTRIBUTES}."), column))
-            elif self._mapping.rest_is_attributes and column not in FIELDS and not column.startswith("_"):
+            elif self._is_rest(column, raw):
                 found.append((column, column))
         return found
+
+    def _is_rest(self, column: str, raw: pa.Array) -> bool:
+        wanted = self._mapping.rest_is_attributes and not values.is_bytes(raw.type)
+        return wanted and column not in FIELDS and not column.startswith("_")
+
+
+def _joined(parts: list[pa.Array], join: str) -> pa.Array:
+    """The texts of each row that there are, one behind the other."""
+    joined = parts[0]
+    for part in parts[1:]:
+        joined = pc.coalesce(pc.binary_join_element_wise(joined, part, join), joined, part)
+    return joined
 
 
 def _is_plain_map(array: pa.Array) -> bool:

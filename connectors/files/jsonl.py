@@ -14,10 +14,14 @@ from connectors.files.lines import Piece, pieces
 from connectors.files.mapping import ATTRIBUTES
 from connectors.files.rejects import RejectedRow
 from connectors.files.sources import Source, chunks
+from schemas.arrays import Bytes
+from schemas.compiled import compiled
 from schemas.errors import InputUnreadable
 
 Path = tuple[str, ...]
 
+_MOST_NESTED = 100  # objects and lists within each other; Arrow goes down for each of them
+_TOO_DEEP = "the line has too many objects and lists within each other"
 _EXACT = 1e15  # what is larger may be a number of many digits that a double does not hold
 
 
@@ -37,6 +41,31 @@ def jsonl_blocks(source: Source, encoding: str) -> Iterator[Block]:
         yield Block(source.name, piece.n, columns, piece.places)
 
 
+def deepest(data: Bytes) -> int:
+    """How many objects and lists of JSON stand within each other at most."""
+    depth, most, quoted, i = 0, 0, False, 0
+    while i < data.shape[0]:
+        byte = data[i]
+        if byte == 10:  # texts do not go on in the next line
+            depth, quoted = 0, False
+        elif quoted:
+            if byte == 92:  # a backslash, and what it stands before
+                i += 1
+            quoted = byte != 34
+        elif byte == 34:
+            quoted = True
+        elif byte in (91, 123):
+            depth += 1
+            most = max(most, depth)
+        elif byte in (93, 125):
+            depth -= 1
+        i += 1
+    return most
+
+
+deepest_compiled = compiled(deepest)
+
+
 def _read(piece: Piece, known: set[Path]) -> pa.RecordBatch | None:
     """All rows of a piece, or None where a look at each line is needed. known: fields that look like times, updated."""
     data = piece.places.data
@@ -44,6 +73,8 @@ def _read(piece: Piece, known: set[Path]) -> pa.RecordBatch | None:
     behind = piece.places.end - 2
     first, last = data[piece.places.start], data[np.where(data[behind] == ord("\r"), behind - 1, behind)]
     if not ((first == ord("{")) & (last == ord("}"))).all():
+        return None
+    if deepest_compiled(data) > _MOST_NESTED:
         return None
     try:
         piece.data.decode()
@@ -128,7 +159,8 @@ def _line_by_line(file: str, piece: Piece) -> Block:
     for i in range(piece.n):
         try:
             rows.append(_row(piece.data[places.start[i] : places.end[i]]))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
+            error = ValueError(_TOO_DEEP) if isinstance(error, RecursionError) else error
             broken.append(RejectedRow(file, places.line(i), str(error), places.raw(i)))
         else:
             kept.append(i)

@@ -10,6 +10,7 @@ from schemas.arrays import Bytes, Int64s
 from schemas.compiled import compiled
 
 _LONGEST_ROW = 16 << 20  # a quote that is never closed would hold the rest of the file
+_LONGEST_LINE = 256 << 20
 _NO_QUOTE = 256
 
 
@@ -95,9 +96,12 @@ def pieces(chunks: Iterable[bytes], delimiter: str | None, first_line: int = 1) 
             data, held, line = data[:rest], data[rest:], rest_line
             if len(places.start):
                 yield Piece(data, places, odd > 0)
-        elif len(data) > _LONGEST_ROW:
+        elif len(data) > _LONGEST_ROW and (first := data.find(b"\n") + 1):
+            yield _unended(data[:first], line)  # what stands behind it are rows, which begin with a line
+            held, line = data[first:], line + 1
+        elif len(data) > _LONGEST_LINE:
             yield _unended(data, line)
-            held, line = b"", line + data.count(b"\n")
+            held = b""
         else:
             held = data
     if held.strip():

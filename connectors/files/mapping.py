@@ -46,6 +46,7 @@ def _known_zone(name: str) -> str:
 
 def _known_encoding(name: str) -> str:
     try:
+        "".encode(name)  # not every codec is one of texts
         return codecs.lookup(name).name
     except LookupError as error:
         raise ValueError(f"must be an encoding such as utf-8 or cp1254, got {name!r}") from error

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from connectors.files.blocks import Block, RowPlaces
+from connectors.files.blocks import Block, RowPlaces, named_again
 from connectors.files.rejects import RejectedRow
 from connectors.files.sources import STDIN, Source, opened
 from connectors.files.values import plain
@@ -57,7 +57,10 @@ def _add(name: str, column: pa.Array, columns: dict[str, pa.Array]) -> None:
         for field, inner in zip(column.type, column.flatten(), strict=True):
             _add(f"{name}.{field.name}", inner, columns)
     else:
-        columns[name] = plain(column)
+        time = 1
+        while named_again(name, time) in columns:
+            time += 1
+        columns[named_again(name, time)] = plain(column)
 
 
 def _not_utf8(array: pa.Array) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -1,5 +1,6 @@
 """Files of interactions as batches of columns."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -56,7 +57,7 @@ class EventReader:
         ids = EventIds()
         for source in self.sources:
             of = read.setdefault(source.mapping, _Read(Shaper(source.mapping, ids)))
-            rows, checked, early = 0, False, 0
+            rows, checked, early, ahead = 0, False, 0, 0
             for block in _blocks(source):
                 if block.columns and not checked:
                     checked = True
@@ -69,12 +70,18 @@ class EventReader:
                 self._refused += shaped.rejected
                 if shaped.events.batch.num_rows:
                     early += _early(shaped.events)
+                    ahead += _ahead(shaped.events, time.time())
                     yield shaped.events
                 self._reject_in_order()
             if early:
                 self.warn(
                     f"{source.name}: {early:,} interactions are of before 1973. Numbers count milliseconds; "
                     "a mapping with epoch = 's' reads seconds"
+                )
+            if ahead:
+                self.warn(
+                    f"{source.name}: {ahead:,} interactions are of after tomorrow, and time passes up to the last one; "
+                    "--to leaves them out"
                 )
             if not rows:
                 self.warn(f"{source.name} is empty: no interactions come from it")
@@ -112,6 +119,11 @@ class EventReader:
 def _early(events: EventRows) -> int:
     """How many interactions occurred so early that seconds were meant."""
     return int((events.batch.column("occurred_at").cast(pa.int64()).to_numpy() < _SECONDS_MS).sum())
+
+
+def _ahead(events: EventRows, now_s: float) -> int:
+    """How many interactions occur more than a day from now."""
+    return int((events.batch.column("occurred_at").cast(pa.int64()).to_numpy() > (now_s + 86_400) * 1000).sum())
 
 
 def _blocks(source: Source) -> Iterator[Block]:

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from connectors.files.blocks import shown
 from connectors.files.rejects import Problems
 from connectors.files.times import (
     EPOCH,
@@ -26,6 +27,8 @@ _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$"
 _CLOCK = r"^(?:(?P<h>\d+):)?(?P<m>\d{1,3}):(?P<s>[0-5]\d(?:\.\d+)?)$"
 _EXACT = 2.0**53  # doubles count further than that, but not by ones
 
+_NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+
 UNITS_MS = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000}
 _COUNTED = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 HMS = "hms"
@@ -44,11 +47,25 @@ def plain(array: pa.Array) -> pa.Array:
         return plain(array.dictionary_decode())
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return array.cast(pa.utf8())
-    if pa.types.is_decimal(kind) or pa.types.is_float16(kind):
+    if isinstance(kind, pa.UuidType):
+        return pa.array([None if one is None else str(one) for one in array.to_pylist()], pa.utf8())
+    if isinstance(kind, pa.BaseExtensionType):
+        return plain(array.storage)
+    if pa.types.is_float16(kind):
         return plain(array.cast(pa.float64()))
     if pa.types.is_floating(kind):
         return pc.if_else(pc.is_nan(array), None, array)
     return array
+
+
+def is_bytes(kind: pa.DataType) -> bool:
+    """Whether values of a type are bytes, which may be no text."""
+    return bool(
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_binary_view(kind)
+        or pa.types.is_fixed_size_binary(kind)
+    )
 
 
 def is_scalar(kind: pa.DataType) -> bool:
@@ -57,7 +74,7 @@ def is_scalar(kind: pa.DataType) -> bool:
 
 
 def texts(raw: pa.Array, name: str, problems: Problems) -> pa.Array:
-    """utf8 of a scalar column; numbers as they are written without an exponent, true and false."""
+    """utf8 of a scalar column: numbers as they are written without an exponent, true and false, times as RFC 3339."""
     kind = raw.type
     if pa.types.is_string(kind):
         return raw
@@ -65,8 +82,12 @@ def texts(raw: pa.Array, name: str, problems: Problems) -> pa.Array:
         return pa.nulls(len(raw), pa.utf8())
     if pa.types.is_floating(kind):
         return _texts_of_floats(raw.cast(pa.float64()))
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+    if pa.types.is_decimal(kind):
+        return pc.replace_substring_regex(raw.cast(pa.utf8()), r"\.0+$", "")
+    if is_bytes(kind):
         return _texts_of_bytes(raw, name, problems)
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        return pc.strftime(raw.cast(pa.timestamp("ms", "UTC"), safe=False), "%Y-%m-%dT%H:%M:%SZ")
     if not is_scalar(kind):
         problems.note(valid(raw), lambda _: f"{name} is a list or an object, no text")
         return pa.nulls(len(raw), pa.utf8())
@@ -101,7 +122,7 @@ def numbers(raw: pa.Array, name: str, problems: Problems, decimal: str = ".") ->
     kind = raw.type
     if pa.types.is_string(kind):
         read = _numbers_of_texts(raw, name, problems, decimal)
-    elif pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind):
+    elif any(of(kind) for of in _NUMBERS) or pa.types.is_null(kind):
         read = raw.cast(pa.float64(), safe=False)
     else:
         problems.note(valid(raw), lambda i: f"{name} must be a number, got {raw[i].as_py()!r}")
@@ -200,7 +221,7 @@ def times(
         at_ms: Int64s = stamps.cast(pa.int64()).fill_null(0).to_numpy()
         if getattr(kind, "tz", None) is None:
             local = told
-    elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
+    elif any(of(kind) for of in _NUMBERS):
         at_ms = _of_epoch(raw, name, problems, epoch)
     elif pa.types.is_string(kind):
         said = blank_is_null(pc.utf8_trim_whitespace(raw))
@@ -215,10 +236,11 @@ def times(
     else:
         problems.note(told, lambda i: _no_time(name, raw[i].as_py(), form, epoch))
         return np.zeros(len(raw), np.int64), np.zeros(len(raw), np.bool_)
-    if local.any():
-        at_ms = _in_zone(at_ms, local, zone, problems, lambda i: f"{name} {raw[i].as_py()}")
     fits = (at_ms >= FIRST_MS) & (at_ms < LAST_MS)
-    problems.note(told & ~fits, lambda i: f"{name} must lie between 1970 and 2200, got {raw[i].as_py()}")
+    if local.any():
+        at_ms = _in_zone(at_ms, local & fits, zone, problems, lambda i: f"{name} {raw[i].as_py()}")
+        fits &= (at_ms >= FIRST_MS) & (at_ms < LAST_MS)
+    problems.note(told & ~fits, lambda i: f"{name} must lie between 1970 and 2200, got {shown(raw[i])}")
     return at_ms, told & fits
 
 

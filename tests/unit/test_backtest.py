@@ -197,14 +197,22 @@ def test_a_file_of_the_results_that_cannot_be_made_is_told(tmp_path: Path) -> No
         run(Asked([str(events)], tmp_path / "out", FULL))
 
 
-def test_a_run_that_fails_leaves_no_summary_of_a_former_one(tmp_path: Path, policy_file: Path) -> None:
+def test_a_run_that_fails_leaves_the_results_of_the_former_one_as_they_are(tmp_path: Path, policy_file: Path) -> None:
     events = written(tmp_path / "a.jsonl", [interaction(START_MS), interaction(START_MS, kind="")])
     run(Asked([str(events)], tmp_path / "out", policy_file))
-    assert (tmp_path / "out" / "summary.json").exists()
+    former = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert former.keys() == {"alerts.jsonl", "scores.parquet", "summary.json", "rejected.jsonl"}
     with pytest.raises(InputUnreadable, match=r"a\.jsonl:2: kind is missing"):
         run(Asked([str(events)], tmp_path / "out", policy_file, strict=True))
-    assert not (tmp_path / "out" / "summary.json").exists()
-    assert not (tmp_path / "out" / "scores.parquet").exists()
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == former
+
+
+def test_what_is_read_is_not_replaced_by_a_result(tmp_path: Path, policy_file: Path) -> None:
+    events = written(tmp_path / "rejected.jsonl", [interaction(START_MS)])
+    content = events.read_bytes()
+    with pytest.raises(SettingsError, match=r"--out: .*/rejected\.jsonl is read, and would be replaced"):
+        run(Asked([str(events)], tmp_path, policy_file))
+    assert events.read_bytes() == content
 
 
 FULL = Path(__file__).parents[2] / "schemas/policy/default.yaml"

@@ -1,8 +1,11 @@
 """What a backtest writes: alerts, rejected rows and the summary."""
 
+import errno
 import json
+import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,10 +19,45 @@ from pipelines.cli.backtest.json_lines import JsonLines, Lines, in_order
 from pipelines.incidents.muting import Muting
 from schemas.arrays import Int64s
 from schemas.columnar.writer import Column
+from schemas.errors import SettingsError
 from schemas.topics import avro_schema
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ALERT: list[Any] = [f for f in json.loads(avro_schema("alert"))["fields"] if f["name"] != "emitted_at"]
+
+
+RESULTS = ("alerts.jsonl", "scores.parquet", "summary.json", "rejected.jsonl")
+
+
+@contextmanager
+def replaced(out: Path, read: Iterable[str]) -> Iterator[dict[str, Path]]:
+    """Give where to write each result: when all are written they take the places of those of a former run.
+
+    read: files that must not be among them.
+
+    Raises:
+        SettingsError: one of them is, or the directory cannot be made or written.
+    """
+    own = {(out / name).resolve() for name in RESULTS}
+    for file in read:
+        if Path(file).resolve() in own:
+            raise SettingsError(f"--out: {file} is read, and would be replaced by a result: take another directory")
+    new = {name: out / f"{name}.new" for name in RESULTS}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, path in new.items():
+            if (out / name).is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(out / name))
+            path.write_bytes(b"")
+    except OSError as error:
+        raise SettingsError(f"--out: {error.filename or out} cannot be made: {error.strerror}") from error
+    try:
+        yield new
+        for name, path in new.items():
+            path.replace(out / name)
+    finally:
+        for path in new.values():
+            path.unlink(missing_ok=True)
 
 
 def time_text(at_ms: int) -> str:

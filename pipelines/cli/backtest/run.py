@@ -9,10 +9,9 @@ from typing import Any
 from pipelines.cli.backtest.events import Gathered
 from pipelines.cli.backtest.given import Given, goes_beyond, shown_progress, time_of
 from pipelines.cli.backtest.replay import BATCH_EVENTS, Replay
-from pipelines.cli.backtest.results import AlertFile, RejectedFile, time_text, write_summary
+from pipelines.cli.backtest.results import AlertFile, RejectedFile, replaced, time_text, write_summary
 from pipelines.cli.backtest.score_file import write_scores
 from pipelines.worker.policy_file import load_policy
-from schemas.errors import SettingsError
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,47 +40,47 @@ def run(asked: Asked) -> dict[str, Any]:
     policy = load_policy(asked.policy)
     given = Given.of(asked.events, asked.mappings, asked.format, order=asked.order, from_=asked.from_, to=asked.to)
     until_ms = time_of(asked.until, "--until")
-    _made(asked.out)
     warnings: list[str] = []
-    with (
-        (asked.out / "rejected.jsonl").open("w", encoding="utf-8") as rejected_file,
-        (asked.out / "alerts.jsonl").open("wb") as alerts_file,
-        shown_progress() as progress,
-    ):
-        rejected, alerts = RejectedFile(rejected_file), AlertFile(alerts_file, sort=given.order == "event")
-        reader = given.reader(rejected.write, warnings.append, strict=asked.strict)
-        found = given.gathered(reader, policy, lambda n: progress("reading", n, None))
-        count = len(found)
-        replay = Replay(policy, alerts.write, lambda n: progress("scoring", n, count), given.order)
-        for batch in found.in_order(BATCH_EVENTS):
-            replay.run(batch)
-        end_ms = replay.run_on(until_ms)
-    write_scores(asked.out / "scores.parquet", replay.standing, end_ms, policy, *replay.listed_clocks())
-    warnings += [*_left_out(replay, rejected, found), *_too_much(replay)]
-    if asked.until is not None and until_ms is not None and end_ms is not None and until_ms < end_ms:
-        warnings.append(goes_beyond(asked.until, end_ms))
-    seconds = time.monotonic() - begun
-    summary = {
-        "events": found.read + rejected.count - found.refused,
-        "accepted": replay.accepted - replay.rare.duplicates,
-        "rejected": rejected.count,
-        **replay.rare._asdict(),
-        "outside": found.outside,
-        "skipped": reader.skipped,
-        "customers": len(replay.standing),
-        "alerts": alerts.by_type(),
-        "held_back": alerts.held_back(),
-        "muted": alerts.muted(),
-        "deflections": {name: replay.tally[name] for name in ("failed", "undecided", "assumed")},
-        "closings_without_opening": replay.tally["orphans"],
-        "until": None if end_ms is None else time_text(end_ms),
-        "policy": policy.digest,
-        "order": given.order,
-        "seconds": round(seconds, 3),
-        "events_per_second": round(found.read / seconds, 1),
-        "warnings": warnings,
-    }
-    write_summary(asked.out / "summary.json", summary)
+    with replaced(asked.out, [source.name for source in given.files]) as results:
+        with (
+            results["rejected.jsonl"].open("w", encoding="utf-8") as rejected_file,
+            results["alerts.jsonl"].open("wb") as alerts_file,
+            shown_progress() as progress,
+        ):
+            rejected, alerts = RejectedFile(rejected_file), AlertFile(alerts_file, sort=given.order == "event")
+            reader = given.reader(rejected.write, warnings.append, strict=asked.strict)
+            found = given.gathered(reader, policy, lambda n: progress("reading", n, None))
+            count = len(found)
+            replay = Replay(policy, alerts.write, lambda n: progress("scoring", n, count), given.order)
+            for batch in found.in_order(BATCH_EVENTS):
+                replay.run(batch)
+            end_ms = replay.run_on(until_ms)
+        write_scores(results["scores.parquet"], replay.standing, end_ms, policy, *replay.listed_clocks())
+        warnings += [*_left_out(replay, rejected, found), *_too_much(replay)]
+        if asked.until is not None and until_ms is not None and end_ms is not None and until_ms < end_ms:
+            warnings.append(goes_beyond(asked.until, end_ms))
+        seconds = time.monotonic() - begun
+        summary = {
+            "events": found.read + rejected.count - found.refused,
+            "accepted": replay.accepted - replay.rare.duplicates,
+            "rejected": rejected.count,
+            **replay.rare._asdict(),
+            "outside": found.outside,
+            "skipped": reader.skipped,
+            "customers": len(replay.standing),
+            "alerts": alerts.by_type(),
+            "held_back": alerts.held_back(),
+            "muted": alerts.muted(),
+            "deflections": {name: replay.tally[name] for name in ("failed", "undecided", "assumed")},
+            "closings_without_opening": replay.tally["orphans"],
+            "until": None if end_ms is None else time_text(end_ms),
+            "policy": policy.digest,
+            "order": given.order,
+            "seconds": round(seconds, 3),
+            "events_per_second": round(found.read / seconds, 1),
+            "warnings": warnings,
+        }
+        write_summary(results["summary.json"], summary)
     return summary
 
 
@@ -117,14 +116,3 @@ def _too_much(replay: Replay) -> Iterator[str]:
             f"{left_out:,} times somebody was at a touchpoint, or spoke of a subject, that was not watched for "
             "incidents, since there are more than incidents.most_places: leave identifiers out of their names"
         )
-
-
-def _made(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name in ("summary.json", "scores.parquet"):  # of a former run: this one may end before it writes them
-            (out / name).unlink(missing_ok=True)
-        for name in ("alerts.jsonl", "rejected.jsonl"):
-            (out / name).write_bytes(b"")
-    except OSError as error:
-        raise SettingsError(f"--out: {error.filename or out} cannot be made: {error.strerror}") from error
