@@ -8,6 +8,8 @@ from schemas.arrays import Bools, Bytes, Float64s, Int32s, Int64s
 from schemas.compiled import compiled
 
 MAX_CUSTOMER_BYTES = 512
+LAST_MS = 7_258_118_400_000
+"""2200-01-01: no time that is told is of then or later."""
 MAX_DURATION_MS = 10 * 365 * 86_400_000  # 10 years: the sum of a window's waits stays far below 2 ** 63
 
 

@@ -9,13 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connectors.files.texts import text_parts
+from schemas.acceptance import LAST_MS
 from schemas.arrays import Bools, Bytes, Float64s, Int32s, Int64s
 from schemas.compiled import compiled, step
 
 NO_TIME, WITH_OFFSET, LOCAL, EPOCH = range(4)
 """What a text was found to be."""
 
-FIRST_MS, LAST_MS = 0, 7_258_118_400_000
+FIRST_MS = 0
 """1970 and 2200: what is outside is no time at which anything happened to a customer."""
 
 EPOCH_UNITS = {"s": 1000.0, "ms": 1.0, "us": 0.001, "ns": 0.000001}

@@ -12,7 +12,6 @@ from connectors.files.rejects import Problems
 from connectors.files.times import (
     EPOCH,
     FIRST_MS,
-    LAST_MS,
     LOCAL,
     NO_TIME,
     ms_of_numbers,
@@ -21,6 +20,7 @@ from connectors.files.times import (
     times_of_texts,
     utc_of_local,
 )
+from schemas.acceptance import LAST_MS
 from schemas.arrays import Bools, Bytes, Float64s, Int64s
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$"

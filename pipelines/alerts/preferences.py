@@ -98,7 +98,22 @@ def quiet_until(quiet: tuple[int, int], at_ms: int, zone: ZoneInfo) -> int | Non
         return None
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     until = midnight + timedelta(days=1 if overnight and now >= begin else 0, minutes=end)  # by the clock on the wall
-    return int(until.timestamp() * 1000)
+    first_s, second_s = (int(until.replace(fold=fold).timestamp()) for fold in (0, 1))
+    if first_s > second_s:  # clocks are put forward over it
+        first_s = _put_forward_s(second_s, first_s, zone)
+    return (first_s if first_s * 1000 > at_ms else second_s) * 1000
+
+
+def _put_forward_s(low_s: int, high_s: int, zone: ZoneInfo) -> int:
+    """When, in epoch seconds, clocks are put forward between two times, the first one excluded."""
+
+    def offset(at_s: int) -> timedelta | None:
+        return datetime.fromtimestamp(at_s, zone).utcoffset()
+
+    while high_s - low_s > 1:
+        middle_s = (low_s + high_s) // 2
+        low_s, high_s = (low_s, middle_s) if offset(middle_s) == offset(high_s) else (middle_s, high_s)
+    return high_s
 
 
 class _Wish(NamedTuple):

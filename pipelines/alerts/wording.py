@@ -8,7 +8,7 @@ from typing import Any
 
 from pipelines.alerts.languages import ENGLISH, LANGUAGES, Language
 from pipelines.policy.policy import Policy
-from pipelines.policy.wording_terms import BAND, NOT_BEFORE, PAUSED, REFUSES
+from pipelines.policy.wording_terms import BAND, NOT_BEFORE, PAUSED, REFUSES, SOCIAL_RISK
 
 _MOST_KNOWN = 50_000  # sentences
 _MADE_OF = "\x1fmade of\x1f"  # stands where a sentence says what a score is made of
@@ -88,6 +88,8 @@ def band_reasons(told: Iterable[tuple[str, str, float, Sequence[tuple[str, float
             frame = frames[status, band, score] = sentence.split(_MADE_OF)
         listed = []
         for one in made_of:
+            if not one[1]:
+                continue
             part = parts.get(one)
             if part is None:
                 part = parts[one] = f"{one[0].replace('_', ' ')} {language.number(one[1])}"
@@ -102,7 +104,13 @@ def language_of(policy: Policy) -> Language:
     if own is None:
         return ENGLISH
     language = LANGUAGES[own.language]
-    return language._replace(templates={**language.templates, **own.templates})
+    ours = dict(language.templates)
+    for name in own.templates:
+        if name in {"resolved", "retracted"}:  # of all types, but those that speak of no clock or subject
+            ours.pop(f"{SOCIAL_RISK}.{name}", None)
+        else:
+            ours.pop(f"{name}.escalated", None)
+    return language._replace(templates={**ours, **own.templates})
 
 
 @lru_cache(256)

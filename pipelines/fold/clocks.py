@@ -279,9 +279,10 @@ def reset_clock(items: Int64s, count: int, at: int, event: Int64s, r: int, rules
 @step
 def say_broken(item: Int64s, at_ms: int) -> None:
     """Somebody says that a promise is broken; its deadline stays, if it has one."""
+    stands_still = item[PAUSED_AT] != 0  # its deadline, which may be over by now, will move
     if item[DUE] >= NEVER:
         item[DUE] = at_ms
-    elif at_ms < item[DUE]:
+    if at_ms < item[DUE] or stands_still:
         item[FLAGS] = (item[FLAGS] | SAID_BROKEN) & ~MOVED
         item[BROKEN_AT] = at_ms
     touch(item)

@@ -143,25 +143,27 @@ def write_note(
     case = find_item(items, count, tag_of(CASE_ITEM, 0), CASE, told[CASE]) if told[CASE] != 0 else -1
     case_subject = items[case, SUBJECT] if case >= 0 else 0
     clocks = 0
-    last_ms = 0  # of the contacts that a repeated one speaks of
+    last = -1  # of the contacts that a repeated one speaks of
     for at in range(count):
         same = kind_of(items[at]) == CONTACT_ITEM and items[at, SUBJECT] == told[SUBJECT]
-        if same and items[at, AT] <= raised_ms:
-            last_ms = max(last_ms, items[at, AT])
+        if same and items[at, AT] <= raised_ms and (last < 0 or items[at, AT] >= items[last, AT]):
+            last = at
     for at in range(count):
         item, kind = items[at], kind_of(items[at])
         if kind == CLOCK:
             if item[ID] == told[ID] and number_of(item) == told[KEY]:
                 out[n, NOTE_PAUSED], out[n, NOTE_WAITED] = item[PAUSED], raised_ms - item[AT]
-                if item[LEFT] > 0:  # it had been warned of, and stood still then
+                if item[LEFT] > 0 or item[FLAGS] & MOVED != 0:  # it had been warned of, and stood still then
                     out[n, NOTE_LEFT] = item[LEFT]
                 if item[FLAGS] & MOVED != 0:
                     out[n, NOTE_WAITED] = max(raised_ms, item[MOVED_AT]) - item[AT]
+                if out[n, NOTE_PAUSED] > out[n, NOTE_WAITED]:  # it stood still behind that time
+                    out[n, NOTE_PAUSED] = 0
             clocks = list_clock(clocks, item, text, notes)
         elif kind == CONTACT_ITEM:
             about = item[ID] != told[ID] and item[AT] <= raised_ms and is_about(item, told, case_subject)
             if number_of(told) == REPEAT_CONTACT:
-                about = item[SUBJECT] == told[SUBJECT] and item[AT] < last_ms
+                about = item[SUBJECT] == told[SUBJECT] and item[AT] <= raised_ms and at != last
             if about:
                 list_contact(item, text, notes)
 

@@ -2,6 +2,7 @@
 
 import math
 
+from schemas.acceptance import LAST_MS
 from schemas.arrays import Bytes
 from schemas.compiled import step
 
@@ -60,8 +61,26 @@ def days_from_civil(year: int, month: int, day: int) -> int:
 
 
 @step
+def days_of(year: int, month: int) -> int:
+    """How many days a month has."""
+    if month == 2:
+        return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
+    return 30 if month in (4, 6, 9, 11) else 31
+
+
+@step
 def time_at(data: Bytes, start: int, length: int) -> int:
-    """A time in epoch ms: RFC 3339 with its offset, or epoch milliseconds, cut where they have a fraction; else 0."""
+    """A time in epoch ms: RFC 3339 with its offset, or epoch milliseconds, cut where they have a fraction; else 0.
+
+    Also 0 for what does not lie between 1970 and 2200.
+    """
+    at_ms = any_time_at(data, start, length)
+    return at_ms if 0 < at_ms < LAST_MS else 0
+
+
+@step
+def any_time_at(data: Bytes, start: int, length: int) -> int:
+    """As ``time_at``, of any year."""
     count = digits_at(data, start, length)
     if 10 <= count <= 15:
         fraction = count + 1 + digits_at(data, start + count + 1, length - count - 1)
@@ -69,11 +88,14 @@ def time_at(data: Bytes, start: int, length: int) -> int:
             return whole_at(data, start, count)
     if length < 20:
         return 0
+    separators = data[start + 4] == 45 and data[start + 7] == 45 and data[start + 13] == 58 and data[start + 16] == 58
+    if not separators or data[start + 10] not in (84, 116, 32):  # T t, or a blank
+        return 0
     year, month, day = whole_at(data, start, 4), whole_at(data, start + 5, 2), whole_at(data, start + 8, 2)
     hour, minute, second = whole_at(data, start + 11, 2), whole_at(data, start + 14, 2), whole_at(data, start + 17, 2)
-    if min(year, month, day, hour, minute, second) < 0 or month < 1 or month > 12 or day < 1 or day > 31:
+    if min(year, month, day, hour, minute, second) < 0 or month < 1 or month > 12:
         return 0
-    if hour > 24 or minute > 59 or second > 60:
+    if day < 1 or day > days_of(year, month) or hour > 23 or minute > 59 or second > 60:
         return 0
     at, end, millis, unit = start + 19, start + length, 0, 100
     if data[at] == 46:  # .
@@ -86,11 +108,14 @@ def time_at(data: Bytes, start: int, length: int) -> int:
         return 0
     offset_min = 0
     if data[at] == 43 or data[at] == 45:  # + -
-        if end - at != 6 or whole_at(data, at + 1, 2) < 0 or whole_at(data, at + 4, 2) < 0:
+        if end - at != 6 or data[at + 3] != 58:
             return 0
-        offset_min = whole_at(data, at + 1, 2) * 60 + whole_at(data, at + 4, 2)
+        hours, minutes = whole_at(data, at + 1, 2), whole_at(data, at + 4, 2)
+        if hours < 0 or hours > 23 or minutes < 0 or minutes > 59:
+            return 0
+        offset_min = hours * 60 + minutes
         offset_min = -offset_min if data[at] == 45 else offset_min
-    elif data[at] != 90 and data[at] != 122:  # Z z
+    elif end - at != 1 or (data[at] != 90 and data[at] != 122):  # Z z
         return 0
-    minutes = days_from_civil(year, month, day) * 1440 + hour * 60 + minute - offset_min
-    return (minutes * 60 + second) * 1000 + millis
+    utc_min = days_from_civil(year, month, day) * 1440 + hour * 60 + minute - offset_min
+    return (utc_min * 60 + second) * 1000 + millis

@@ -12,7 +12,7 @@ PAUSED = "paused"
 """The sentence that is added when a clock was paused, and a placeholder."""
 REFUSES, NOT_BEFORE = "do_not_contact", "not_before"
 """What becomes of suggested actions for customers who do not want to be contacted, or not yet."""
-BAND, INCIDENT = "band_entered", "touchpoint_incident"
+BAND, INCIDENT, SOCIAL_RISK = "band_entered", "touchpoint_incident", "social_risk"
 _OF_BANDS = dict.fromkeys(
     (BAND, f"{BAND}.opened", f"{BAND}.escalated", f"{BAND}.resolved"), ("score", "band", "made_of")
 )
@@ -28,7 +28,7 @@ OWN_PLACEHOLDERS = {
 }  # fmt: skip
 """Those of templates that speak of something else than clocks, contacts and mentions."""
 
-TYPES = ("clock_warning", "clock_breached", "still_waiting", "repeat_contact", "social_risk")
+TYPES = ("clock_warning", "clock_breached", "still_waiting", "repeat_contact", SOCIAL_RISK)
 """By their numbers (``items.CLOCK_WARNING`` ...)."""
 TEMPLATE_NAMES = (
     *(name for kind in TYPES for name in (kind, f"{kind}.opened", f"{kind}.escalated", f"{kind}.resolved")),

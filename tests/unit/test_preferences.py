@@ -73,7 +73,14 @@ def test_quiet_hours_end_by_the_clock_of_the_policy(hours: str, at: str, until: 
 def test_quiet_hours_end_when_the_clock_says_so_also_in_the_night_in_which_it_changes() -> None:
     night = ms("2026-03-28 23:00", BERLIN)
     assert quiet_until((1320, 480), night, BERLIN) == night + 8 * 3_600_000
-    assert quiet_until((1320, 150), night, BERLIN) == int(datetime(2026, 3, 29, 1, 30, tzinfo=UTC).timestamp() * 1000)
+    put_forward = int(datetime(2026, 3, 29, 1, tzinfo=UTC).timestamp() * 1000)  # from 2:00 to 3:00, over 2:30
+    assert quiet_until((1320, 150), night, BERLIN) == put_forward
+    assert quiet_until((1320, 150), put_forward - 1, BERLIN) == put_forward
+    assert quiet_until((1320, 150), put_forward, BERLIN) is None
+    first = int(datetime(2026, 10, 25, 0, 10, tzinfo=UTC).timestamp() * 1000)  # 2:10, which comes again an hour later
+    assert quiet_until((1320, 150), first, BERLIN) == first + 20 * 60_000
+    assert quiet_until((1320, 150), first + 3_600_000, BERLIN) == first + 80 * 60_000
+    assert quiet_until((1320, 150), first + 20 * 60_000, BERLIN) is None
 
 
 def test_who_does_not_want_to_be_contacted_is_not() -> None:

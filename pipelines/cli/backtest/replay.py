@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from schemas.columnar.writer import TextColumn
 
 BATCH_EVENTS = 65_536
 """At most so many interactions between two looks at the clocks."""
+_BUDGETED_MS = 60_000  # so much of time, where alerts have budgets
 
 
 @dataclass(slots=True)
@@ -54,17 +56,30 @@ class Replay:
         """Apply interactions, and let time pass to the newest of them after each part."""
         for at in range(0, len(batch), batch_events):
             stop = min(at + batch_events, len(batch))
-            # the core takes interactions in the order of their offsets
-            part = replace(batch.part(at, stop), offset=np.arange(at, stop))
-            newest_ms = self._newest_ms(part)
-            applied = self._core.apply(part, self._passed_ms(part, newest_ms))
-            self.last_ms = newest_ms.item(-1)
-            self.accepted += len(part)
-            self.rare = self.rare.plus(applied.rare)
-            # copied before time passes: advance may forget a customer who has cooled down
-            incidents = self._take()
-            self._tell(applied.alerts, incidents, self._core.advance(newest_ms.item(-1)))
-            self.seen(self.accepted)
+            newest_ms = self._newest_ms(batch.part(at, stop))
+            ends = [stop - at]
+            if self.policy.file.budgets is not None:  # which alerts of an hour pass depends on what was told before
+                ends = [*(np.flatnonzero(np.diff(newest_ms // _BUDGETED_MS)) + 1).tolist(), *ends]
+            for first, end in pairwise([0, *ends]):
+                if self.policy.file.budgets is not None:
+                    self._advance(newest_ms.item(first) - 1)
+                # the core takes interactions in the order of their offsets
+                part = replace(batch.part(at + first, at + end), offset=np.arange(at + first, at + end))
+                self._apply(part, newest_ms[first:end])
+
+    def _apply(self, part: InteractionBatch, newest_ms: Int64s) -> None:
+        applied = self._core.apply(part, self._passed_ms(part, newest_ms))
+        self.last_ms = newest_ms.item(-1)
+        self.accepted += len(part)
+        self.rare = self.rare.plus(applied.rare)
+        # copied before time passes: advance may forget a customer who has cooled down
+        incidents = self._take()
+        self._tell(applied.alerts, incidents, self._core.advance(newest_ms.item(-1)))
+        self.seen(self.accepted)
+
+    def _advance(self, to_ms: int) -> None:
+        if self.last_ms is not None and to_ms > self.last_ms:
+            self._tell(self._core.advance(to_ms), self._take())
 
     def listed_clocks(self) -> tuple[OpenClocks, TextColumn]:
         """The clocks that are open where time stands, and whose each is."""
