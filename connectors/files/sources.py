@@ -135,7 +135,10 @@ def chunks(source: Source, encoding: str = "utf-8") -> Iterator[bytes]:
             try:
                 chunk: bytes = stream.read(_CHUNK)
             except (OSError, pa.ArrowInvalid, UnicodeError) as error:
-                raise InputUnreadable(f"{source.name} cannot be read to its end: {error}") from error
+                advice = (
+                    f": say in a mapping what it is, if it is not {encoding}" if isinstance(error, UnicodeError) else ""
+                )
+                raise InputUnreadable(f"{source.name} cannot be read to its end: {error}{advice}") from error
             if not chunk:
                 return
             yield chunk.removeprefix(b"\xef\xbb\xbf") if first else chunk

@@ -54,11 +54,12 @@ def explained(asked: Asked, reject: Callable[[RejectedRow], None], warn: Callabl
     with shown_progress() as progress:
         reader = given.reader(reject, warn)
         found = given.gathered(reader, policy, lambda n: progress("reading", n, None), details=True)
-    ends_ms = max((int(np.minimum(b.occurred_ms, b.append_ms).max()) for _, b in found.parts if len(b)), default=0)
-    batch = _of_customer(found, asked.customer)
-    if asked.until is not None and until_ms is not None and until_ms < ends_ms:
-        warn(goes_beyond(asked.until, ends_ms))
-    return story_of(asked.customer, batch, policy, ends_ms if until_ms is None else max(until_ms, ends_ms))
+        ends_ms = max((int(np.minimum(b.occurred_ms, b.append_ms).max()) for _, b in found.parts if len(b)), default=0)
+        batch = _of_customer(found, asked.customer)
+        if asked.until is not None and until_ms is not None and until_ms < ends_ms:
+            warn(goes_beyond(asked.until, ends_ms))
+        end_ms = ends_ms if until_ms is None else max(until_ms, ends_ms)
+        return story_of(asked.customer, batch, policy, end_ms, lambda n: progress("telling", n, len(batch)))
 
 
 def check_picture(out: Path) -> None:

@@ -4,7 +4,7 @@ The core is asked at every moment at which something may change: before and at e
 is due, and when decay ends a band. So the end of the story is what a backtest says of the customer.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -134,12 +134,15 @@ class Story:
         return [alert for alert in newest.values() if alert.status in {"opened", "escalated"}]
 
 
-def story_of(customer: str, batch: InteractionBatch, policy: Policy, until_ms: int) -> Story:
+def story_of(
+    customer: str, batch: InteractionBatch, policy: Policy, until_ms: int, seen: Callable[[int], None] = lambda _: None
+) -> Story:
     """Tell the story of a customer, whose interactions ``batch`` has in the order of their event time, at least one.
 
     batch: with details, for what is told of them; the policy is given them if it asks. until_ms: how far time passes.
+    seen: is told how many interactions have been.
     """
-    narrator = _Narrator(customer, policy)
+    narrator = _Narrator(customer, policy, seen)
     moments = [moment for moment in narrator.told(batch, until_ms) if moment]
     return Story(customer, policy, moments, narrator.state, until_ms)
 
@@ -150,6 +153,7 @@ class _Narrator:
 
     customer: str
     policy: Policy
+    seen: Callable[[int], None]
     state: State = field(init=False)
     _replay: Replay = field(init=False)
     _alerts: list[Alert] = field(default_factory=list)
@@ -167,6 +171,7 @@ class _Narrator:
                 # a clock that is closed at the very millisecond at which it is due is not breached
                 yield from self._time_passes(min(at_ms - 1, until_ms))
             yield self._happens(batch.take(np.arange(first, end)), at_ms)
+            self.seen(end)
         yield from self._time_passes(until_ms)
 
     def _happens(self, batch: InteractionBatch, at_ms: int) -> Moment:

@@ -1,5 +1,6 @@
 """The story as text: a paragraph of how it stands, then a line for each thing that happened, by day."""
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator
 
@@ -14,6 +15,7 @@ from pipelines.cli.explain.story import Moment, State, Story
 from pipelines.cli.explain.times import Zone, span_text
 from pipelines.policy.policy import Policy
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # blanks and ends of lines become blanks
 _UNITS = {"case_id": "case", "duration_ms": "for"}
 
 
@@ -54,9 +56,14 @@ def interaction_text(said: Happening) -> str:
 def _wrapped(lines: Iterable[str], first: str, following: str, width: int) -> Iterator[str]:
     for line in lines:
         yield from textwrap.wrap(
-            line, width, initial_indent=first, subsequent_indent=following,
+            _CONTROL.sub(_escaped, line), width, initial_indent=first, subsequent_indent=following,
             break_long_words=False, break_on_hyphens=False,
         )  # fmt: skip
+
+
+def _escaped(control: re.Match[str]) -> str:
+    """A character that a terminal would obey, as text."""
+    return f"\\x{ord(control[0]):02x}"
 
 
 def _head(story: Story, zone: Zone) -> Iterator[str]:
