@@ -10,7 +10,7 @@ import pyarrow.json
 
 from connectors.files.attributes import scalar_text
 from connectors.files.blocks import Block
-from connectors.files.lines import Piece, pieces
+from connectors.files.lines import Piece, pieces, rows_of
 from connectors.files.mapping import ATTRIBUTES
 from connectors.files.rejects import RejectedRow
 from connectors.files.sources import Source, chunks
@@ -33,12 +33,9 @@ def jsonl_blocks(source: Source, encoding: str) -> Iterator[Block]:
             raise InputUnreadable(f"{source.name} is one JSON array: write one object a line (jq -c '.[]' does it)")
         batch = _read(piece, known)
         if batch is None:
-            yield _line_by_line(source.name, piece)
-            continue
-        flat = _flat(batch)
-        told = zip(flat.schema.names, flat.columns, strict=True)
-        columns = {name: array for name, array in told if not pa.types.is_list(array.type)}
-        yield Block(source.name, piece.n, columns, piece.places)
+            yield _line_by_line(source.name, piece, known)
+        else:
+            yield Block(source.name, piece.n, _columns(batch), piece.places)
 
 
 def deepest(data: Bytes) -> int:
@@ -64,6 +61,12 @@ def deepest(data: Bytes) -> int:
 
 
 deepest_compiled = compiled(deepest)
+
+
+def _columns(batch: pa.RecordBatch) -> dict[str, pa.Array]:
+    flat = _flat(batch)
+    told = zip(flat.schema.names, flat.columns, strict=True)
+    return {name: array for name, array in told if not pa.types.is_list(array.type)}
 
 
 def _read(piece: Piece, known: set[Path]) -> pa.RecordBatch | None:
@@ -151,7 +154,8 @@ def _holds(batch: pa.RecordBatch) -> bool:
     return len(set(batch.schema.names)) == len(batch.schema.names)
 
 
-def _line_by_line(file: str, piece: Piece) -> Block:
+def _line_by_line(file: str, piece: Piece, known: set[Path]) -> Block:
+    """The rows of a piece that are objects; where the others were all that was wrong, as they would be without them."""
     rows: list[dict[str, str]] = []
     kept: list[int] = []
     broken: list[RejectedRow] = []
@@ -164,9 +168,15 @@ def _line_by_line(file: str, piece: Piece) -> Block:
             broken.append(RejectedRow(file, places.line(i), str(error), places.raw(i)))
         else:
             kept.append(i)
+    taken = places.take(np.array(kept, np.int64))
+    if kept and broken:
+        good = b"".join(piece.data[places.start[i] : places.end[i]] for i in kept)
+        batch = _read(Piece(good, rows_of(good, 1, None)[0], odd=False), known)
+        if batch is not None:
+            return Block(file, len(rows), _columns(batch), taken, broken)
     names = dict.fromkeys(name for row in rows for name in row)
     columns = {name: pa.array([row.get(name) for row in rows], pa.utf8()) for name in names}
-    return Block(file, len(rows), columns, places.take(np.array(kept, np.int64)), broken)
+    return Block(file, len(rows), columns, taken, broken)
 
 
 def _row(line: bytes) -> dict[str, str]:

@@ -151,7 +151,16 @@ class Policy:
 
 
 class _Loader(yaml.SafeLoader):
-    """Tells where a value stands that looks like a number or a date, or is said to be one, and is none."""
+    """Tells where a value stands that looks like a number or a date, or is said to be one, and is none.
+
+    Keys are names, also ``on``, ``off`` and ``no``, which YAML takes for true and false.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:bool":
+                key.tag = "tag:yaml.org,2002:str"
+        return super().construct_mapping(node, deep)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:

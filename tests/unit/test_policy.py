@@ -19,6 +19,7 @@ from pipelines.policy.policy import Policy, parse_policy, schema_for_editors
 from pipelines.policy.terms import When
 from schemas.errors import PolicyError
 from tests.batches import batch_of, event
+from tests.desk import FULL_TEXT
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "schemas" / "policy" / "policy.schema.json"
@@ -431,3 +432,9 @@ def test_the_worked_example_of_the_documentation_is_what_the_core_gives(three: P
         total = sum(heats)
         told = [*(f"{h:.2f}" for h in (*heats, total)), f"{three.score_of(total):.1f}"]
         assert [cell.strip() for cell in numbers.split("|")] == [*told, three.band_names[core.rows.band[0]]]
+
+
+def test_names_that_yaml_takes_for_true_and_false_are_names() -> None:
+    own = FULL_TEXT.replace("  office:\n", "  off:\n").replace("calendar: office", "calendar: 'off'")
+    policy = parse_policy(own, "default.yaml")
+    assert "off" in (policy.file.calendars or {})

@@ -151,3 +151,13 @@ def test_a_time_far_ahead_is_told_for_time_passes_up_to_it(tmp_path: Path) -> No
     found = read(written(tmp_path / "a.jsonl", [row(), row(occurred_at="2099-12-31T00:00:00Z")]))
     assert len(found.rows) == 2
     assert [w.split(": ", 1)[1][:42] for w in found.warnings] == ["1 interactions are of after tomorrow, and t"[:42]]
+
+
+def test_a_broken_line_changes_nothing_of_the_others(tmp_path: Path) -> None:
+    mapping = mapped(tmp_path, 'decimal = ","\nempty = ["-1"]')
+    told: list[str | dict[str, Any]] = [row(amount=12.5), row(amount=3.25, reach=-1), row(amount=7)]
+    plain = read(written(tmp_path / "a.jsonl", told), mapping=mapping)
+    other = read(written(tmp_path / "b.jsonl", [told[0], "{x", *told[1:]]), mapping=mapping)
+    assert [r["amount"] for r in plain.rows] == [12.5, 7.0]
+    assert other.rows == plain.rows
+    assert [r.line for r in other.rejected] == [2, 3]
