@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from connectors.files.fields import SCHEMA
-from connectors.files.mapping import NATURAL, Mapping
+from connectors.files.mapping import NATURAL, Mapping, load_mapping
 from connectors.files.reader import EventReader
 from connectors.files.rejects import RejectedRow
 from connectors.files.shaping import EventRows
@@ -72,3 +72,9 @@ def written(path: Path, lines: Sequence[str | dict[str, Any]], end: str = "\n") 
 
 def row(**fields: Any) -> dict[str, Any]:
     return {"event_id": "e", "customer_id": "ana", "kind": "form.failed", "occurred_at": AT, **fields}
+
+
+def mapped(directory: Path, text: str, name: str = "map.toml") -> Mapping:
+    """A mapping, by way of its file."""
+    (directory / name).write_text(text, "utf-8")
+    return load_mapping(directory / name)

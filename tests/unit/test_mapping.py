@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from connectors.files.mapping import Mapping, load_mapping
+from connectors.files.mapping import load_mapping
 from schemas.errors import InputUnreadable, MappingError
-from tests.event_files import read, written
+from tests.event_files import mapped, read, written
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs/examples"
@@ -40,12 +40,6 @@ CALLS_CSV = [
     "çağla;sales;01.07.2026;09:30:00;;ABN;z",
     "dan;sales;01.07.2026;09:30:00;1;LOST;z",
 ]
-
-
-def mapped(tmp_path: Path, text: str) -> Mapping:
-    path = tmp_path / "map.toml"
-    path.write_text(text, "utf-8")
-    return load_mapping(path)
 
 
 def test_a_call_centre_csv_becomes_waits(tmp_path: Path) -> None:

@@ -4,12 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from connectors.files.mapping import Mapping, load_mapping
 from connectors.files.reader import EventReader
 from connectors.files.sources import sources
 from pipelines.cli.main import exit_code
 from schemas.errors import MappingError
-from tests.event_files import Read, written
+from tests.event_files import Read, mapped, written
 
 CALLS = """files = "calls*.csv"
 delimiter = ";"
@@ -28,11 +27,6 @@ occurred_at = "when"
 """
 
 
-def mapped(path: Path, text: str) -> Mapping:
-    path.write_text(text, "utf-8")
-    return load_mapping(path)
-
-
 def filled(directory: Path) -> list[str]:
     (directory / "shop").mkdir()
     written(directory / "calls_1.csv", ["caller;at;waited", "ayşe;01.03.2026 12:00;90"])
@@ -43,7 +37,7 @@ def filled(directory: Path) -> list[str]:
 
 
 def test_each_file_is_read_by_the_first_mapping_that_is_for_it_and_as_it_is_by_none(tmp_path: Path) -> None:
-    mappings = [mapped(tmp_path / "calls.toml", CALLS), mapped(tmp_path / "returns.toml", RETURNS)]
+    mappings = [mapped(tmp_path, CALLS, "calls.toml"), mapped(tmp_path, RETURNS, "returns.toml")]
     found = Read()
     files = sources(filled(tmp_path), mappings, None)
     found.parts += EventReader(files, found.rejected.append, found.warnings.append)
@@ -57,13 +51,13 @@ def test_each_file_is_read_by_the_first_mapping_that_is_for_it_and_as_it_is_by_n
 
 
 def test_a_mapping_without_files_takes_the_rest(tmp_path: Path) -> None:
-    rest = mapped(tmp_path / "rest.toml", RETURNS.split("\n", maxsplit=1)[1])
-    files = sources(filled(tmp_path)[:2], [mapped(tmp_path / "calls.toml", CALLS), rest], None)
+    rest = mapped(tmp_path, RETURNS.split("\n", maxsplit=1)[1], "rest.toml")
+    files = sources(filled(tmp_path)[:2], [mapped(tmp_path, CALLS, "calls.toml"), rest], None)
     assert [source.mapping.name for source in files] == ["calls.toml", "rest.toml"]
 
 
 def test_a_mapping_that_is_for_no_file_is_told(tmp_path: Path) -> None:
-    mappings = [mapped(tmp_path / "all.toml", "zone = 'UTC'"), mapped(tmp_path / "calls.toml", CALLS)]
+    mappings = [mapped(tmp_path, "zone = 'UTC'", "all.toml"), mapped(tmp_path, CALLS, "calls.toml")]
     with pytest.raises(MappingError, match=r"^calls.toml is for none of the files: mappings before it take them, or"):
         sources(filled(tmp_path), mappings, None)
 

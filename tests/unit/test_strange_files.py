@@ -14,16 +14,10 @@ import pytest
 
 from connectors.files import lines, sources
 from connectors.files.jsonl import deepest, deepest_compiled
-from connectors.files.mapping import Mapping, load_mapping
 from schemas.errors import InputUnreadable, MappingError
-from tests.event_files import AT, GOOD, read, row, written
+from tests.event_files import AT, GOOD, mapped, read, row, written
 
 AT_TIME = dt.datetime.fromisoformat(AT)
-
-
-def mapped(path: Path, text: str) -> Mapping:
-    (path / "map.toml").write_text(text, "utf-8")
-    return load_mapping(path / "map.toml")
 
 
 def parquet(path: Path, **columns: Any) -> Path:
