@@ -29,8 +29,11 @@ def jsonl_blocks(source: Source, encoding: str) -> Iterator[Block]:
     """The rows of a file of one JSON object a line."""
     known: set[Path] = set()
     for number, piece in enumerate(pieces(chunks(source, encoding), None)):
-        if number == 0 and piece.data.lstrip()[:1] == b"[":
+        begin = piece.data.lstrip().split(b"\n", 1)[0].rstrip() if number == 0 else b""
+        if begin[:1] == b"[":
             raise InputUnreadable(f"{source.name} is one JSON array: write one object a line (jq -c '.[]' does it)")
+        if begin == b"{":
+            raise InputUnreadable(f"{source.name} has objects over several lines: write one a line (jq -c . does it)")
         batch = _read(piece, known)
         if batch is None:
             yield _line_by_line(source.name, piece, known)

@@ -22,6 +22,7 @@ _EXTENSIONS: dict[str, Format] = {
 }  # fmt: skip
 _COMPRESSED = {".gz", ".zst"}
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _CHUNK = 8 << 20
 
 
@@ -122,8 +123,6 @@ def chunks(source: Source, encoding: str = "utf-8") -> Iterator[bytes]:
     """
     with opened(source) as file:
         begin = file.read(4)
-        if begin[:2] in (b"\xff\xfe", b"\xfe\xff") and encoding == "utf-8":
-            raise InputUnreadable(f"{source.name} is UTF-16: save it as UTF-8, or say encoding = 'utf-16' in a mapping")
         stream: pa.NativeFile = pa.PythonFile(_Rest(begin, file), mode="r")
         codec = next((name for magic, name in _MAGIC.items() if begin.startswith(magic)), None)
         if codec is not None:
@@ -141,6 +140,10 @@ def chunks(source: Source, encoding: str = "utf-8") -> Iterator[bytes]:
                 raise InputUnreadable(f"{source.name} cannot be read to its end: {error}{advice}") from error
             if not chunk:
                 return
+            if first and encoding == "utf-8" and (chunk[:2] in _UTF_16 or b"\0" in chunk[:2]):
+                raise InputUnreadable(
+                    f"{source.name} is UTF-16: save it as UTF-8, or say encoding = 'utf-16' in a mapping"
+                )
             yield chunk.removeprefix(b"\xef\xbb\xbf") if first else chunk
             first = False
 

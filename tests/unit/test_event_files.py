@@ -1,5 +1,6 @@
 """Files of interactions: each good row becomes one, each other one is told with its place and its reason."""
 
+import gzip
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -162,6 +163,11 @@ def test_a_byte_order_mark_before_json_is_fine_and_utf_16_is_told(tmp_path: Path
     (tmp_path / "b.csv").write_bytes("customer_id;kind".encode("utf-16"))
     with pytest.raises(InputUnreadable, match="is UTF-16"):
         read(tmp_path / "b.csv")
+    (tmp_path / "c.csv.gz").write_bytes(gzip.compress("customer_id;kind".encode("utf-16")))
+    (tmp_path / "d.csv").write_bytes("customer_id;kind".encode("utf-16-le"))
+    for name in ("c.csv.gz", "d.csv"):
+        with pytest.raises(InputUnreadable, match=f"{name} is UTF-16"):
+            read(tmp_path / name)
 
 
 def test_seconds_that_were_taken_for_milliseconds_are_told(tmp_path: Path) -> None:
@@ -191,6 +197,8 @@ def test_a_missing_column_is_one_error(tmp_path: Path, name: str) -> None:
 def test_a_column_that_is_named_twice_and_an_array_of_json_are_told(tmp_path: Path) -> None:
     with pytest.raises(InputUnreadable, match="names a column twice: kind"):
         read(written(tmp_path / "a.csv", ["customer_id,kind,kind,occurred_at", "a,b,c,d"]))
+    with pytest.raises(InputUnreadable, match="has objects over several lines: write one a line"):
+        read(written(tmp_path / "c.jsonl", json.dumps(row(), indent=2).split("\n")))
     with pytest.raises(InputUnreadable, match="is one JSON array"):
         read(written(tmp_path / "a.json", ["[", json.dumps(row()), "]"]))
     (tmp_path / "a.parquet").write_bytes(b"PAR1 no, it is not PAR1")
