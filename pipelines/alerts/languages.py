@@ -54,7 +54,7 @@ ENGLISH = Language(
         ),
         "touchpoint_incident.uncounted": "{rule}: {customers} customers at {place}, usually {usual} within {within}.",
         "touchpoint_incident.silence": (
-            "{rule}: {customers} customers came to {place} within {within}, usually {usual}."
+            "{rule}: customers who came to {place} within {within}: {customers}, usually {usual}."
         ),
         "touchpoint_incident.resolved": "{rule}: at {place} all is as usual again.",
         "touchpoint_incident.retracted": "{rule}: what arrived late shows that nothing unusual happened at {place}.",
