@@ -150,18 +150,15 @@ class CustomerPartition:
         self.windows.add(batch, (kind >= 0) & self._is_wait[np.maximum(kind, 0)])
         if self.incidents is not None:
             self.incidents.add(batch, row)
-        rare = (
-            self._rare_so_far()
-            .since(before)
-            ._replace(
-                unknown_kinds=unknown,
-                bad_deadlines=self._reader.bad_deadlines,
-                bad_shipping=self._reader.bad_shipping,
-                unknown_replies=self._unknown_replies.count(kind, facts),
-                unknown_questions=self._reader.unknown_questions,
-            )
+        rare = self._rare_so_far().since(before)
+        of_batch = RareCounts(
+            unknown_kinds=unknown,
+            bad_deadlines=self._reader.bad_deadlines,
+            bad_shipping=self._reader.bad_shipping,
+            unknown_replies=self._unknown_replies.count(kind, facts),
+            unknown_questions=self._reader.unknown_questions,
         )
-        return Applied(alerts, misrouted, unrated, rare)
+        return Applied(alerts, misrouted, unrated, rare.plus(of_batch))
 
     def _rare_so_far(self) -> RareCounts:
         """What is counted on and on."""

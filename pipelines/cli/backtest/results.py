@@ -45,10 +45,10 @@ def replaced(out: Path, read: Iterable[str]) -> Iterator[dict[str, Path]]:
     new = {name: out / f"{name}.new" for name in RESULTS}
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for name, path in new.items():
+        for name in RESULTS:
             if (out / name).is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(out / name))
-            path.write_bytes(b"")
+        new["summary.json"].write_bytes(b"")  # whether that can be is told before all is read
     except OSError as error:
         raise SettingsError(f"--out: {error.filename or out} cannot be made: {error.strerror}") from error
     try:
