@@ -343,6 +343,13 @@ def test_durations_are_told_by_their_two_largest_units(ms: int, said: str) -> No
     assert span_text(ms) == said
 
 
+def test_times_that_come_twice_are_told_apart() -> None:
+    berlin, hour_ms = zone_of("Europe/Berlin"), 3_600_000
+    first_ms = 1_792_888_200_000  # 2026-10-25T00:30:00Z
+    assert [berlin.clock(first_ms + n * hour_ms) for n in range(3)] == ["02:30 CEST", "02:30 CET", "03:30 CET"]
+    assert berlin.full(first_ms - 24 * hour_ms) == "Sat 2026-10-24 02:30"
+
+
 def test_times_can_be_local(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Europe/Istanbul")
     assert zone_of("local").full(START_MS) == "Mon 2026-09-21 17:13:20"

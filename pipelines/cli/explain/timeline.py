@@ -26,8 +26,8 @@ def timeline(story: Story, zone: Zone, width: int) -> Iterator[str]:
     margin = " " * (2 + 8 + 2 + 6 + 2 + 5 + 2 + band_width + 2)
     yield f"\n  {'time':<10}{'heat':>6}  {'score':>5}  {'band':<{band_width}}  what happened"
     for moment in story.moments:
-        if zone.day(moment.at_ms) != day:
-            day = zone.day(moment.at_ms)
+        if (today := zone.day(moment.at_ms) + zone.told_apart(moment.at_ms)) != day:
+            day = today
             yield f"\n{day}"
         after = moment.after
         heat, score = after.capped_at(moment.at_ms), after.score(moment.at_ms)

@@ -35,7 +35,13 @@ class Zone:
     def clock(self, at_ms: int) -> str:
         """Time of day, with seconds if there are any."""
         at = self.at(at_ms)
-        return f"{at:%H:%M:%S}" if at.second else f"{at:%H:%M}"
+        return (f"{at:%H:%M:%S}" if at.second else f"{at:%H:%M}") + self.told_apart(at_ms)
+
+    def told_apart(self, at_ms: int) -> str:
+        """Which of two like times is meant, behind a blank; empty on days on which clocks are not changed."""
+        at = self.at(at_ms)
+        begin, end = at.replace(hour=0, minute=0, fold=0), at.replace(hour=23, minute=59, fold=1)
+        return "" if begin.utcoffset() == end.utcoffset() else f" {at:%Z}"
 
     def near(self, at_ms: int, seen_ms: int) -> str:
         """A time as it is told on the day of ``seen_ms``: without the date if it is the same one."""
