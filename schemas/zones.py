@@ -17,3 +17,9 @@ def iana_zone(name: str) -> ZoneInfo:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         pass  # it is told below
     raise ValueError(f"must be an IANA time zone such as Europe/Istanbul, got {name[:40]!r}")
+
+
+def zone_name(name: str) -> str:
+    """Return the name of an IANA time zone as it is; else as ``iana_zone``."""
+    iana_zone(name)
+    return name

@@ -15,6 +15,7 @@ from connectors.files.blocks import Block, LinePlaces, named_again, raw_text
 from connectors.files.lines import Piece, pieces, rows_of
 from connectors.files.rejects import RejectedRow
 from connectors.files.sources import Source, chunks
+from connectors.files.values import blank_is_null
 from schemas.errors import InputUnreadable
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -96,12 +97,10 @@ def _read(piece: Piece, names: list[str], delimiter: str) -> dict[str, pa.Array]
         return None
     if odd or table.num_rows != piece.n:
         return None
-    return {name: _trimmed(column.combine_chunks()) for name, column in zip(names, table.columns, strict=True)}
-
-
-def _trimmed(column: pa.Array) -> pa.Array:
-    text = pc.utf8_trim(column, characters=_BLANKS)
-    return pc.if_else(pc.equal(text, ""), None, text) if len(text) else text
+    return {
+        name: blank_is_null(pc.utf8_trim(column.combine_chunks(), characters=_BLANKS))
+        for name, column in zip(names, table.columns, strict=True)
+    }
 
 
 def _row_by_row(file: str, piece: Piece, names: list[str], delimiter: str) -> Block:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from schemas.errors import MappingError
-from schemas.zones import iana_zone
+from schemas.zones import zone_name
 
 TEXT_FIELDS = (
     "event_id", "customer_id", "kind", "channel", "touchpoint", "session_id", "case_id", "subject", "currency",
@@ -39,11 +39,6 @@ def _listed(said: Any) -> Any:
     return [said] if isinstance(said, str) else said
 
 
-def _known_zone(name: str) -> str:
-    iana_zone(name)
-    return name
-
-
 def _known_encoding(name: str) -> str:
     try:
         "".encode(name)  # not every codec is one of texts
@@ -64,7 +59,7 @@ def _a_time(form: str) -> str:
 
 
 Scalar = str | int | float | bool
-Zone = Annotated[str, AfterValidator(_known_zone)]
+Zone = Annotated[str, AfterValidator(zone_name)]
 Decimal = Literal[".", ","]
 Epoch = Literal["s", "ms", "us", "ns"]
 Name = Annotated[str, Field(min_length=1)]

@@ -18,6 +18,7 @@ from pipelines.alerts.alert import Alert
 from pipelines.alerts.tables import AlertTable, text_column
 from pipelines.alerts.wording import action_of
 from pipelines.intake.index import TextIndex
+from pipelines.policy.calendars import change_s
 from pipelines.policy.policy import Policy
 from schemas.arrays import Int64s
 from schemas.columnar.writer import Column, NullableColumn
@@ -100,20 +101,8 @@ def quiet_until(quiet: tuple[int, int], at_ms: int, zone: ZoneInfo) -> int | Non
     until = midnight + timedelta(days=1 if overnight and now >= begin else 0, minutes=end)  # by the clock on the wall
     first_s, second_s = (int(until.replace(fold=fold).timestamp()) for fold in (0, 1))
     if first_s > second_s:  # clocks are put forward over it
-        first_s = _put_forward_s(second_s, first_s, zone)
+        first_s = change_s(second_s, first_s, zone)
     return (first_s if first_s * 1000 > at_ms else second_s) * 1000
-
-
-def _put_forward_s(low_s: int, high_s: int, zone: ZoneInfo) -> int:
-    """When, in epoch seconds, clocks are put forward between two times, the first one excluded."""
-
-    def offset(at_s: int) -> timedelta | None:
-        return datetime.fromtimestamp(at_s, zone).utcoffset()
-
-    while high_s - low_s > 1:
-        middle_s = (low_s + high_s) // 2
-        low_s, high_s = (low_s, middle_s) if offset(middle_s) == offset(high_s) else (middle_s, high_s)
-    return high_s
 
 
 class _Wish(NamedTuple):

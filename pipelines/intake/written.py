@@ -5,6 +5,7 @@ import math
 from schemas.acceptance import LAST_MS
 from schemas.arrays import Bytes
 from schemas.compiled import step
+from schemas.dates import day_number
 
 
 @step
@@ -51,24 +52,6 @@ def digits_at(data: Bytes, at: int, most: int) -> int:
 
 
 @step
-def days_from_civil(year: int, month: int, day: int) -> int:
-    """Days since 1970-01-01 (Howard Hinnant, chrono-compatible low-level date algorithms)."""
-    y = year - (month <= 2)
-    era = y // 400
-    yoe = y - era * 400
-    doy = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
-    return era * 146_097 + yoe * 365 + yoe // 4 - yoe // 100 + doy - 719_468
-
-
-@step
-def days_of(year: int, month: int) -> int:
-    """How many days a month has."""
-    if month == 2:
-        return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
-    return 30 if month in (4, 6, 9, 11) else 31
-
-
-@step
 def time_at(data: Bytes, start: int, length: int) -> int:
     """A time in epoch ms: RFC 3339 with its offset, or epoch milliseconds, cut where they have a fraction; else 0.
 
@@ -93,9 +76,8 @@ def any_time_at(data: Bytes, start: int, length: int) -> int:
         return 0
     year, month, day = whole_at(data, start, 4), whole_at(data, start + 5, 2), whole_at(data, start + 8, 2)
     hour, minute, second = whole_at(data, start + 11, 2), whole_at(data, start + 14, 2), whole_at(data, start + 17, 2)
-    if min(year, month, day, hour, minute, second) < 0 or month < 1 or month > 12:
-        return 0
-    if day < 1 or day > days_of(year, month) or hour > 23 or minute > 59 or second > 60:
+    days = day_number(year, month, day)
+    if min(days, hour, minute, second) < 0 or hour > 23 or minute > 59 or second > 60:
         return 0
     at, end, millis, unit = start + 19, start + length, 0, 100
     if data[at] == 46:  # .
@@ -117,5 +99,5 @@ def any_time_at(data: Bytes, start: int, length: int) -> int:
         offset_min = -offset_min if data[at] == 45 else offset_min
     elif end - at != 1 or (data[at] != 90 and data[at] != 122):  # Z z
         return 0
-    utc_min = days_from_civil(year, month, day) * 1440 + hour * 60 + minute - offset_min
+    utc_min = days * 1440 + hour * 60 + minute - offset_min
     return (utc_min * 60 + second) * 1000 + millis

@@ -10,7 +10,7 @@ from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from schemas.zones import iana_zone
+from schemas.zones import zone_name
 
 ALWAYS = "always"
 """The calendar that needs no entry: 24 hours, every day. Its number is 0."""
@@ -98,12 +98,7 @@ def _date(said: object) -> date:
     return day
 
 
-def _zone(name: str) -> str:
-    iana_zone(name)
-    return name
-
-
-Zone = Annotated[str, AfterValidator(_zone), Field(examples=["Europe/Istanbul"])]
+Zone = Annotated[str, AfterValidator(zone_name), Field(examples=["Europe/Istanbul"])]
 """Name of an IANA time zone."""
 
 _SpanText = Annotated[str, Field(pattern=f"^{_SPAN_FORM}$", examples=["09:00-18:00"])]

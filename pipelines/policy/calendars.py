@@ -118,23 +118,26 @@ def _said_hours(calendar: Calendar) -> tuple[Int64s, Int64s]:
     return days[order], minutes[:, order] * 60_000
 
 
+def _offset_s(at_s: int, zone: ZoneInfo) -> int:
+    return round((datetime.fromtimestamp(at_s, zone).utcoffset() or timedelta(0)).total_seconds())
+
+
+def change_s(first_s: int, end_s: int, zone: ZoneInfo) -> int:
+    """When, in epoch seconds, clocks are changed between two times; ``end_s`` when they are not before."""
+    before_s = _offset_s(first_s, zone)
+    return first_s + bisect_left(range(first_s, end_s), True, key=lambda at_s: _offset_s(at_s, zone) != before_s)
+
+
 @cache
 def _shifts(zone_name: str) -> Records:
     """Shifts of a zone, which does not change its clock twice within a day."""
     zone = ZoneInfo(zone_name)
 
-    def offset_s(at_s: int) -> int:
-        return round((datetime.fromtimestamp(at_s, zone).utcoffset() or timedelta(0)).total_seconds())
-
-    def change_s(first_s: int, end_s: int) -> int:
-        before_s = offset_s(first_s)
-        return first_s + bisect_left(range(first_s, end_s), True, key=lambda at_s: offset_s(at_s) != before_s)
-
-    since_s, offsets_s = [-_FAR_MS // 1000], [offset_s((_FIRST_DAY - 1) * _DAY_S)]
+    since_s, offsets_s = [-_FAR_MS // 1000], [_offset_s((_FIRST_DAY - 1) * _DAY_S, zone)]
     for end_s in range(_FIRST_DAY * _DAY_S, (_END_DAY + 1) * _DAY_S + 1, _DAY_S):
-        if offset_s(end_s) != offsets_s[-1]:
-            since_s.append(change_s(end_s - _DAY_S, end_s))
-            offsets_s.append(offset_s(end_s))
+        if _offset_s(end_s, zone) != offsets_s[-1]:
+            since_s.append(change_s(end_s - _DAY_S, end_s, zone))
+            offsets_s.append(_offset_s(end_s, zone))
     since_ms, offset_ms = np.array(since_s) * 1000, np.array(offsets_s) * 1000
     return _records(_SHIFT, since_ms, offset_ms, np.r_[-_FAR_MS, since_ms[1:] + offset_ms[:-1]])
 

@@ -19,16 +19,25 @@ SIGNAL = "signals: {s: {kinds: [z], weight: 1, half_life: 1h, cap: 9}}\n"
 PAUSED = "c: {opens: [o], closes: [x], pauses: [p], resumes: [r], breaks: [b], promise: %s}\n"
 
 
-def told(directory: Path, policy: str, *events: tuple[str, str, str], order: str = "event") -> list[dict[str, Any]]:
+def told(
+    directory: Path, policy: str, *events: tuple[str, str, str], order: str = "event", head: str = HEAD + SIGNAL
+) -> list[dict[str, Any]]:
     """Alerts of events of the 2nd of March, 2026: minute, customer, and kind with attributes behind a blank."""
-    (directory / "policy.yaml").write_text(HEAD + SIGNAL + policy, "utf-8")
+    (directory / "policy.yaml").write_text(head + policy, "utf-8")
     rows = []
     for at, who, what in events:
         kind, _, attributes = what.partition(" ")
-        day = at if "T" in at else f"2026-03-02T{at}:00Z"
         own = json.loads(attributes or "{}")
         subject = own.pop("subject", None)
-        rows.append({"customer_id": who, "kind": kind, "occurred_at": day, "subject": subject, "attributes": own})
+        rows.append(
+            {
+                "customer_id": who,
+                "kind": kind,
+                "occurred_at": f"2026-03-02T{at}:00Z",
+                "subject": subject,
+                "attributes": own,
+            }
+        )
     path = written(directory / "events.jsonl", rows)
     run(Asked([str(path)], directory / "out", directory / "policy.yaml", order=order))
     return [json.loads(line) for line in (directory / "out" / "alerts.jsonl").read_text("utf-8").splitlines()]
@@ -112,8 +121,5 @@ def test_a_score_is_made_of_what_is_something(tmp_path: Path) -> None:
 """
     levels = "bands: {levels: [{name: w, enter: 99, leave: 98, action: Call.}], cooldown: 1m}"
     base = HEAD.replace("bands: {levels: [{name: w, enter: 99, leave: 98}], cooldown: 1m}", levels)
-    (tmp_path / "own.yaml").write_text(base + policy, "utf-8")
-    rows = [{"customer_id": "a", "kind": kind, "occurred_at": "2026-03-02T10:00:00Z"} for kind in ("l", "k")]
-    run(Asked([str(written(tmp_path / "e.jsonl", rows))], tmp_path / "out", tmp_path / "own.yaml"))
-    (alert,) = [json.loads(line) for line in (tmp_path / "out" / "alerts.jsonl").read_text("utf-8").splitlines()]
+    (alert,) = told(tmp_path, policy, ("10:00", "a", "l"), ("10:00", "a", "k"), head=base)
     assert alert["reason"] == "The friction is 100 of 100 (w), made of much 300."

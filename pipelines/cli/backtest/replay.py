@@ -54,14 +54,15 @@ class Replay:
 
     def run(self, batch: InteractionBatch, *, batch_events: int = BATCH_EVENTS) -> None:
         """Apply interactions, and let time pass to the newest of them after each part."""
+        budgeted = self.policy.file.budgets is not None  # then which alerts pass depends on what was told before
         for at in range(0, len(batch), batch_events):
             stop = min(at + batch_events, len(batch))
             newest_ms = self._newest_ms(batch.part(at, stop))
             ends = [stop - at]
-            if self.policy.file.budgets is not None:  # which alerts of an hour pass depends on what was told before
+            if budgeted:
                 ends = [*(np.flatnonzero(np.diff(newest_ms // _BUDGETED_MS)) + 1).tolist(), *ends]
             for first, end in pairwise([0, *ends]):
-                if self.policy.file.budgets is not None:
+                if budgeted:
                     self._advance(newest_ms.item(first) - 1)
                 # the core takes interactions in the order of their offsets
                 part = replace(batch.part(at + first, at + end), offset=np.arange(at + first, at + end))
