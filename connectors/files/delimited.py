@@ -15,6 +15,7 @@ from connectors.files.blocks import Block, LinePlaces, named_again, raw_text
 from connectors.files.lines import Piece, pieces, rows_of
 from connectors.files.rejects import RejectedRow
 from connectors.files.sources import Source, chunks
+from connectors.files.transcoding import no_text
 from connectors.files.values import blank_is_null
 from schemas.errors import InputUnreadable
 
@@ -42,7 +43,7 @@ def csv_blocks(source: Source, encoding: str, delimiter: str | None) -> Iterator
         if columns is not None:
             yield Block(source.name, piece.n, columns, piece.places)
         else:
-            yield _row_by_row(source.name, piece, names, between)
+            yield _row_by_row(source.name, piece, names, between, encoding)
 
 
 def _header(content: Iterator[bytes]) -> tuple[str | None, int, Iterator[bytes]]:
@@ -103,7 +104,7 @@ def _read(piece: Piece, names: list[str], delimiter: str) -> dict[str, pa.Array]
     }
 
 
-def _row_by_row(file: str, piece: Piece, names: list[str], delimiter: str) -> Block:
+def _row_by_row(file: str, piece: Piece, names: list[str], delimiter: str, encoding: str) -> Block:
     rows: list[list[str | None]] = []
     kept: list[tuple[int, int, int]] = []
     broken: list[RejectedRow] = []
@@ -121,7 +122,7 @@ def _row_by_row(file: str, piece: Piece, names: list[str], delimiter: str) -> Bl
         for i in range(len(places.start)):
             start, end = at + int(places.start[i]), at + int(places.end[i])
             raw = data[start:end]
-            reason = _taken(raw, names, delimiter, rows)
+            reason = _taken(raw, names, delimiter, encoding, rows)
             number = places.line(i)
             if reason is None:
                 kept.append((start, end, number))
@@ -144,12 +145,12 @@ def _with_rest(places: LinePlaces, length: int, rest: int, line: int) -> LinePla
     )
 
 
-def _taken(raw: bytes, names: list[str], delimiter: str, rows: list[list[str | None]]) -> str | None:
+def _taken(raw: bytes, names: list[str], delimiter: str, encoding: str, rows: list[list[str | None]]) -> str | None:
     """Why a row cannot be read; None when it is one more of ``rows``."""
     try:
         found = list(csv.reader([raw.decode()], delimiter=delimiter, strict=True))
     except UnicodeDecodeError as error:
-        return f"the row is not UTF-8 ({error.reason} at byte {error.start + 1}); a mapping may name its encoding"
+        return f"the row is {no_text(error, encoding)}"
     except csv.Error as error:
         said = "a quote is open" if "end of data" in str(error) else str(error)
         return f"the row is no CSV: {said}"

@@ -14,6 +14,7 @@ from connectors.files.lines import Piece, pieces, rows_of
 from connectors.files.mapping import ATTRIBUTES
 from connectors.files.rejects import RejectedRow
 from connectors.files.sources import Source, chunks
+from connectors.files.transcoding import no_text
 from schemas.arrays import Bytes
 from schemas.compiled import compiled
 from schemas.errors import InputUnreadable
@@ -36,7 +37,7 @@ def jsonl_blocks(source: Source, encoding: str) -> Iterator[Block]:
             raise InputUnreadable(f"{source.name} has objects over several lines: write one a line (jq -c . does it)")
         batch = _read(piece, known)
         if batch is None:
-            yield _line_by_line(source.name, piece, known)
+            yield _line_by_line(source.name, piece, known, encoding)
         else:
             yield Block(source.name, piece.n, _columns(batch), piece.places)
 
@@ -157,7 +158,7 @@ def _holds(batch: pa.RecordBatch) -> bool:
     return len(set(batch.schema.names)) == len(batch.schema.names)
 
 
-def _line_by_line(file: str, piece: Piece, known: set[Path]) -> Block:
+def _line_by_line(file: str, piece: Piece, known: set[Path], encoding: str) -> Block:
     """The rows of a piece that are objects; where the others were all that was wrong, as they would be without them."""
     rows: list[dict[str, str]] = []
     kept: list[int] = []
@@ -165,7 +166,7 @@ def _line_by_line(file: str, piece: Piece, known: set[Path]) -> Block:
     places = piece.places
     for i in range(piece.n):
         try:
-            rows.append(_row(piece.data[places.start[i] : places.end[i]]))
+            rows.append(_row(piece.data[places.start[i] : places.end[i]], encoding))
         except (ValueError, RecursionError) as error:
             error = ValueError(_TOO_DEEP) if isinstance(error, RecursionError) else error
             broken.append(RejectedRow(file, places.line(i), str(error), places.raw(i)))
@@ -182,11 +183,11 @@ def _line_by_line(file: str, piece: Piece, known: set[Path]) -> Block:
     return Block(file, len(rows), columns, taken, broken)
 
 
-def _row(line: bytes) -> dict[str, str]:
+def _row(line: bytes, encoding: str) -> dict[str, str]:
     try:
         said = json.loads(line.decode().rstrip("\r\n"))
     except UnicodeDecodeError as error:
-        raise ValueError(f"the line is not UTF-8: {error.reason} at byte {error.start + 1}") from error
+        raise ValueError(f"the line is {no_text(error, encoding)}") from error
     except json.JSONDecodeError as error:
         raise ValueError(f"the line is no JSON: {error.msg} at character {error.pos + 1}") from error
     if not isinstance(said, dict):

@@ -4,7 +4,6 @@ Errors are MappingError and name file, key and what is allowed: ``calls.toml fie
 'min', 'h' or 'hms', got 'sec'``.
 """
 
-import codecs
 import reprlib
 import tomllib
 from pathlib import Path, PurePath
@@ -13,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from connectors.files.transcoding import known_encoding
 from schemas.errors import MappingError
 from schemas.zones import zone_name
 
@@ -37,14 +37,6 @@ def _column_alone(said: Any) -> Any:
 
 def _listed(said: Any) -> Any:
     return [said] if isinstance(said, str) else said
-
-
-def _known_encoding(name: str) -> str:
-    try:
-        "".encode(name)  # not every codec is one of texts
-        return codecs.lookup(name).name
-    except LookupError as error:
-        raise ValueError(f"must be an encoding such as utf-8 or cp1254, got {name!r}") from error
 
 
 def _a_time(form: str) -> str:
@@ -193,7 +185,7 @@ class MappingFile(_Said):
     files: Columns = ()
     format: Literal["jsonl", "csv", "parquet"] | None = None
     delimiter: Literal[",", ";", "\t", "|"] | None = None
-    encoding: Annotated[str, AfterValidator(_known_encoding)] = "utf-8"
+    encoding: Annotated[str, AfterValidator(known_encoding)] = "utf-8"
     zone: Zone | None = None
     decimal: Decimal = "."
     rest: Literal["attributes", "ignore"] | None = None

@@ -10,6 +10,7 @@ from typing import BinaryIO, Literal, get_args
 import pyarrow as pa
 
 from connectors.files.mapping import NATURAL, Mapping
+from connectors.files.transcoding import as_utf_8
 from schemas.errors import InputUnreadable, MappingError
 
 Format = Literal["jsonl", "csv", "parquet"]
@@ -116,10 +117,10 @@ def opened(source: Source) -> BinaryIO:
 
 
 def chunks(source: Source, encoding: str = "utf-8") -> Iterator[bytes]:
-    """The content in pieces: decompressed, in UTF-8, without a byte order mark.
+    """The content in pieces: decompressed, in UTF-8 (see ``as_utf_8``), without a byte order mark.
 
     Raises:
-        InputUnreadable: it cannot be read, is cut off, or is no text in ``encoding``.
+        InputUnreadable: it cannot be read, or is cut off.
     """
     with opened(source) as file:
         begin = file.read(4)
@@ -127,25 +128,26 @@ def chunks(source: Source, encoding: str = "utf-8") -> Iterator[bytes]:
         codec = next((name for magic, name in _MAGIC.items() if begin.startswith(magic)), None)
         if codec is not None:
             stream = pa.CompressedInputStream(stream, codec)
-        if encoding != "utf-8":
-            stream = pa.transcoding_input_stream(stream, encoding, "utf-8")
+        content = _content(source, stream)
         first = True
-        while True:
-            try:
-                chunk: bytes = stream.read(_CHUNK)
-            except (OSError, pa.ArrowInvalid, UnicodeError) as error:
-                advice = (
-                    f": say in a mapping what it is, if it is not {encoding}" if isinstance(error, UnicodeError) else ""
-                )
-                raise InputUnreadable(f"{source.name} cannot be read to its end: {error}{advice}") from error
-            if not chunk:
-                return
+        for chunk in content if encoding == "utf-8" else as_utf_8(content, encoding, source.name):
             if first and encoding == "utf-8" and (chunk[:2] in _UTF_16 or b"\0" in chunk[:2]):
                 raise InputUnreadable(
                     f"{source.name} is UTF-16: save it as UTF-8, or say encoding = 'utf-16' in a mapping"
                 )
             yield chunk.removeprefix(b"\xef\xbb\xbf") if first else chunk
             first = False
+
+
+def _content(source: Source, stream: pa.NativeFile) -> Iterator[bytes]:
+    while True:
+        try:
+            chunk: bytes = stream.read(_CHUNK)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise InputUnreadable(f"{source.name} cannot be read to its end: {error}") from error
+        if not chunk:
+            return
+        yield chunk
 
 
 class _Rest:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import decimal
+import json
 import uuid
 from pathlib import Path
 from typing import Any
@@ -155,3 +156,30 @@ def test_a_broken_line_changes_nothing_of_the_others(tmp_path: Path) -> None:
     assert [r["amount"] for r in plain.rows] == [12.5, 7.0]
     assert other.rows == plain.rows
     assert [r.line for r in other.rejected] == [2, 3]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_what_is_no_text_of_the_named_encoding_rejects_its_row_alone(tmp_path: Path, name: str) -> None:
+    texts = ["ana", "Ş\N{PRIVATE USE ONE}e", "bob"]  # of which cp1254 has no second letter
+    if name == "a.csv":
+        lines_ = ["customer_id,kind,occurred_at", *(f"{text},form.failed,{AT}" for text in texts)]
+    else:
+        lines_ = ["", *(json.dumps(row(customer_id=text), ensure_ascii=False) for text in texts)]
+    raw = "\n".join([*lines_, ""]).encode("cp1254", errors="replace").replace(b"?", b"\x81")
+    (tmp_path / name).write_bytes(raw)
+    found = read(tmp_path / name, mapping=mapped(tmp_path, "encoding = 'cp1254'"))
+    assert [r["customer_id"] for r in found.rows] == ["ana", "bob"]
+    (line,) = found.rejected
+    assert (line.line, line.reason[4:]) == (3, "row is not cp1254, which its mapping says")
+
+
+def test_utf_16_that_is_cut_off_or_has_no_mark_is_told(tmp_path: Path) -> None:
+    text = f"customer_id,kind,occurred_at\nana,form.failed,{AT}\nbob,form.failed,{AT}"
+    (tmp_path / "a.csv").write_bytes(text.encode("utf-16")[:-1])
+    found = read(tmp_path / "a.csv", mapping=mapped(tmp_path, "encoding = 'utf-16'"))
+    assert [r["customer_id"] for r in found.rows] == ["ana"]
+    assert [r.line for r in found.rejected] == [3]
+    (tmp_path / "a.csv").write_bytes(text.encode("utf-16-le"))
+    with pytest.raises(InputUnreadable, match="such as utf-16-le"):
+        read(tmp_path / "a.csv", mapping=mapped(tmp_path, "encoding = 'utf-16'"))
+    assert len(read(tmp_path / "a.csv", mapping=mapped(tmp_path, "encoding = 'utf-16-le'")).rows) == 2

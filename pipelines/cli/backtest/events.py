@@ -23,7 +23,7 @@ Order = Literal["event", "file", "appended"]
 
 MAX_PLACE_BYTES = 512  # as the worker holds it
 
-_MOST_MIXED = 4  # batches of the input that are taken apart for one of the order: else all are joined before
+_MOST_MIXED = 6  # batches of the input that lie, on average, in one of the order: of more, all are joined before
 _REFUSED = {
     1: "customer_id must have 1 to 512 bytes",
     2: "occurred_at is further before appended_at than acceptance.max_age of the policy allows",
@@ -64,7 +64,7 @@ class Gathered:
         of = np.searchsorted(begin, order, "right") - 1
         cuts = range(0, order.shape[0], at_once)
         mixed = [np.unique(of[at : at + at_once]).tolist() for at in cuts]
-        if max(map(len, mixed)) > _MOST_MIXED:
+        if sum(map(len, mixed)) > _MOST_MIXED * len(mixed):
             whole = together([part for _, part in parts])
             parts.clear()
             for at in cuts:  # by pieces: their memory is used again
