@@ -4,11 +4,20 @@ Each slot adds what was seen in the lookback that ended some slots ago: a gap li
 is judged by, so that an incident does not become its own measure while it grows (as between test and baseline in
 EARS C2 and C3: Fricker, Hegler, Dunfee 2008, Statistics in Medicine 27). Lookbacks overlap: each counts as one n-th,
 n being the slots of a lookback.
+
+A rate is three words, customers who failed and who tried in so many lookbacks, as decayed sums. What is usual is
+float64[WORDS]: the rate of lookbacks in which attempts were reported (SHARE), of all (SLOW), of the last hours (FAST),
+and of each hour of the day (from HOURS on, UTC) that of usual lookbacks and, behind it, of those while an incident
+stood.
 """
 
 from typing import NamedTuple
 
+import numpy as np
+
 from pipelines.policy.incident_model import IncidentRule, Incidents
+from schemas.arrays import Float64s
+from schemas.compiled import compiled, step
 
 FAST_MS = 3_600_000
 """Half-life of the estimate that follows the day's ups and downs."""
@@ -22,6 +31,15 @@ _DAY_HOURS = 24
 _LITTLE = 0.5  # customers more than were seen: no rate is 0 (Jeffreys)
 _ACCEPTED = 12.0  # lookbacks for which the last one of an incident that is usual from now on counts
 
+LOOKBACKS, FAILED, TRIED = range(3)
+RATE = 3
+SHARE, SLOW, FAST, HOURS = range(0, 4 * RATE, RATE)
+HOUR = 2 * RATE
+WORDS = HOURS + _DAY_HOURS * HOUR
+
+UNKNOWN = -1.0
+"""The mean of what is usual, as long as too little is known."""
+
 
 class Seen(NamedTuple):
     """Distinct customers of a lookback: who tried, who failed, and whether attempts are reported at the place."""
@@ -31,50 +49,6 @@ class Seen(NamedTuple):
     reported: bool
 
 
-class Rate(NamedTuple):
-    """Customers who failed and who tried, in so many lookbacks: decayed sums."""
-
-    lookbacks: float = 0.0
-    failed: float = 0.0
-    tried: float = 0.0
-
-    def after(self, seen: Seen, kept: float, part: float) -> "Rate":
-        """With a lookback that counts ``part``, when ``kept`` is left of what was before."""
-        return Rate(
-            self.lookbacks * kept + part, self.failed * kept + seen.failed * part, self.tried * kept + seen.tried * part
-        )
-
-
-NO_RATE = Rate()
-
-
-class Hour(NamedTuple):
-    """What was seen at an hour of the day. odd: while an incident stood."""
-
-    usual: Rate = NO_RATE
-    odd: Rate = NO_RATE
-
-    @property
-    def judged(self) -> "Hour":
-        """What was odd becomes usual when it is most of what was seen."""
-        usual, odd = self
-        if odd.lookbacks <= usual.lookbacks:
-            return self
-        return Hour(Rate(usual.lookbacks + odd.lookbacks, usual.failed + odd.failed, usual.tried + odd.tried))
-
-
-NO_HOURS = (Hour(),) * _DAY_HOURS
-
-
-class Base(NamedTuple):
-    """What is usual. share: of lookbacks in which attempts were reported. hours: by hour of the day, UTC."""
-
-    share: Rate = NO_RATE
-    slow: Rate = NO_RATE
-    fast: Rate = NO_RATE
-    hours: tuple[Hour, ...] = NO_HOURS
-
-
 class Usual(NamedTuple):
     """A mean, and how well it is known: the customers, or the shape, of the predictive distribution."""
 
@@ -82,113 +56,203 @@ class Usual(NamedTuple):
     weight: float
 
 
-class Baseline:
-    """How one rule estimates what is usual."""
+class Terms(NamedTuple):
+    """A rule, as kernels take it: times in slots, what is left of an estimate after each, and the keys of the policy.
 
-    def __init__(self, incidents: Incidents, rule: IncidentRule) -> None:
-        slots = rule.lookback // incidents.slot
-        self._part = 1.0 / slots
-        self._slot_ms = incidents.slot
-        self._kept_slow = 0.5 ** (incidents.slot / incidents.memory)
-        self._kept_fast = 0.5 ** (incidents.slot / FAST_MS)
-        self._kept_hour = 0.5 ** (incidents.slot / (3_600_000 * _HOUR_DAYS))
-        self._rule = rule
-        # what is left of as many lookbacks; less a part that no rounding makes up
-        left = (1.0 - self._kept_slow ** (rule.learn / incidents.slot)) / (1.0 - self._kept_slow)
-        self._learnt = self._part * left * (1.0 - 1e-9)
+    part: what a lookback counts. learnt: lookbacks after which a rate is judged. new_customers and min_expected are
+    below 0 where the policy has no ``usual_rate`` or ``silence``.
+    """
 
-    def after(self, base: Base, seen: Seen, hours: tuple[Hour, ...]) -> Base:
-        """With one more lookback. hours: see ``hours_after``, with it."""
-        return Base(
-            base.share.after(seen, self._kept_slow, self._part) if seen.reported and seen.tried else base.share,
-            base.slow.after(seen, self._kept_slow, self._part),
-            base.fast.after(seen, self._kept_fast, self._part),
-            hours,
-        )
-
-    def hours_after(self, hours: tuple[Hour, ...], seen: Seen, slot: int, *, odd: bool) -> tuple[Hour, ...]:
-        """The hours of the day with one more lookback, which ended with ``slot``. odd: while an incident stands."""
-        n = slot * self._slot_ms // 3_600_000 % _DAY_HOURS
-        of_usual, of_odd = (0.0, self._part) if odd else (self._part, 0.0)
-        usual, odds = hours[n]
-        hour = Hour(usual.after(seen, self._kept_hour, of_usual), odds.after(seen, self._kept_hour, of_odd))
-        return (*hours[:n], hour.judged, *hours[n + 1 :])
-
-    def after_nobody(self, base: Base, first: int, to: int, least: float | None) -> tuple[Base, int]:
-        """With the lookbacks that ended with slots ``first`` ... ``to``, in all of which nobody was seen.
-
-        The same, to the bit, as ``after`` and ``hours_after`` with each. It stops before the first one with which
-        ``least`` may be usual; returns also the last slot that is in it.
-        """
-        slow, fast, hours, slot = base.slow, base.fast, list(base.hours), first
-        while slot <= to:
-            hour = slot * self._slot_ms // 3_600_000
-            end = min(to, ((hour + 1) * 3_600_000 - 1) // self._slot_ms)
-            slots = end + 1 - slot
-            later = _with_nobody(slow, self._kept_slow, slots, self._part)
-            if least is not None and may_be_usual(later, least):
-                break
-            slow, fast = later, _with_nobody(fast, self._kept_fast, slots, self._part)
-            usual, odd = hours[hour % _DAY_HOURS]
-            hours[hour % _DAY_HOURS] = Hour(
-                _with_nobody(usual, self._kept_hour, slots, self._part), _with_nobody(odd, self._kept_hour, slots, 0.0)
-            )
-            slot = end + 1
-        return Base(base.share, slow, fast, tuple(hours)), slot - 1
-
-    def share(self, base: Base) -> Usual:
-        """The usual share of customers who fail: that of a new place, with all that was seen since."""
-        new = self._rule.usual_share
-        known = min(1.0, MOST_CUSTOMERS / base.share.tried) if base.share.tried else 0.0
-        failed = base.share.failed * known + new.share * new.customers
-        weight = base.share.tried * known + new.customers
-        return Usual(min(failed / weight, 1.0 - 1e-9), weight)
-
-    def failures(self, base: Base, slot: int, *, is_new: bool) -> Usual | None:
-        """Most customers who can be usual to fail in a lookback; None as long as too little is known."""
-        new = self._rule.usual_rate if is_new else None
-        is_learnt = base.slow.lookbacks >= self._learnt
-        if new is None and not is_learnt:
-            return None
-        more = (new.customers * new.lookbacks, new.lookbacks) if new else (_LITTLE, 0.0)
-        slow, *several = self._rates(base, slot)
-        known = [_usual(rate.failed, rate.lookbacks, _LITTLE, 0.0) for rate in several] if is_learnt else []
-        return max([_usual(slow.failed, slow.lookbacks, *more), *known])
-
-    def attempts(self, base: Base, slot: int) -> Usual | None:
-        """Fewest customers who can be usual to try in a lookback; None as long as too little is known."""
-        if base.slow.lookbacks < self._learnt:
-            return None
-        return min(_usual(rate.tried, rate.lookbacks, _LITTLE, 0.0) for rate in self._rates(base, slot))
-
-    def _rates(self, base: Base, slot: int) -> list[Rate]:
-        """The estimates: over all, of the last hours, and of this hour of the day and the next on the days before."""
-        hour = slot * self._slot_ms // 3_600_000 % _DAY_HOURS
-        several = (base.fast, base.hours[hour].usual, base.hours[(hour + 1) % _DAY_HOURS].usual)
-        return [base.slow, *(rate for rate in several if rate.lookbacks >= 1.0)]
+    slot_ms: int
+    lookback: int
+    delay: int
+    part: float
+    kept_slow: float
+    kept_fast: float
+    kept_hour: float
+    learnt: float
+    min_customers: int
+    min_ratio: float
+    share: float
+    share_customers: float
+    new_customers: float
+    new_lookbacks: float
+    min_expected: float
+    most_left: float
 
 
-def _with_nobody(rate: Rate, kept: float, slots: int, part: float) -> Rate:
-    """``rate`` after so many slots in whose lookbacks nobody was seen; each counts ``part``."""
-    if rate == NO_RATE and not part:
-        return rate
-    lookbacks, failed, tried = rate
-    for _ in range(slots):
-        lookbacks, failed, tried = lookbacks * kept + part, failed * kept, tried * kept
-    return Rate(lookbacks, failed, tried)
+def terms_of(incidents: Incidents, rule: IncidentRule) -> Terms:
+    """Those of a rule of a policy."""
+    lookback = rule.lookback // incidents.slot
+    kept_slow = 0.5 ** (incidents.slot / incidents.memory)
+    # what is left of as many lookbacks; less a part that no rounding makes up
+    left = (1.0 - kept_slow ** (rule.learn / incidents.slot)) / (1.0 - kept_slow)
+    new, silence = rule.usual_rate, rule.silence
+    return Terms(
+        slot_ms=incidents.slot,
+        lookback=lookback,
+        delay=2 * lookback,
+        part=1.0 / lookback,
+        kept_slow=kept_slow,
+        kept_fast=0.5 ** (incidents.slot / FAST_MS),
+        kept_hour=0.5 ** (incidents.slot / (3_600_000 * _HOUR_DAYS)),
+        learnt=left / lookback * (1.0 - 1e-9),
+        min_customers=rule.min_customers,
+        min_ratio=float(rule.min_ratio),
+        share=rule.usual_share.share,
+        share_customers=float(rule.usual_share.customers),
+        new_customers=UNKNOWN if new is None else float(new.customers),
+        new_lookbacks=0.0 if new is None else float(new.lookbacks),
+        min_expected=-1.0 if silence is None else float(silence.min_expected),
+        most_left=0.0 if silence is None else float(silence.most_left),
+    )
 
 
-def may_be_usual(rate: Rate, least: float) -> bool:
-    """Whether so many who try may be usual; what is estimated of some hours is not asked: the smallest counts."""
-    return rate.tried + 1.0 >= least * rate.lookbacks
+@step
+def hour_at(slot: int, terms: Terms) -> int:
+    """Where the hour of the day in which a slot lies begins."""
+    return HOURS + HOUR * (slot * terms.slot_ms // 3_600_000 % _DAY_HOURS)
 
 
-def _usual(customers: float, lookbacks: float, more: float, more_lookbacks: float) -> Usual:
+@step
+def add_lookback(words: Float64s, at: int, failed: int, tried: int, kept: float, part: float) -> None:
+    """Let a lookback count ``part`` in the rate at ``at``, when ``kept`` is left of what was before."""
+    words[at + LOOKBACKS] = words[at + LOOKBACKS] * kept + part
+    words[at + FAILED] = words[at + FAILED] * kept + failed * part
+    words[at + TRIED] = words[at + TRIED] * kept + tried * part
+
+
+@step
+def learn(words: Float64s, tried: int, failed: int, reported: bool, slot: int, odd: bool, terms: Terms) -> None:
+    """Add the lookback that ended with ``slot``. odd: while an incident stands, then to the hours of the day alone.
+
+    What is odd at an hour of the day becomes usual when it is most of what was seen of that.
+    """
+    at = hour_at(slot, terms)
+    add_lookback(words, at, failed, tried, terms.kept_hour, 0.0 if odd else terms.part)
+    add_lookback(words, at + RATE, failed, tried, terms.kept_hour, terms.part if odd else 0.0)
+    if words[at + RATE + LOOKBACKS] > words[at + LOOKBACKS]:
+        for k in range(RATE):
+            words[at + k] += words[at + RATE + k]
+            words[at + RATE + k] = 0.0
+    if not odd:
+        if reported and tried > 0:
+            add_lookback(words, SHARE, failed, tried, terms.kept_slow, terms.part)
+        add_lookback(words, SLOW, failed, tried, terms.kept_slow, terms.part)
+        add_lookback(words, FAST, failed, tried, terms.kept_fast, terms.part)
+
+
+learn_compiled = compiled(learn)
+
+
+@step
+def usual_share(words: Float64s, terms: Terms) -> tuple[float, float]:
+    """The usual share of customers who fail, see Usual: that of a new place, with all that was seen since."""
+    tried = words[SHARE + TRIED]
+    known = min(1.0, MOST_CUSTOMERS / tried) if tried > 0.0 else 0.0
+    failed = words[SHARE + FAILED] * known + terms.share * terms.share_customers
+    weight = tried * known + terms.share_customers
+    return min(failed / weight, 1.0 - 1e-9), weight
+
+
+@step
+def usual_rate(customers: float, lookbacks: float, more: float, more_lookbacks: float) -> tuple[float, float]:
+    """What so many customers in so many lookbacks say, see Usual."""
     shape = customers + more
-    return Usual(shape / (lookbacks + more_lookbacks), min(shape, MOST_SHAPE))
+    return shape / (lookbacks + more_lookbacks), min(shape, MOST_SHAPE)
+
+
+@step
+def estimate_at(k: int, slot: int, terms: Terms) -> int:
+    """Where estimate 0, 1 or 2 besides that of all stands: of the last hours, of this hour of the day, of the next."""
+    if k == 0:
+        return FAST
+    return hour_at(slot, terms) if k == 1 else HOURS + (hour_at(slot, terms) - HOURS + HOUR) % (_DAY_HOURS * HOUR)
+
+
+@step
+def usual_failures(words: Float64s, slot: int, is_new: bool, terms: Terms) -> tuple[float, float]:
+    """Most customers who can be usual to fail in a lookback, see Usual; UNKNOWN as long as too little is known."""
+    is_learnt, new = words[SLOW + LOOKBACKS] >= terms.learnt, is_new and terms.new_customers >= 0.0
+    if not new and not is_learnt:
+        return UNKNOWN, 0.0
+    more, more_lookbacks = _LITTLE, 0.0
+    if new:
+        more, more_lookbacks = terms.new_customers * terms.new_lookbacks, terms.new_lookbacks
+    mean, weight = usual_rate(words[SLOW + FAILED], words[SLOW + LOOKBACKS], more, more_lookbacks)
+    for k in range(3 if is_learnt else 0):
+        at = estimate_at(k, slot, terms)
+        if words[at + LOOKBACKS] >= 1.0:
+            its, known = usual_rate(words[at + FAILED], words[at + LOOKBACKS], _LITTLE, 0.0)
+            if its > mean or (its == mean and known > weight):
+                mean, weight = its, known
+    return mean, weight
+
+
+@step
+def usual_attempts(words: Float64s, slot: int, terms: Terms) -> tuple[float, float]:
+    """Fewest customers who can be usual to try in a lookback, see Usual; UNKNOWN as long as too little is known."""
+    if words[SLOW + LOOKBACKS] < terms.learnt:
+        return UNKNOWN, 0.0
+    mean, weight = usual_rate(words[SLOW + TRIED], words[SLOW + LOOKBACKS], _LITTLE, 0.0)
+    for k in range(3):
+        at = estimate_at(k, slot, terms)
+        if words[at + LOOKBACKS] >= 1.0:
+            its, known = usual_rate(words[at + TRIED], words[at + LOOKBACKS], _LITTLE, 0.0)
+            if its < mean or (its == mean and known < weight):
+                mean, weight = its, known
+    return mean, weight
+
+
+class Base:
+    """What is usual at a place: ``words``, see above. It is not changed."""
+
+    __slots__ = ("words",)
+
+    def __init__(self, words: Float64s) -> None:
+        self.words = words
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Base) and bool((self.words == other.words).all())
+
+    __hash__ = None  # type: ignore[assignment]  # nobody looks one up
+
+    def with_lookback(self, seen: Seen, slot: int, terms: Terms, *, odd: bool = False) -> "Base":
+        """With one more lookback; see learn."""
+        words = self.words.copy()
+        learn_compiled(words, seen.tried, seen.failed, seen.reported, slot, odd, terms)
+        return Base(words)
+
+    def with_hours(self, other: "Base") -> "Base":
+        """With the hours of the day of another one."""
+        return Base(np.concatenate([self.words[:HOURS], other.words[HOURS:]]))
+
+    def share(self, terms: Terms) -> Usual:
+        """See usual_share."""
+        return _as_usual(usual_share(self.words, terms))
+
+    def failures(self, slot: int, terms: Terms, *, is_new: bool) -> Usual | None:
+        """See usual_failures; None for UNKNOWN."""
+        usual = _as_usual(usual_failures(self.words, slot, is_new, terms))
+        return None if usual.mean == UNKNOWN else usual
+
+    def attempts(self, slot: int, terms: Terms) -> Usual | None:
+        """See usual_attempts; None for UNKNOWN."""
+        usual = _as_usual(usual_attempts(self.words, slot, terms))
+        return None if usual.mean == UNKNOWN else usual
+
+
+NO_BASE = Base(np.zeros(WORDS))
+"""Of a place at which nobody was seen."""
 
 
 def usual_from_now_on(seen: Seen) -> Base:
     """What is usual when it is what was seen last."""
-    rate = Rate(_ACCEPTED, seen.failed * _ACCEPTED, seen.tried * _ACCEPTED)
-    return Base(rate if seen.reported else NO_RATE, rate, rate)
+    words = np.zeros(WORDS)
+    for at in (SHARE, SLOW, FAST) if seen.reported else (SLOW, FAST):
+        words[at : at + RATE] = _ACCEPTED, seen.failed * _ACCEPTED, seen.tried * _ACCEPTED
+    return Base(words)
+
+
+def _as_usual(said: tuple[float, float]) -> Usual:
+    return Usual(float(said[0]), float(said[1]))

@@ -11,11 +11,14 @@ a month (Bonferroni, so the looks may depend on each other), and the minimum pop
 lookback since ``quiet`` ago has been nothing unusual.
 """
 
-from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from pipelines.incidents.base import Base, Baseline, Hour, Seen, Usual, may_be_usual, usual_from_now_on
+import numpy as np
+
+from pipelines.incidents.base import NO_BASE, WORDS, Base, Seen, Usual, terms_of, usual_from_now_on
+from pipelines.incidents.calm import BEFORE_WORDS, go_on_compiled
 from pipelines.incidents.slots import MOST_MEMBERS
+from pipelines.incidents.sums import SlotSum, SlotSums
 from pipelines.incidents.tails import rate_left, rate_tail, share_tail
 from pipelines.policy.incident_model import IncidentRule, Incidents
 
@@ -23,23 +26,10 @@ How = Literal["share", "rate", "silence"]
 
 USUAL_AGAIN = 0.01
 """What is as likely as this is nothing unusual any more."""
-REPORTED = 0.2
-"""Attempts are reported at a place if of those who tried in a slot, so many are known by an attempt of their own."""
-
 NEVER = -(2**40)
 """Of slots: before all."""
 
 _NONE = -1
-
-
-class SlotSum(NamedTuple):
-    """A slot of a place over all source partitions; the fields are those of SlotState. members: sorted."""
-
-    tried: tuple[int, ...]
-    failed: tuple[int, ...]
-    attempted: int
-    members: tuple[str, ...]
-    all_named: bool
 
 
 class Standing(NamedTuple):
@@ -66,17 +56,17 @@ class State(NamedTuple):
 
     is_new: others had been watched for a while when the place came: until then, nothing was usual there.
     heard: the last slot in which somebody came. meanwhile: while an incident stands, the hours of the day, with what is
-    seen of it: it is not its own measure.
+    seen of it: it is not its own measure. Of it nothing else counts.
     """
 
-    base: Base = Base()
+    base: Base = NO_BASE
     failing: Standing | None = None
     silent: Standing | None = None
     ended: tuple[Standing, ...] = ()
     unusual_to: int = NEVER
     is_new: bool = False
     heard: int = NEVER
-    meanwhile: tuple[Hour, ...] | None = None
+    meanwhile: Base | None = None
 
     @property
     def is_calm(self) -> bool:
@@ -88,47 +78,57 @@ class Judge:
     """One rule of a policy."""
 
     def __init__(self, incidents: Incidents, rule: IncidentRule) -> None:
-        self.lookback = rule.lookback // incidents.slot
-        self.delay = 2 * self.lookback
+        self._terms = terms_of(incidents, rule)
+        self.lookback = self._terms.lookback
+        self.delay = self._terms.delay
         self._incidents = incidents
         self._rule = rule
         self._quiet = incidents.quiet // incidents.slot
         self._most = max(1, incidents.accept_after // incidents.slot)
         self._alpha = incidents.alpha
-        self._baseline = Baseline(incidents, rule)
 
-    def seen(self, slots: Mapping[int, SlotSum], last: int) -> Seen:
-        """The lookback that ends with a slot. Attempts are reported if they are in its later half, too."""
-        tried = failed = attempted = distinct = earlier_attempted = earlier_distinct = 0
-        half = self.lookback // 2
-        for k in range(self.lookback):
-            if k == half:
-                earlier_attempted, earlier_distinct = attempted, distinct
-            slot = slots.get(last - self.lookback + 1 + k)
-            if slot is not None:
-                tried += slot.tried[k]
-                failed += slot.failed[k]
-                attempted += slot.attempted
-                distinct += slot.tried[0]
-        of_later = attempted - earlier_attempted >= REPORTED * (distinct - earlier_distinct)
-        return Seen(tried, failed, of_later and attempted > 0 and attempted >= REPORTED * distinct)
+    def calm(
+        self, state: State, sums: SlotSums, first: int, last: int, *, each_from: int, forgotten: int
+    ) -> list[State]:
+        """The place at the end of slots ``first`` ... ``last``, up to one that ``step`` has to be asked for.
 
-    def step(self, state: State, slots: Mapping[int, SlotSum], slot: int) -> State:
+        That is one in which an incident stands or may begin, or in which somebody comes after ``forgotten`` slots in
+        which nobody did. Of the slots before ``each_from`` the last one of those that are returned is right.
+        """
+        if not state.is_calm:
+            return []
+        begin = max(first, min(each_from, last))
+        kept, heard_at = np.empty((last + 1 - begin, WORDS)), np.empty(last + 1 - begin, np.int64)
+        words = state.base.words.copy()
+        done, heard = go_on_compiled(
+            words, first, last, state.heard, state.unusual_to, state.is_new, forgotten, *sums.columns(), self._terms,
+            np.empty(BEFORE_WORDS), kept, heard_at,
+        )  # fmt: skip
+        if done < begin:
+            end = state._replace(base=Base(words), ended=(), heard=int(heard))
+            return [end] * (done + 1 - first)
+        each = [
+            State(Base(at_end), None, None, (), state.unusual_to, state.is_new, heard, None)
+            for at_end, heard in zip(kept[: done + 1 - begin], heard_at.tolist(), strict=False)
+        ]
+        return [each[0]] * (begin - first) + each
+
+    def step(self, state: State, sums: SlotSums, slot: int) -> State:
         """The place at the end of ``slot``, the next one; slots of the last lookback and delay are there."""
-        base, hours, usual_slot = state.base, state.meanwhile or state.base.hours, slot - self.delay
+        base, meanwhile, usual_slot = state.base, state.meanwhile or state.base, slot - self.delay
         if usual_slot - self.lookback >= state.unusual_to:
-            then = self.seen(slots, usual_slot)
-            hours = self._baseline.hours_after(hours, then, usual_slot, odd=not state.is_calm)
+            then = sums.seen(usual_slot)
+            meanwhile = meanwhile.with_lookback(then, usual_slot, self._terms, odd=not state.is_calm)
             if state.is_calm:
-                base = self._baseline.after(base, then, hours)
-        now = self.seen(slots, slot)
-        failing = self._failing(state, base, now, slots, slot)
+                base = meanwhile
+        now = sums.seen(slot)
+        failing = self._failing(state, base, now, sums, slot)
         silent = self._silent(state, base, now, slot)
         standing = [s for s in (failing, silent) if s is not None]
         ended = tuple(s for s in standing if s.ended != _NONE)
         stands = len(standing) > len(ended)
         if ended and not stands:
-            base = base._replace(hours=hours)
+            base = base.with_hours(meanwhile)
         for s in ended:
             if slot - s.opened >= self._most:
                 base = usual_from_now_on(now)
@@ -139,28 +139,13 @@ class Judge:
             ended,
             slot if ended else state.unusual_to,
             state.is_new,
-            slot if slot in slots else state.heard,
-            hours if stands else None,
+            slot if slot in sums else state.heard,
+            meanwhile if stands else None,
         )
-
-    def rest(self, state: State, first: int, to: int) -> tuple[State, int]:
-        """Go through slots from ``first`` on, ``to`` at most, in which nobody was seen, nor before as far as is looked.
-
-        Returns the place at the end of the last one that was gone through, and which that is: one less than ``first``
-        where an incident stands, or it has to be asked whether nobody coming is one.
-        """
-        if not state.is_calm:
-            return state, first - 1
-        least = None if self._rule.silence is None else self._rule.silence.min_expected
-        if least is not None and may_be_usual(state.base.slow, least):
-            return state, first - 1
-        begin = max(first - self.delay, state.unusual_to + self.lookback)  # before, nothing becomes usual
-        base, done = self._baseline.after_nobody(state.base, begin, to - self.delay, least)
-        return state._replace(base=base, ended=()), min(to, done + self.delay)
 
     # -- too many fail ------------------------------------------------------------------------------------------
 
-    def _failing(self, state: State, base: Base, now: Seen, slots: Mapping[int, SlotSum], slot: int) -> Standing | None:
+    def _failing(self, state: State, base: Base, now: Seen, slots: SlotSums, slot: int) -> Standing | None:
         standing = state.failing
         if standing is None:
             if now.failed < self._rule.min_customers:
@@ -184,8 +169,8 @@ class Judge:
 
     def _usual(self, base: Base, now: Seen, slot: int, *, is_new: bool) -> tuple[How, Usual | None]:
         if now.reported:
-            return "share", self._baseline.share(base)
-        return "rate", self._baseline.failures(base, slot, is_new=is_new)
+            return "share", base.share(self._terms)
+        return "rate", base.failures(slot, self._terms, is_new=is_new)
 
     def _large(self, how: How, now: Seen, usual: Usual) -> bool:
         """Whether it matters, and is not only certain."""
@@ -211,9 +196,7 @@ class Judge:
         if rule is None:
             return None
         standing = state.silent
-        if standing is None and now.tried * base.slow.lookbacks > rule.most_left * base.slow.tried + 1.0:
-            return None  # as most slots: what is usual is not above the mean of all
-        usual = self._baseline.attempts(base, slot)
+        usual = base.attempts(slot, self._terms)
         if standing is None:
             if usual is None or usual.mean < rule.min_expected or now.tried > rule.most_left * usual.mean:
                 return None

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pipelines.alerts.alert import Status
-from pipelines.incidents.judge import NEVER, SlotSum, Standing, State
+from pipelines.incidents.judge import NEVER, Standing, State
+from pipelines.incidents.sums import SlotSums
 
 
 class Partial(NamedTuple):
@@ -36,8 +37,8 @@ class Watched:
 
     settled: int
     states: list[State]
+    sums: SlotSums
     partials: dict[int, dict[int, Partial]] = field(default_factory=dict)
-    sums: dict[int, SlotSum] = field(default_factory=dict)
     stale: set[int] = field(default_factory=set)
     told: dict[str, Told] = field(default_factory=dict)
     is_stored: bool = False

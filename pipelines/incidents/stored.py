@@ -3,9 +3,12 @@
 import json
 from typing import Any
 
-from pipelines.incidents.base import NO_RATE, Base, Hour, Rate
+import numpy as np
+
+from pipelines.incidents.base import FAST, HOURS, RATE, SHARE, SLOW, Base
 from pipelines.incidents.judge import Standing, State
 from pipelines.incidents.places import Partial, Told, Watched
+from pipelines.incidents.sums import SlotSums
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
@@ -14,7 +17,7 @@ def stored(watched: Watched, slot_ms: int, lookback: int) -> bytes:
     """A place under a rule with such slots and lookbacks, which come first: what has others is not comparable."""
     settled = watched.settled if watched.is_stored else None
     told = {key: [t.revision, t.status, t.standing, t.about] for key, t in watched.told.items()}
-    return json_of([slot_ms, lookback, settled, watched.newest, watched.states[0], told])
+    return json_of([slot_ms, lookback, settled, watched.newest, _said(watched.states[0]), told])
 
 
 def json_of(said: Any) -> bytes:
@@ -28,11 +31,12 @@ def partial_of(said: list[Any]) -> Partial:
     return Partial(offset, tuple(tried), tuple(failed), attempted, tuple(members))
 
 
-def restored(said: list[Any]) -> Watched:
+def restored(said: list[Any], lookback: int) -> Watched:
     """A place as ``stored`` wrote it, without its slots."""
     settled, newest, state, told = said
     known = {key: Told(revision, status, _standing(s), about) for key, (revision, status, s, about) in told.items()}
-    return Watched(settled or 0, [_state(state, newest)], told=known, is_stored=settled is not None, newest=newest)
+    states, sums = [_state(state, newest)], SlotSums(lookback)
+    return Watched(settled or 0, states, sums, told=known, is_stored=settled is not None, newest=newest)
 
 
 def _standing(said: list[Any]) -> Standing:
@@ -40,15 +44,27 @@ def _standing(said: list[Any]) -> Standing:
     return found._replace(members=tuple(found.members))
 
 
+def _said(state: State) -> list[Any]:
+    words = state.base.words
+    rates = [words[at : at + RATE].tolist() for at in (SHARE, SLOW, FAST)]
+    meanwhile = state.meanwhile and _hours_of(state.meanwhile)
+    return [[*rates, _hours_of(state.base)], *state[1:-1], meanwhile]
+
+
+def _hours_of(base: Base) -> list[Any]:
+    hours: list[Any] = base.words[HOURS:].reshape(-1, 2, RATE).tolist()
+    return hours
+
+
 def _state(said: list[Any], newest: int) -> State:
     """newest: when somebody came last, for states that were stored before they said it."""
-    (share, slow, fast, hours), failing, silent, _, unusual_to, is_new, *more = said
+    (*rates, hours), failing, silent, _, unusual_to, is_new, *more = said
     heard, meanwhile = more or (newest, None)
-    base = Base(Rate(*share), Rate(*slow), Rate(*fast), _hours(hours))
     began = failing and _standing(failing), silent and _standing(silent)
-    return State(base, *began, (), unusual_to, is_new, heard, meanwhile and _hours(meanwhile))
+    base = _base(rates, hours)
+    return State(base, *began, (), unusual_to, is_new, heard, meanwhile and _base(rates, meanwhile))
 
 
-def _hours(said: list[Any]) -> tuple[Hour, ...]:
-    both = (hour if isinstance(hour[0], list) else [hour, NO_RATE] for hour in said)  # before, there was one of an hour
-    return tuple(Hour(Rate(*usual), Rate(*odd)) for usual, odd in both)
+def _base(rates: list[Any], hours: list[Any]) -> Base:
+    both = [hour if isinstance(hour[0], list) else [hour, [0.0] * RATE] for hour in hours]  # once there was one each
+    return Base(np.concatenate([np.ravel(rates), np.ravel(both)]).astype(np.float64))

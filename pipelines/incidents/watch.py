@@ -6,16 +6,16 @@ the slots say, not the order in which they came. After the lateness a slot is se
 """
 
 import json
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from heapq import nsmallest
 
 from pipelines.alerts.alert import Alert, Status
 from pipelines.incidents.alerts import NO_LABELS, Labels, incident_alert, told_key
-from pipelines.incidents.judge import NEVER, Judge, SlotSum, Standing, State
+from pipelines.incidents.judge import NEVER, Judge, Standing, State
 from pipelines.incidents.places import Partial, Told, Watched
 from pipelines.incidents.slots import MOST_MEMBERS, SlotState
 from pipelines.incidents.stored import json_of, partial_of, restored, stored
+from pipelines.incidents.sums import SlotSum, SlotSums
 from pipelines.intake.interactions import NO_TIME
 from pipelines.policy.incident_model import Incidents
 
@@ -55,7 +55,7 @@ class IncidentWatch:
             if not self._has_room(told):
                 self._left_out += 1
                 return
-            watched = self.places[place] = Watched(slot - 1, [self._first(place, slot)])
+            watched = self.places[place] = self._unknown(place, slot)
         if slot <= watched.settled:
             if watched.is_stored or watched.settled - slot > self._open:
                 return  # settled: its own lateness is over everywhere
@@ -96,6 +96,10 @@ class IncidentWatch:
         """A place before its first slot."""
         learnt_ms = self.begun_ms + self._incidents.rules[place[0]].learn
         return State(unusual_to=slot - 1, is_new=self.begun_ms != NO_TIME and slot * self._incidents.slot >= learnt_ms)
+
+    def _unknown(self, place: Place, slot: int) -> Watched:
+        """A place before ``slot``, of which nothing is known."""
+        return Watched(slot - 1, [self._first(place, slot)], SlotSums(self._judges[place[0]].lookback))
 
     def begin(self, at_ms: int) -> None:
         """Say since when places are watched, before anything is taken; else it is since the first alerts were."""
@@ -145,43 +149,41 @@ class IncidentWatch:
             watched.settled, watched.states = following - 1, [self._first(place, following)]
 
     def _judge(self, place: Place, watched: Watched, last: int) -> list[Alert]:
-        judge, first = self._judges[place[0]], watched.judged + 1
-        for slot in watched.stale:
-            watched.sums[slot] = _summed(watched.partials[slot])
+        first = watched.judged + 1
+        for slot in sorted(watched.stale):
+            watched.sums.put(slot, _summed(watched.partials[slot]))
         watched.stale.clear()
-        state, known, slot = watched.states[-1], sorted(watched.sums), first
-        while slot <= last:
-            at = bisect_right(known, slot)
-            if at == 0 or known[at - 1] <= slot - judge.delay - judge.lookback:
-                following = known[at] if at < len(known) else last + 1
-                # what late interactions may still change is needed slot by slot
-                to = max(slot, min(following - 1, last - self._open - 1))
-                state, done = judge.rest(state, slot, to)
-                watched.states += [state] * (done + 1 - slot)
-                slot = done + 1
-            if slot <= last:
-                state = self._step(place, watched, slot)
-                watched.states.append(state)
-                slot += 1
-        alerts = list(self._tell(place, watched, first))
+        alerts = list(self._tell(place, watched, first, self._go_on(place, watched, last)))
         if alerts:
             self._changed_places.add(place)
         return alerts
 
-    def _step(self, place: Place, watched: Watched, slot: int) -> State:
-        """A place at the end of the slot that follows; where nothing has come for so long, it is a new one."""
-        state = watched.states[-1]
-        if slot in watched.sums and slot - state.heard > self._forgotten and state.is_calm:
-            state = self._first(place, slot)
-        return self._judges[place[0]].step(state, watched.sums, slot)
+    def _go_on(self, place: Place, watched: Watched, last: int) -> list[int]:
+        """Judge the slots up to ``last``; those at the end of which an incident stands, or has ended."""
+        judge, odd, each_from = self._judges[place[0]], list[int](), last - self._open
+        while watched.judged < last:
+            state, slot = watched.states[-1], watched.judged + 1
+            # what late interactions may still change is needed slot by slot
+            watched.states += judge.calm(
+                state, watched.sums, slot, last, each_from=each_from, forgotten=self._forgotten
+            )
+            if watched.judged < last:
+                state, slot = watched.states[-1], watched.judged + 1
+                if slot in watched.sums and slot - state.heard > self._forgotten and state.is_calm:
+                    state = self._first(place, slot)  # where nothing has come for so long, it is a new place
+                state = judge.step(state, watched.sums, slot)
+                watched.states.append(state)
+                if state.ended or not state.is_calm:
+                    odd.append(slot)
+        return odd
 
-    def _tell(self, place: Place, watched: Watched, first: int) -> Iterator[Alert]:
-        """Compare what stands after the slots from ``first`` on with what was told."""
+    def _tell(self, place: Place, watched: Watched, first: int, odd: list[int]) -> Iterator[Alert]:
+        """Compare what stands after the slots from ``first`` on, of which some are ``odd``, with what was told."""
         found: list[tuple[int, str, Standing]] = []
-        for at in range(first - watched.settled, len(watched.states)):
-            state = watched.states[at]
+        for slot in odd:
+            state = watched.states[slot - watched.settled]
             every = (state.failing, state.silent, *state.ended)
-            found += [(watched.settled + at, told_key(s), s) for s in every if s is not None]
+            found += [(slot, told_key(s), s) for s in every if s is not None]
         stands = {key: standing for _, key, standing in found}
         self._adopt(watched, first, stands)
         for slot, key, standing in found:
@@ -236,10 +238,11 @@ class IncidentWatch:
         watched.states = watched.states[to - watched.settled :]
         watched.settled, watched.is_stored = to, True
         judge, state = self._judges[place[0]], watched.states[0]
-        for slot in [s for s in watched.partials if s <= to - judge.delay - judge.lookback]:
+        needed = to - judge.delay - judge.lookback
+        for slot in [s for s in watched.partials if s <= needed]:
             del watched.partials[slot]
-            watched.sums.pop(slot, None)
             self._changed_slots.add((place, slot))
+        watched.sums.drop_to(needed)
         going = {told_key(s) for s in (state.failing, state.silent) if s is not None}
         watched.told = {k: t for k, t in watched.told.items() if k in going or t.standing.opened > to or _ends(t) > to}
         self._changed_places.add(place)
@@ -275,7 +278,7 @@ class IncidentWatch:
             (rule, where, *start_ms), said = json.loads(key[1:]), json.loads(value)
             judge = self._judges.get(rule)
             if key[:1] == b"p" and judge is not None and said[:2] == [self._incidents.slot, judge.lookback]:
-                self.places[rule, where] = restored(said[2:])
+                self.places[rule, where] = restored(said[2:], judge.lookback)
             elif key[:1] == b"s" and judge is not None and start_ms[0] % self._incidents.slot == 0:
                 partials = {int(source): partial_of(p) for source, p in said.items()}
                 if all(len(p.tried) == judge.lookback for p in partials.values()):
@@ -286,7 +289,7 @@ class IncidentWatch:
                 self._gone.append(key)
         for place, of_place in slots.items():
             first = min(of_place) - 1
-            watched = self.places.setdefault(place, Watched(first, []))
+            watched = self.places.setdefault(place, self._unknown(place, first + 1))
             if not watched.is_stored:
                 watched.settled, watched.states = first, [self._first(place, first + 1)]
             watched.partials = of_place
@@ -297,9 +300,9 @@ class IncidentWatch:
         """The states that follow from what was stored; what they say has been told."""
         last = self._judged_to = min(self.seen_ms, default=NO_TIME) // self._incidents.slot - 1
         for place, watched in self.places.items():
-            watched.sums = {slot: _summed(partials) for slot, partials in watched.partials.items()}
-            for slot in range(watched.settled + 1, last + 1):
-                watched.states.append(self._step(place, watched, slot))
+            for slot in sorted(watched.partials):
+                watched.sums.put(slot, _summed(watched.partials[slot]))
+            self._go_on(place, watched, last)
 
 
 def _said(over: Standing) -> tuple[object, ...]:

@@ -5,7 +5,10 @@ import numpy as np
 from connectors.kafka.records import RecordColumns, read_batch_compiled
 from connectors.registry.client import SchemaRegistry
 from connectors.registry.connection import RegistryConnection
+from pipelines.incidents.judge import Judge, State
+from pipelines.incidents.sums import SlotSums
 from pipelines.partition import CustomerPartition
+from pipelines.policy.incident_model import Incidents
 from pipelines.policy.policy import Policy
 from pipelines.state.layouts import NEWEST, signals_id, write_rows
 from pipelines.state.restoring import RowRestore
@@ -57,6 +60,8 @@ def warm_up(decoder: InteractionDecoder, policy: Policy) -> None:
     rows, ours = CustomerPartition(0, 1, policy).rows, signals_id(policy.signal_names)
     changed = changes.rows
     written = changed.stored() if isinstance(changed, CopiedRows) else write_rows(changed, NEWEST, ours)
+    if policy.file.incidents is not None:
+        _judge_nobody(policy.file.incidents)
     again, row = RowRestore(rows, core.form), written.data
     stored = _records(b"c" + row, occurred_ms)
     stored.keys_begin_with(0)
@@ -71,3 +76,11 @@ def warm_up(decoder: InteractionDecoder, policy: Policy) -> None:
         longs[4], ints[2],
     )  # fmt: skip
     collect_seldom()
+
+
+def _judge_nobody(incidents: Incidents) -> None:
+    """Two slots of a place at which nobody is."""
+    judge = Judge(incidents, next(iter(incidents.rules.values())))
+    sums = SlotSums(judge.lookback)
+    (state,) = judge.calm(State(), sums, 0, 0, each_from=0, forgotten=1)
+    judge.step(state, sums, 1)

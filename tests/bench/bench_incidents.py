@@ -13,9 +13,10 @@ from itertools import islice
 
 import numpy as np
 
-from pipelines.incidents.judge import Judge, SlotSum, State
+from pipelines.incidents.judge import Judge, State
 from pipelines.incidents.kernel import ATTEMPT, FAILURE
 from pipelines.incidents.slots import IncidentSlots
+from pipelines.incidents.sums import SlotSum, SlotSums
 from pipelines.intake.interactions import Texts
 from pipelines.policy.incident_model import Incidents
 from schemas.arrays import Int64s
@@ -85,14 +86,13 @@ def judged(judge: Judge, tried: Int64s, failed: Int64s, *, attempts: bool) -> It
 
     Distinct customers of a lookback are then the sum of those of its slots.
     """
-    sums: dict[int, SlotSum] = {}
-    state = State(unusual_to=-1)
+    sums, state = SlotSums(judge.lookback), State(unusual_to=-1)
     for slot, (t, f) in enumerate(zip((tried if attempts else failed).tolist(), failed.tolist(), strict=True)):
         if t:
             counts = (t,) * judge.lookback, (f,) * judge.lookback
-            sums[slot] = SlotSum(*counts, t if attempts else 0, (), all_named=False)
+            sums.put(slot, SlotSum(*counts, t if attempts else 0, (), all_named=False))
         state = judge.step(state, sums, slot)
-        sums.pop(slot - judge.delay - judge.lookback, None)
+        sums.drop_to(slot - judge.delay - judge.lookback)
         yield state
 
 
@@ -175,6 +175,25 @@ def nanoseconds(*, of_rule: bool, customers: int, interactions: int = 400_000) -
     return best / interactions * 1e9
 
 
+def slot_nanoseconds(per_hour: float, *, slots: int = 4096) -> float:
+    """What a slot of a place costs that is judged with so many others: nothing happens there but what is usual."""
+    judge, rng = Judge(INCIDENTS, INCIDENTS.rules[FORM]), np.random.default_rng(1)
+    sums = SlotSums(judge.lookback)
+    for slot, tried in enumerate(rng.poisson(per_hour * SLOT_MS / 3_600_000, slots).tolist()):
+        if tried:
+            sums.put(slot, SlotSum((tried,) * judge.lookback, (0,) * judge.lookback, tried, (), all_named=False))
+    best = math.inf
+    for _ in range(4):
+        states, begin = [State(unusual_to=-1)], time.process_time()
+        while len(states) <= slots:
+            slot = len(states) - 1
+            states += judge.calm(states[-1], sums, slot, slots - 1, each_from=slots - 32, forgotten=slots)
+            if len(states) <= slots:
+                states.append(judge.step(states[-1], sums, len(states) - 1))
+        best = min(best, time.process_time() - begin)
+    return best / slots * 1e9
+
+
 def print_quiet_days(days: int) -> list[float]:
     """Print the table of docs/incidents.md; false incidents per 1,000 days of each place."""
     rates = []
@@ -201,6 +220,12 @@ def test_an_interaction_costs_little() -> None:
     )
     assert none < 40
     assert some < 400
+
+
+def test_a_slot_in_which_nothing_begins_costs_less_than_an_interaction() -> None:
+    nanoseconds_each = {per_hour: slot_nanoseconds(per_hour) for per_hour in (0, 40, 4000)}
+    sys.stdout.write(", ".join(f"{n} an hour: {ns:.0f} ns" for n, ns in nanoseconds_each.items()))
+    assert max(nanoseconds_each.values()) < 1000
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pipelines.incidents.judge import Judge, SlotSum, State
+from pipelines.incidents.judge import Judge, State
 from pipelines.incidents.replay import IncidentReplay
+from pipelines.incidents.sums import SlotSum, SlotSums
 from pipelines.incidents.tails import rate_left, rate_tail, share_tail
 from pipelines.intake.index import TextIndex
 from pipelines.policy.incident_model import Incidents
@@ -149,24 +150,37 @@ def test_partitions_and_batches_do_not_change_what_stands(said: list[tuple[int, 
     assert final[0] == final[1]
 
 
-@pytest.mark.parametrize(("rule", "busy"), [("form", 1), ("form", 2), ("mentions", 2)])
-def test_slots_in_which_nobody_comes_are_gone_through_together_as_one_by_one(rule: str, busy: int) -> None:
-    judge = Judge(INCIDENTS, INCIDENTS.rules[rule])
-    span = judge.lookback
-    slots = {n: SlotSum((busy,) * span, (0,) * span, 0, (), all_named=True) for n in range(400)}
-    state, first = State(), 400 + judge.delay + span
-    for slot in range(first):
-        state = judge.step(state, slots, slot)
-    together, one_by_one, slot, gone_through = state, state, first, 0
-    while slot < first + 9000:
-        together, done = judge.rest(together, slot, first + 8999)
-        gone_through += done + 1 - slot
-        for n in range(slot, done + 1):
-            one_by_one = judge.step(one_by_one, slots, n)
-        assert together == one_by_one
-        together, slot = judge.step(together, slots, done + 1), done + 2
-        one_by_one = judge.step(one_by_one, slots, done + 1)
-    assert gone_through > 1000
+@given(
+    st.sampled_from(["form", "mentions"]),
+    st.lists(st.tuples(st.integers(0, 400), st.integers(0, 40), st.integers(0, 30), st.booleans()), max_size=12),
+    st.integers(0, 2000),
+    st.booleans(),
+)
+@settings(deadline=None, max_examples=60)
+def test_slots_in_which_nothing_can_begin_are_gone_through_together_as_one_by_one(
+    rule: str, said: list[tuple[int, int, int, bool]], each_from: int, is_new: bool
+) -> None:
+    """Stretches of slots, of so many customers and so many of them who fail, with attempts or without."""
+    judge, last, at = Judge(INCIDENTS, INCIDENTS.rules[rule]), 2500, 0
+    span, slots = judge.lookback, SlotSums(judge.lookback)
+    for length, tried, failed, attempts in said:
+        for slot in range(at, at + length if tried else at):
+            counts = (tried,) * span, (min(failed, tried),) * span
+            slots.put(slot, SlotSum(*counts, tried if attempts else 0, (), all_named=True))
+        at += length
+    one_by_one = [State(unusual_to=-1, is_new=is_new)]
+    for slot in range(last):
+        one_by_one.append(judge.step(one_by_one[-1], slots, slot))
+    together, asked = one_by_one[:1], 0
+    while len(together) <= last:
+        together += judge.calm(together[-1], slots, len(together) - 1, last - 1, each_from=each_from, forgotten=10**9)
+        if len(together) <= last:
+            asked += 1
+            together.append(judge.step(together[-1], slots, len(together) - 1))
+    assert together[each_from + 1 :] == one_by_one[each_from + 1 :]
+    assert [s for s in together if s.ended or not s.is_calm] == [s for s in one_by_one if s.ended or not s.is_calm]
+    if not said:
+        assert asked == 0
 
 
 def begun(
@@ -174,13 +188,13 @@ def begun(
 ) -> list[tuple[str, int]]:
     """Incidents of a place by the hours in which they begin. per_hour: customers of each hour, of whom half fail."""
     judge, state, rng = Judge(INCIDENTS, INCIDENTS.rules[rule]), State(unusual_to=-1, is_new=is_new), random.Random(5)
-    slots, told = dict[int, SlotSum](), list[tuple[str, int]]()
+    slots, told = SlotSums(judge.lookback), list[tuple[str, int]]()
     for slot in range(len(per_hour) * 120):
         failed = sum(rng.random() < per_hour[slot // 120] / 1200 for _ in range(10))
         tried = 2 * failed if attempts else failed
         if tried:
             counts = (tried,) * judge.lookback, (failed,) * judge.lookback
-            slots[slot] = SlotSum(*counts, tried if attempts else 0, (), all_named=False)
+            slots.put(slot, SlotSum(*counts, tried if attempts else 0, (), all_named=False))
         state = judge.step(state, slots, slot)
         told += [(s.how, slot // 120) for s in (state.failing, state.silent) if s is not None and s.opened == slot]
     return told
@@ -216,11 +230,12 @@ def test_a_rate_is_judged_when_its_place_has_been_watched_for_learn_however_soon
     form: dict[str, Any] = {"attempts": [], "silence": None, "learn": learn}
     incidents = Incidents.model_validate(changed(form=form, memory=memory))
     rule = incidents.rules["form"]
-    judge, state, slots = Judge(incidents, rule), State(unusual_to=-1), dict[int, SlotSum]()
+    judge, state = Judge(incidents, rule), State(unusual_to=-1)
+    slots = SlotSums(judge.lookback)
     learnt = rule.learn // incidents.slot + judge.delay + judge.lookback - 1  # the first lookback ends with slot 9
     for slot in range(learnt):
         count = 100 if slot >= learnt - 2 else 1
-        slots[slot] = SlotSum((count,) * judge.lookback, (count,) * judge.lookback, 0, (), all_named=True)
+        slots.put(slot, SlotSum((count,) * judge.lookback, (count,) * judge.lookback, 0, (), all_named=True))
         state = judge.step(state, slots, slot)
         if slot == learnt - 2:
             assert state.failing is None
