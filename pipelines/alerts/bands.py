@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import pairwise, repeat
+from typing import cast
 
 import numpy as np
 
@@ -58,12 +59,11 @@ def band_alerts(
         policy,
         partial(listings.lists_of, which),
     )
-    if batch is None:
-        return table, which
-    event = word[:, CROSSED_EVENT]
-    places = {"touchpoint": batch.touchpoint, "channel": batch.channel}
-    columns = {name: _of_events(texts, event, batch) for name, texts in places.items()}
-    return AlertTable(table.n, {**table.known, **columns}, table.later), which
+    places = listings.places_of(which)
+    if batch is not None:
+        told_by = {"touchpoint": batch.touchpoint, "channel": batch.channel}
+        places = {name: _or_of_events(places[name], word[:, CROSSED_EVENT], told_by[name], batch) for name in told_by}
+    return AlertTable(table.n, {**table.known, **places}, table.later), which
 
 
 def band_table(
@@ -147,11 +147,19 @@ def contributions(heats: Float64s, policy: Policy) -> list[tuple[float, tuple[Co
     return [(heat, tuple(parts[a:b])) for heat, (a, b) in zip(made.total.tolist(), ends, strict=True)]
 
 
-def _of_events(texts: Texts, event: Int64s, batch: InteractionBatch) -> NullableColumn:
-    """A text of each event, int64[n], null for what time alone made."""
+def _or_of_events(noted: NullableColumn, event: Int64s, texts: Texts, batch: InteractionBatch) -> NullableColumn:
+    """The text of each event, int64[n], and of what time alone made the one that was noted."""
     there = event >= 0
-    length = np.where(there, texts.length[event], 0).astype(np.int32)
-    return NullableColumn(TextColumn.copied(batch.data, texts.start[event], length), there)
+    own = TextColumn.copied(batch.data, texts.start[event], np.where(there, texts.length[event], 0).astype(np.int32))
+    other = cast("TextColumn", noted.values)
+    return NullableColumn(
+        TextColumn(
+            np.concatenate([own.data, other.data]),
+            np.where(there, own.start, own.data.shape[0] + other.start),
+            np.where(there, own.length, other.length).astype(np.int32),
+        ),
+        there | noted.there,
+    )
 
 
 def _reasons(status: Int64s, band: Int64s, score: Float64s, made: Contributed, policy: Policy) -> TextColumn:

@@ -9,13 +9,14 @@ class Language(NamedTuple):
     """What is said in a language.
 
     templates: by type of alert, at times with a status (wording_terms.TEMPLATE_NAMES). units: of days, hours,
-    minutes and seconds. decimal: what stands before the decimals. nothing: what a score is made of that has cooled
-    down.
+    minutes and seconds. decimal: what stands before the decimals. less: before a relief. nothing: what a score is made
+    of that has cooled down.
     """
 
     templates: dict[str, str]
     units: tuple[str, str, str, str]
     decimal: str
+    less: str
     nothing: str
 
     def number(self, value: float, digits: int = 0) -> str:
@@ -23,10 +24,11 @@ class Language(NamedTuple):
         return f"{value:.{digits}f}".replace(".", self.decimal)
 
     def span(self, minutes: int) -> str:
-        """How long something lasts: whole days from two on, else hours, and minutes where there are any."""
+        """How long something lasts: days and hours from two days on, else hours and minutes, where there are any."""
         days, hours, mins, _ = self.units
         if minutes >= 2 * _DAY_MIN:
-            return f"{minutes // _DAY_MIN} {days}"
+            whole, left = divmod(minutes // _HOUR_MIN, 24)
+            return f"{whole} {days} {left} {hours}" if left else f"{whole} {days}"
         if minutes < _HOUR_MIN:
             return f"{minutes} {mins}" if minutes > 0 else f"< 1 {mins}"
         whole, left = divmod(minutes, _HOUR_MIN)
@@ -50,42 +52,57 @@ ENGLISH = Language(
         "band_entered": "The friction is {score} of 100 ({band}), made of {made_of}.",
         "band_entered.resolved": "The friction has cooled down to {score} of 100 ({band}).",
         "touchpoint_incident": (
-            "{rule}: {customers} customers at {place}, up to {share}% of those of {within}, usually {usual}%."
+            "{rule}: {customers} customers failed at {place}, up to {share}% of all within {within}; usually {usual}%."
         ),
-        "touchpoint_incident.uncounted": "{rule}: {customers} customers at {place}, usually {usual} within {within}.",
+        "touchpoint_incident.uncounted": (
+            "{rule}: {customers} customers failed at {place}; usually {usual} within {within}."
+        ),
+        "touchpoint_incident.subject": (
+            "{rule}: {customers} customers spoke of {place}; usually {usual} within {within}."
+        ),
         "touchpoint_incident.silence": (
             "{rule}: customers who came to {place} within {within}: {customers}, usually {usual}."
         ),
         "touchpoint_incident.resolved": "{rule}: at {place} all is as usual again.",
         "touchpoint_incident.retracted": "{rule}: what arrived late shows that nothing unusual happened at {place}.",
+        "touchpoint_incident.subject.resolved": "{rule}: {place} is spoken of as usual again.",
+        "touchpoint_incident.subject.retracted": (
+            "{rule}: what arrived late shows that nothing unusual was said of {place}."
+        ),
         "social_risk.resolved": "The public complaint has been answered, or its case is over.",
-        "resolved": "{clock}{subject_if_none}: it is over.",
+        "repeat_contact.resolved": "A case about {subject} has been closed, or nobody has asked again.",
+        "resolved": "{clock}{subject_if_none}: the customer does not wait any more.",
         "retracted": "What arrived late shows that this should not have been said.",
-        "paused": " The customer has waited for {waited}, of which it was paused for {paused}.",
-        "do_not_contact": "Do not contact the customer. Of this, only what needs no contact: {action}",
+        "paused": " The customer has waited for {waited}, of which the clock stood still for {paused}.",
+        "do_not_contact": "Do not contact the customer. What would be done otherwise: {action}",
         "not_before": "Not before {time}: {action}",
     },
     units=("d", "h", "min", "s"),
     decimal=".",
+    less="less",
     nothing="nothing any more",
 )
 
 TURKISH = Language(
     {
-        "clock_warning": "{clock}: {deadline} sözünün dolmasına {left} kaldı.",
-        "clock_warning.escalated": "{clock}: {deadline} sözü tutulmadı.",
-        "clock_breached": "{clock}: {deadline} sözü tutulmadı.",
-        "still_waiting": "{clock}: müşteri {waited} süredir bekliyor.",
+        "clock_warning": "{clock}: {deadline} için verilen sözün süresinin dolmasına {left} kaldı.",
+        "clock_warning.escalated": "{clock}: {deadline} için verilen söz tutulmadı.",
+        "clock_breached": "{clock}: {deadline} için verilen söz tutulmadı.",
+        "still_waiting": "{clock}: müşteri hâlâ bekliyor, şu ana dek {waited}.",
         "repeat_contact": "Müşteri {subject} konusunu {level}. kez soruyor.",
         "social_risk": "Açık kaydı olan bir müşteriden herkese açık şikâyet.",
         "band_entered": "Müşterinin yaşadığı zorluk 100 üzerinden {score} ({band}); nedeni: {made_of}.",
         "band_entered.resolved": "Müşterinin yaşadığı zorluk 100 üzerinden {score} düzeyine indi ({band}).",
         "touchpoint_incident": (
-            "{rule}: {place} noktasında {customers} müşteri, {within} içindekilerin en çok %{share} kadarı; "
+            "{rule}: {place} noktasında {customers} müşterinin işlemi başarısız oldu, {within} içinde en çok %{share}; "
             "olağan oran %{usual}."
         ),
         "touchpoint_incident.uncounted": (
-            "{rule}: {place} noktasında {customers} müşteri; {within} içinde olağan sayı {usual}."
+            "{rule}: {place} noktasında {customers} müşterinin işlemi başarısız oldu; "
+            "{within} içinde olağan sayı {usual}."
+        ),
+        "touchpoint_incident.subject": (
+            "{rule}: {customers} müşteri {place} konusundan söz etti; {within} içinde olağan sayı {usual}."
         ),
         "touchpoint_incident.silence": (
             "{rule}: {place} noktasına {within} içinde {customers} müşteri geldi; olağan sayı {usual}."
@@ -94,15 +111,21 @@ TURKISH = Language(
         "touchpoint_incident.retracted": (
             "{rule}: geç gelen bilgi, {place} noktasında olağan dışı bir şey olmadığını gösteriyor."
         ),
+        "touchpoint_incident.subject.resolved": "{rule}: {place} konusunda durum olağana döndü.",
+        "touchpoint_incident.subject.retracted": (
+            "{rule}: geç gelen bilgi, {place} konusunda olağan dışı bir şey olmadığını gösteriyor."
+        ),
         "social_risk.resolved": "Herkese açık şikâyet yanıtlandı ya da kaydı kapandı.",
-        "resolved": "{clock}{subject_if_none}: sona erdi.",
+        "repeat_contact.resolved": "{subject} konusunda bir kayıt kapandı ya da yeniden soran olmadı.",
+        "resolved": "{clock}{subject_if_none}: müşteri artık beklemiyor.",
         "retracted": "Geç gelen bilgi, bunun söylenmemesi gerektiğini gösteriyor.",
-        "paused": " Müşteri {waited} süredir bekliyor; bu sürenin {paused} kadarı sayılmadı.",
-        "do_not_contact": "Müşteriyle iletişime geçmeyin. Yalnızca iletişim gerektirmeyen kısmı: {action}",
+        "paused": " Müşteri toplam {waited} bekledi; bunun {paused} boyunca saat durdu.",
+        "do_not_contact": "Müşteriyle iletişime geçmeyin. Aksi durumda yapılacak olan: {action}",
         "not_before": "{time} saatinden önce değil: {action}",
     },
     units=("gün", "sa", "dk", "sn"),
     decimal=",",
+    less="eksi",
     nothing="artık bir şey yok",
 )
 

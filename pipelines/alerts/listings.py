@@ -13,6 +13,7 @@ from pipelines.fold.notes import (
     NOTE_AFTER,
     RISEN,
     ROWS_USED,
+    SHOWN_AT,
     TEXT_USED,
     TEXTS_AT,
     WHAT,
@@ -39,13 +40,24 @@ class Listings(NamedTuple):
 
     def lists_of(self, crossing: Int64s) -> dict[str, ListColumn]:
         """What alerts of crossings, int64[n] ascending, list."""
+        return self.lists_behind(self._risen(crossing))
+
+    def places_of(self, crossing: Int64s) -> dict[str, NullableColumn]:
+        """Where customers of crossings, int64[n], were seen last, of what is open."""
+        of = self._risen(crossing)
+        shown = self.row[of] if self.row.shape[0] else np.zeros((of.shape[0], self.row.shape[1]), np.int64)
+        shown[of < 0] = 0
+        return {name: or_null(shown_of(shown, name, self.data)) for name in ("touchpoint", "channel")}
+
+    def _risen(self, crossing: Int64s) -> Int64s:
+        """The row of each crossing, int64[n], below 0 for those of which nothing was noted."""
         rows = np.flatnonzero(self.row[:, WHAT] == RISEN)
         of = np.full_like(crossing, -1)
         if rows.shape[0]:
             numbers = self.row[rows, NOTE_AFTER]
             at = np.minimum(np.searchsorted(numbers, crossing), rows.shape[0] - 1)
             of = np.where(numbers[at] == crossing, rows[at], -1)
-        return self.lists_behind(of)
+        return of
 
     def lists_behind(self, of: Int64s) -> dict[str, ListColumn]:
         """The open clocks and earlier contacts that stand behind each row, int64[n] ascending; below 0 for none."""
@@ -105,6 +117,16 @@ def text_of(rows: Int64s, k: int, data: Bytes) -> TextColumn:
     """Text k of some rows."""
     start = rows[:, TEXTS_AT] + rows[:, TEXTS_AT + 1 : TEXTS_AT + 1 + k].sum(axis=1)
     return TextColumn(data, start, rows[:, TEXTS_AT + 1 + k].astype(np.int32))
+
+
+_SHOWN = ("subject", "channel", "touchpoint")
+
+
+def shown_of(rows: Int64s, name: str, data: Bytes) -> TextColumn:
+    """The subject, channel or touchpoint that is shown of some rows."""
+    k = _SHOWN.index(name)
+    start = rows[:, SHOWN_AT : SHOWN_AT + 1 + k].sum(axis=1)
+    return TextColumn(data, start, rows[:, SHOWN_AT + 1 + k].astype(np.int32))
 
 
 def or_null(texts: TextColumn) -> NullableColumn:

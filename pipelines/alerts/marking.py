@@ -1,7 +1,5 @@
 """An alert that a team has marked is told again: it is found by its id among those that were told of its customer."""
 
-from functools import partial
-
 import numpy as np
 
 from pipelines.alerts.alert import STATUSES, Alert, alert_id
@@ -25,7 +23,6 @@ from pipelines.fold.items import (
     DISMISSED,
     HANDLING,
     KEY,
-    NEVER,
     NEXT_MS,
     RAISED,
     REVISION,
@@ -49,10 +46,10 @@ from schemas.columnar.writer import TextColumn
 from schemas.compiled import compiled
 
 
-def note_again(row: int, at: int, dismissed: bool, signals: int, rows: Rows, work: Work) -> bool:
+def note_again(row: int, at: int, dismissed: bool, within_ms: int, signals: int, rows: Rows, work: Work) -> bool:
     """Note the next revision of the told alert number ``at`` of a row; whether there was room for it.
 
-    dismissed: it is not escalated any more; else it is again.
+    dismissed: it is not escalated any more; else it is again. within_ms: for how long a contact counts.
     """
     arena, scratch = work.blocks.arena, work.scratch
     block = rows.words[row, BLOCK]
@@ -71,7 +68,7 @@ def note_again(row: int, at: int, dismissed: bool, signals: int, rows: Rows, wor
         if is_told_of(items[k]):
             touch(items[k])  # what was not told meanwhile is told now
     write_note(
-        row, told, told[STATUS], told[RAISED], arena, held, rows, items, counts[LIVE], scratch.text,
+        row, told, told[STATUS], told[RAISED], arena, held, rows, within_ms, items, counts[LIVE], scratch.text,
         work.notes,
     )  # fmt: skip
     copy_items(scratch.lists[BEFORE], counts[BEFORE], scratch.lists[HEAT_LIST])
@@ -86,12 +83,12 @@ def note_again(row: int, at: int, dismissed: bool, signals: int, rows: Rows, wor
 note_again_compiled = compiled(note_again)
 
 
-def list_now(row: int, signals: int, rows: Rows, work: Work) -> bool:
-    """Note what is open of a row, and which contacts there were; whether there was room for it."""
+def list_now(row: int, at_ms: int, within_ms: int, signals: int, rows: Rows, work: Work) -> bool:
+    """Note what is open of a row, and which contacts counted at a time; whether there was room for it."""
     ready = load_block(rows.words[row, BLOCK], signals, work.blocks.arena, work.scratch)
     if ready:
         lists, counts = work.scratch.lists, work.scratch.count
-        write_risen(0, NEVER, lists[LIVE], counts[LIVE], work.scratch.text, work.notes)
+        write_risen(0, at_ms, within_ms, lists[LIVE], counts[LIVE], work.scratch.text, work.notes)
     return ready
 
 
@@ -107,7 +104,7 @@ def marked_alerts(mark: Mark, row: int, rows: CustomerRows, policy: Policy, room
     while True:
         work = room.give(rows)
         at = told.index(mark.alert_id)
-        if note_again_compiled(row, at, dismissed, len(policy.signals), rows.kernel, work):
+        if note_again_compiled(row, at, dismissed, _within_ms(policy), len(policy.signals), rows.kernel, work):
             return NotedAlerts(policy).of(work.notes, rows, Lister(policy).of(work.notes)).table.alerts()
 
 
@@ -131,10 +128,17 @@ def _marked_band(mark: Mark, row: int, rows: CustomerRows, policy: Policy, room:
     word = np.array([[-1, row, episode.closed_ms or episode.opened_ms, band, band, segment]], np.int64)
     heats = with_held(rows.heat[number], rows.held(number))
     work = room.give(rows)
-    while episode.stands and not list_now_compiled(row, len(policy.signals), rows.kernel, work):
+    signals, within_ms = len(policy.signals), _within_ms(policy)
+    while episode.stands and not list_now_compiled(row, mark.at_ms, within_ms, signals, rows.kernel, work):
         work = room.give(rows)
-    lists = partial(Lister(policy).of(work.notes).lists_of, np.zeros(1, np.int64))
+    listed, only = Lister(policy).of(work.notes), np.zeros(1, np.int64)
     began_ms, revision = np.array([episode.opened_ms]), np.array([episode.revision])
     return band_table(
-        TextColumn.of([customer]), began_ms, revision, np.array([status]), word, heats, policy, lists
-    ).alerts()
+        TextColumn.of([customer]), began_ms, revision, np.array([status]), word, heats, policy,
+        lambda: {**listed.lists_of(only), **listed.places_of(only)},
+    ).alerts()  # fmt: skip
+
+
+def _within_ms(policy: Policy) -> int:
+    """For how long a contact counts."""
+    return 0 if policy.file.contacts is None else policy.file.contacts.within

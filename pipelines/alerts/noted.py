@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipelines.alerts.alert import STATUSES, alert_id, id_texts, sha1_of
-from pipelines.alerts.listings import CASE_ID, CHANNEL, EVENT_ID, SUBJECT, TOUCHPOINT, Listings, or_null, text_of
+from pipelines.alerts.listings import CASE_ID, EVENT_ID, SUBJECT, Listings, or_null, shown_of, text_of
 from pipelines.alerts.tables import AlertTable, action_column, team_column, unsaid
 from pipelines.alerts.wording import Sentences
 from pipelines.fold.items import CLOCK_BREACHED, CLOCK_WARNING, REPEAT_CONTACT, SOCIAL_RISK, STILL_WAITING
@@ -81,15 +81,15 @@ class NotedAlerts:
         of_clock = np.isin(kind, _OF_CLOCKS)
         about = np.where(of_clock, said[:, NOTE_CLOCK], len(policy.clock_names) + kind)
         case_id = TextColumn(data, said[:, NOTE_CASE], said[:, NOTE_CASE_BYTES].astype(np.int32))
-        subject = text_of(said, SUBJECT, data)
+        subject = shown_of(said, "subject", data)
         lists = listings.lists_behind(which)
         made = contributed(heats, policy)
-        whole, channel = data.tobytes(), text_of(said, CHANNEL, data)
+        whole, channel = data.tobytes(), shown_of(said, "channel", data)
         subjects = _decoded(subject, whole)
         own: dict[str, Column] = {
             "alert_id": self._ids(said, about, customers, data, whole),
             "revision": said[:, NOTE_REVISION],
-            "touchpoint": or_null(text_of(said, TOUCHPOINT, data)),
+            "touchpoint": or_null(shown_of(said, "touchpoint", data)),
             "channel": or_null(channel),
             "subject": or_null(subject),
             "case_id": or_null(case_id),

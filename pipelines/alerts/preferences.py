@@ -20,6 +20,7 @@ from pipelines.alerts.wording import action_of
 from pipelines.intake.index import TextIndex
 from pipelines.policy.calendars import change_s
 from pipelines.policy.policy import Policy
+from pipelines.policy.wording_terms import SOCIAL_RISK
 from schemas.arrays import Int64s
 from schemas.columnar.writer import Column, NullableColumn
 
@@ -165,7 +166,7 @@ class KnownPreferences:
         known = self.known_at(alert.customer_id or "", place, heard)
         if known is None:
             return alert
-        wish = self._wish(known, alert.status, alert.raised_ms, alert.channel, alert.suggested_action)
+        wish = self._wish(known, alert.type, alert.status, alert.raised_ms, alert.channel, alert.suggested_action)
         return alert._replace(**wish._asdict())
 
     def obeyed_table(
@@ -188,7 +189,7 @@ class KnownPreferences:
 
     def _wished(self, table: AlertTable, rows: Int64s, known: Sequence[Preferences]) -> dict[str, Column]:
         """The columns in which a table is other than it was. rows: int64[k], of customers of whom that is known."""
-        told = (table.values(name, rows) for name in ("status", "raised_at", "channel", "suggested_action"))
+        told = (table.values(name, rows) for name in ("type", "status", "raised_at", "channel", "suggested_action"))
         wishes = [self._wish(*one) for one in zip(known, *told, strict=True)]
         refuses, not_before_ms = np.zeros((2, table.n), np.int64)  # which no table says yet
         refuses[rows] = [wish.do_not_contact for wish in wishes]
@@ -200,13 +201,17 @@ class KnownPreferences:
             "suggested_action": table.with_texts("suggested_action", rows, [w.suggested_action for w in wishes]),
         }
 
-    def _wish(self, known: Preferences, status: str, raised_ms: int, channel: str | None, action: str | None) -> _Wish:
+    def _wish(
+        self, known: Preferences, kind: str, status: str, raised_ms: int, channel: str | None, action: str | None
+    ) -> _Wish:
         stands = status in {"opened", "escalated"}
         until_ms = quiet_until(known.quiet, raised_ms, self._zone) if known.quiet and stands else None
         not_before_ms = None if known.refuses else until_ms
         local = datetime.fromtimestamp(not_before_ms / 1000, self._zone) if not_before_ms else None
         done = action_of(action, self._policy, refuses=known.refuses, not_before=local)
-        return _Wish(known.channel or channel, known.refuses, not_before_ms, done)
+        # what was said in public is answered where it was said
+        preferred = channel if kind == SOCIAL_RISK else known.channel or channel
+        return _Wish(preferred, known.refuses, not_before_ms, done)
 
     def take_changes(self) -> Iterator[tuple[bytes, bytes]]:
         """Keys and values that changed since the last call."""

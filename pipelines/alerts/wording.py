@@ -8,7 +8,16 @@ from typing import Any
 
 from pipelines.alerts.languages import ENGLISH, LANGUAGES, Language
 from pipelines.policy.policy import Policy
-from pipelines.policy.wording_terms import BAND, NOT_BEFORE, PAUSED, REFUSES, SOCIAL_RISK
+from pipelines.policy.wording_terms import (
+    BAND,
+    INCIDENT,
+    NOT_BEFORE,
+    PAUSED,
+    REFUSES,
+    REPEAT_CONTACT,
+    SOCIAL_RISK,
+    subject_name,
+)  # fmt: skip
 
 _MOST_KNOWN = 50_000  # sentences
 _MADE_OF = "\x1fmade of\x1f"  # stands where a sentence says what a score is made of
@@ -92,7 +101,8 @@ def band_reasons(told: Iterable[tuple[str, str, float, Sequence[tuple[str, float
                 continue
             part = parts.get(one)
             if part is None:
-                part = parts[one] = f"{one[0].replace('_', ' ')} {language.number(one[1])}"
+                less = "" if one[1] > 0 else f"{language.less} "
+                part = parts[one] = f"{less}{one[0].replace('_', ' ')} {language.number(abs(one[1]))}"
             listed.append(part)
         reasons.append((", ".join(listed) or language.nothing).join(frame))
     return reasons
@@ -108,6 +118,9 @@ def language_of(policy: Policy) -> Language:
     for name in own.templates:
         if name in {"resolved", "retracted"}:  # of all types, but those that speak of no clock or subject
             ours.pop(f"{SOCIAL_RISK}.{name}", None)
+            ours.pop(f"{REPEAT_CONTACT}.{name}", None)
+        elif name.startswith(INCIDENT):  # what is said of touchpoints is said of subjects too
+            ours.pop(subject_name(name), None)
         else:
             ours.pop(f"{name}.escalated", None)
     return language._replace(templates={**ours, **own.templates})

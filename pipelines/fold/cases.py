@@ -3,18 +3,24 @@
 from pipelines.fold.clocks import end_clock
 from pipelines.fold.items import (
     AT,
+    BREACHED,
     CASE,
     CASE_ITEM,
     CHANNEL,
     CLOCK,
+    DUE,
     ENDS,
+    FLAGS,
     HEAT,
     HEAT_COUNT,
     HELD,
     MASK,
     MENTION_ITEM,
+    NEVER,
+    PAUSED_AT,
     POINTS,
     REPEAT,
+    SAID_BROKEN,
     SESSION,
     SILENT_AT,
     SUBJECT,
@@ -36,9 +42,11 @@ from pipelines.policy.rules import (
     CASE_RESOLVE,
     OP,
     REOPEN_MS,
+    RESOLVED_TOO,
     SILENCE_MS,
     SWITCHED,
     Rules,
+    clock_word,
     derived_weight,
     first_rule,
     rule_word,
@@ -123,8 +131,20 @@ def unnamed_case(items: Int64s, count: int, event: Int64s, rules: Rules) -> int:
 
 
 @step
-def close_case(items: Int64s, count: int, c: int, at_ms: int, heats: Int64s, tally: Int64s) -> int:
-    """Close a case: its friction begins to decay, nothing of it is waited for; return the count."""
+def outlives_silence(clock: Int64s, at_ms: int, rules: Rules) -> bool:
+    """Whether a clock goes on when silence ends its case: a promise, not yet due, that no resolution keeps."""
+    runs = clock[PAUSED_AT] == 0 and clock[FLAGS] & (BREACHED | SAID_BROKEN) == 0 and at_ms < clock[DUE] < NEVER
+    return runs and clock_word(rules, number_of(clock), RESOLVED_TOO) == 0
+
+
+@step
+def close_case(
+    items: Int64s, count: int, c: int, at_ms: int, silent: bool, rules: Rules, heats: Int64s, tally: Int64s
+) -> int:  # fmt: skip
+    """Close a case: its friction begins to decay, nothing of it is waited for; return the count.
+
+    silent: nobody has said that it is over: what was promised is still to be done.
+    """
     case = items[c, CASE]
     items[c, ENDS] = at_ms
     items[c, SILENT_AT] = 0
@@ -135,7 +155,9 @@ def close_case(items: Int64s, count: int, c: int, at_ms: int, heats: Int64s, tal
             items[at, ENDS] = at_ms
             touch(items[at])
         elif ours and kind == CLOCK and items[at, ENDS] == 0 and items[at, AT] <= at_ms:
-            end_clock(items[at], at_ms)
+            goes_on = silent and outlives_silence(items[at], at_ms, rules)
+            if not goes_on:
+                end_clock(items[at], at_ms)
     at = 0
     while at < count:
         if kind_of(items[at]) == HELD and items[at, CASE] == case:

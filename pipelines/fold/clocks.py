@@ -277,6 +277,19 @@ def reset_clock(items: Int64s, count: int, at: int, event: Int64s, r: int, rules
 
 
 @step
+def hasten_clock(items: Int64s, count: int, at: int, due_ms: int, event: Int64s, r: int, rules: Rules) -> int:
+    """Bring the deadline of a clock that runs forward to one that is promised now, by rule r; return the count."""
+    item = items[at]
+    if item[PAUSED_AT] != 0 or due_ms >= item[DUE]:
+        return count
+    if item[FLAGS] & WARNED != 0:
+        return reset_clock(items, count, at, event, r, rules)
+    item[WARN_FOR] = rule_word(rules, r, WARN_MS)
+    set_due(item, due_ms, event[AT], rules)
+    return count
+
+
+@step
 def say_broken(item: Int64s, at_ms: int) -> None:
     """Somebody says that a promise is broken; its deadline stays, if it has one."""
     stands_still = item[PAUSED_AT] != 0  # its deadline, which may be over by now, will move
@@ -294,10 +307,13 @@ def do_clock(items: Int64s, count: int, r: int, event: Int64s, rules: Rules) -> 
     op, number = rule_word(rules, r, OP), rule_word(rules, r, TARGET)
     ran_ms = -1
     if op == CLOCK_OPEN:
-        same = same_clock(items, count, number, event, promised_ms(number, event, r, rules), rules)
-        if same >= 0 and (clock_word(rules, number, AGAIN) == 0 or items[same, FLAGS] & (BREACHED | SAID_BROKEN) != 0):
+        due_ms = promised_ms(number, event, r, rules)
+        same = same_clock(items, count, number, event, due_ms, rules)
+        if same >= 0 and items[same, FLAGS] & (BREACHED | SAID_BROKEN) != 0:  # it stays so until it is kept
+            return stand_by(items, count, same, event, number, r, rules), ran_ms
+        if same >= 0 and clock_word(rules, number, AGAIN) == 0:
             count = stand_by(items, count, same, event, number, r, rules)
-            return count, ran_ms  # what is broken stays so until it is kept
+            return hasten_clock(items, count, same, due_ms, event, r, rules), ran_ms
         if same >= 0:
             end_clock(items[same], event[AT])
         return begin_clock(items, count, number, event, r, rules), ran_ms

@@ -33,6 +33,7 @@ from pipelines.fold.scoring import (
     add_heat,
     bring_to,
     cool,
+    fall,
     is_forgotten,
     rise,
     signals_of,
@@ -223,8 +224,8 @@ def count_interactions(
             before = k
             k = rise(r, i, k, senses, rows, arena, held, crossed)
             if k > before and words[r, BLOCK] != 0 and load_block(words[r, BLOCK], signals, arena, work.scratch):
-                list_risen(before, k, senses, work)
-            k = cool(r, 0, words[r, UPDATED], k, senses, rows, arena, held, crossed)
+                list_risen(before, k, senses, rules, work)
+            k = fall(r, i, k, senses, rows, arena, held, crossed)
     return arrivals.row.shape[0], k
 
 

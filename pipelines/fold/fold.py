@@ -49,6 +49,7 @@ from pipelines.fold.items import (
     tag_of,
     touch,
 )
+from pipelines.fold.mentions import answer_mention, make_mention
 from pipelines.fold.signals import do_signal, find_streak
 from pipelines.policy.rules import (
     ASSUMED_MS,
@@ -67,7 +68,6 @@ from pipelines.policy.rules import (
     MENTION_ANSWER,
     MOST_FED,
     OP,
-    REACH_LEAST,
     SEARCH,
     SIGNAL,
     STREAK_END,
@@ -128,7 +128,7 @@ def fire(items: Int64s, count: int, at: int, due_ms: int, rules: Rules, heats: I
     tally[FIRED] = due_ms
     kind = kind_of(item)
     if kind == CASE_ITEM:
-        return close_case(items, count, at, due_ms, heats, tally)
+        return close_case(items, count, at, due_ms, True, rules, heats, tally)
     if kind == REPEAT:
         item[ENDS] = due_ms
         touch(item)
@@ -230,32 +230,21 @@ def do_other(
         if shown > as_float(items[at, NUMBER1]):  # not so for NaN
             items[at, NUMBER1] = as_word(shown)
     elif op == MENTION_ANSWER:
-        for k in range(count):
-            if items[k, TAG] == tag_of(MENTION_ITEM, 0) and items[k, ENDS] == 0 and items[k, AT] <= event[AT]:
-                items[k, ENDS] = event[AT]
-                touch(items[k])
-                break
-    elif op == MENTION and as_float(event[NUMBER1]) >= section(rules, REACH_LEAST):
-        newest, named = -1, -1
-        for k in range(count):
-            if items[k, TAG] == tag_of(CASE_ITEM, 0) and items[k, ENDS] == 0:
-                newest, named = k, k if items[k, CASE] == event[CASE] else named
-        if newest >= 0:
-            count = new_item(items, count, tag_of(MENTION_ITEM, 0), event)
-            items[count - 1, CASE] = items[named if named >= 0 else newest, CASE]
-            touch(items[count - 1])
+        answer_mention(items, count, event)
+    elif op == MENTION:
+        count = make_mention(items, count, event, rules)
     return count
 
 
 @step
-def give_up(items: Int64s, count: int, at_ms: int, heats: Int64s, tally: Int64s) -> int:
+def give_up(items: Int64s, count: int, at_ms: int, rules: Rules, heats: Int64s, tally: Int64s) -> int:
     """End what has been open for longest, of more than MOST_OPEN cases, or clocks and mentions; return the count."""
     cases, others, k = 0, 0, 0
     for at in range(count):
         cases += kind_of(items[at]) == CASE_ITEM and items[at, ENDS] == 0
     while cases > MOST_OPEN:
         if kind_of(items[k]) == CASE_ITEM and items[k, ENDS] == 0:
-            count = close_case(items, count, k, at_ms, heats, tally)  # what it held is behind it
+            count = close_case(items, count, k, at_ms, False, rules, heats, tally)  # what it held is behind it
             cases -= 1
             tally[GIVEN_UP] += 1
         k += 1
@@ -296,7 +285,7 @@ def apply_event(items: Int64s, count: int, event: Int64s, rules: Rules, heats: I
             c = find_item(items, count, tag_of(CASE_ITEM, 0), CASE, event[CASE]) if event[CASE] != 0 else -1
             if c >= 0 and items[c, ENDS] == 0 and items[c, AT] <= event[AT]:
                 case_age_ms = event[AT] - items[c, AT]
-                count = close_case(items, count, c, event[AT], heats, tally)
+                count = close_case(items, count, c, event[AT], False, rules, heats, tally)
         elif op <= CASE_ANSWERED:
             if op == CASE_OPEN and in_case:
                 count = note_channel(items, count, c, event, rules, heats, tally)
@@ -314,4 +303,4 @@ def apply_event(items: Int64s, count: int, event: Int64s, rules: Rules, heats: I
     if closes and ran_ms < 0:
         tally[ORPHANS] += 1
     event[CASE] = named
-    return give_up(items, count, event[AT], heats, tally) if count > MOST_OPEN else count
+    return give_up(items, count, event[AT], rules, heats, tally) if count > MOST_OPEN else count

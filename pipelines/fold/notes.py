@@ -19,6 +19,7 @@ from pipelines.fold.items import (
     KEY,
     LEFT,
     MAX_TEXT_BYTES,
+    MENTION_ITEM,
     MOVED,
     MOVED_AT,
     NEVER,
@@ -55,7 +56,11 @@ WHAT, NOTE, LISTED, RISEN = 0, 0, 1, 2
 ) = range(1, 17)  # fmt: skip
 LISTED_CLOCK, LISTED_AT, LISTED_DUE, LISTED_KIND = range(1, 5)
 TEXTS_AT, TEXTS = 17, 6
-_COLUMNS = TEXTS_AT + 1 + TEXTS
+SHOWN_AT = TEXTS_AT + 1 + TEXTS
+"""Where the texts that are shown of a note or a RISEN begin, and the length of each: subject, channel, touchpoint."""
+_COLUMNS = SHOWN_AT + 4
+_SUBJECT, _CHANNEL, _PLACE = 2, 3, 4
+_UNKNOWN = tuple(b"unknown")
 ROWS_USED, TEXT_USED, CROSSED = 0, 1, 2
 MOST_LISTED = 32
 """Open clocks that an alert lists, those that were opened first."""
@@ -66,10 +71,10 @@ _MOST_TEXT = (MOST_LISTED + 2 * MOST_CONTACTS) * MAX_TEXT_BYTES  # of what is li
 class Notes(NamedTuple):
     """What is to be told: revisions of alerts that are made into words outside of the kernel.
 
-    row: int64[c, 24], notes, and crossings into a band that alerts (RISEN, whose number is NOTE_AFTER), each followed
+    row: int64[c, 28], notes, and crossings into a band that alerts (RISEN, whose number is NOTE_AFTER), each followed
     by the open clocks and earlier contacts that it lists; from TEXTS_AT on where its texts begin in ``text``
-    (uint8[b]), and the length of each: event_id, case_id, subject, channel, touchpoint, tried. heat: float64[c, 2, s],
-    the heats of a note, and of them what open cases hold.
+    (uint8[b]), and the length of each: event_id, case_id, subject, channel, touchpoint, tried; from SHOWN_AT on those
+    that are shown. heat: float64[c, 2, s], the heats of a note, and of them what open cases hold.
     used: int64[3], rows and bytes, and how many crossings of bands came before.
     """
 
@@ -112,6 +117,63 @@ def write_case(n: int, told: Int64s, items: Int64s, count: int, text: Bytes, not
 
 
 @step
+def says(item: Int64s, k: int, text: Bytes) -> bool:
+    """Whether the interaction that made an item told text k: a place that is ``unknown`` was not told."""
+    length = text_length(item, k)
+    unknown = length == len(_UNKNOWN)
+    for b in range(len(_UNKNOWN) if unknown else 0):
+        unknown = unknown and text[start_of(item, k) + b] == _UNKNOWN[b]
+    return length > 0 and not unknown
+
+
+@step
+def start_of(item: Int64s, k: int) -> int:
+    """Where text k of an item begins."""
+    start = item[TEXT]
+    for before in range(k):
+        start += text_length(item, before)
+    return start
+
+
+@step
+def newest_that_says(items: Int64s, count: int, at_ms: int, k: int, text: Bytes) -> int:
+    """Place of the newest clock, case, contact or mention, up to a time, that says text k; below 0 for none."""
+    newest = -1
+    for at in range(count):
+        of_interaction = kind_of(items[at]) in (CLOCK, CASE_ITEM, CONTACT_ITEM, MENTION_ITEM)
+        newer = newest < 0 or items[at, AT] >= items[newest, AT]
+        if of_interaction and newer and items[at, AT] <= at_ms and says(items[at], k, text):
+            newest = at
+    return newest
+
+
+@step
+def show(n: int, k: int, item: Int64s, text: Bytes, notes: Notes) -> None:
+    """Show text k of an item, behind those that are shown of row n."""
+    to, length = notes.used[TEXT_USED], text_length(item, k)
+    copy_bytes(text, start_of(item, k), length, notes.text, to)
+    notes.row[n, SHOWN_AT + 1 + k - _SUBJECT] = length
+    notes.used[TEXT_USED] = to + length
+
+
+@step
+def show_with_case(n: int, told: Int64s, items: Int64s, case: int, text: Bytes, notes: Notes) -> None:
+    """Show the subject, channel and touchpoint of an alert; those of its case, if that is known, which it has not."""
+    row, lacks = notes.row[n], False
+    for k in range(_SUBJECT, _PLACE + 1):
+        lacks = lacks or not says(told, k, text)
+    if case < 0 or not lacks:  # as they lie there
+        row[SHOWN_AT] = row[TEXTS_AT] + text_length(told, 0) + text_length(told, 1)
+        for k in range(_SUBJECT, _PLACE + 1):
+            row[SHOWN_AT + 1 + k - _SUBJECT] = text_length(told, k)
+        return
+    row[SHOWN_AT] = notes.used[TEXT_USED]
+    for k in range(_SUBJECT, _PLACE + 1):
+        of_case = not says(told, k, text) and says(items[case], k, text)
+        show(n, k, items[case] if of_case else told, text, notes)
+
+
+@step
 def is_about(contact: Int64s, told: Int64s, case_subject: int) -> bool:
     """Whether a contact, which has a subject, is about what an alert is about: its subject, its case or that of it."""
     if told[SUBJECT] == 0 and told[CASE] == 0:
@@ -121,10 +183,13 @@ def is_about(contact: Int64s, told: Int64s, case_subject: int) -> bool:
 
 @step
 def write_note(
-    row: int, told: Int64s, status: int, raised_ms: int, arena: Int64s, held: int, rows: Rows,
+    row: int, told: Int64s, status: int, raised_ms: int, arena: Int64s, held: int, rows: Rows, within_ms: int,
     items: Int64s, count: int, text: Bytes, notes: Notes,
 ) -> None:  # fmt: skip
-    """Note a revision of an alert, with the clocks that are open and the contacts about it that came before."""
+    """Note a revision of an alert, with the clocks that are open and the contacts about it that came before.
+
+    within_ms: for how long a contact counts.
+    """
     n = begin_row(NOTE, notes)
     out, start = notes.row, told[TEXT]
     for k in range(TEXTS):
@@ -142,6 +207,7 @@ def write_note(
     write_case(n, told, items, count, text, notes)
     case = find_item(items, count, tag_of(CASE_ITEM, 0), CASE, told[CASE]) if told[CASE] != 0 else -1
     case_subject = items[case, SUBJECT] if case >= 0 else 0
+    show_with_case(n, told, items, case, text, notes)
     clocks = 0
     last = -1  # of the contacts that a repeated one speaks of
     for at in range(count):
@@ -164,20 +230,26 @@ def write_note(
             about = item[ID] != told[ID] and item[AT] <= raised_ms and is_about(item, told, case_subject)
             if number_of(told) == REPEAT_CONTACT:
                 about = item[SUBJECT] == told[SUBJECT] and item[AT] <= raised_ms and at != last
-            if about:
+            if about and raised_ms - item[AT] < within_ms:
                 list_contact(item, text, notes)
 
 
 @step
-def write_risen(crossing: int, at_ms: int, items: Int64s, count: int, text: Bytes, notes: Notes) -> None:
-    """Note for an alert of a band what is open, and which contacts there were, when it was entered."""
+def write_risen(
+    crossing: int, at_ms: int, within_ms: int, items: Int64s, count: int, text: Bytes, notes: Notes
+) -> None:  # fmt: skip
+    """Note for an alert of a band what is open, and which contacts there were, when it was entered, and where."""
     n = begin_row(RISEN, notes)
-    notes.row[n, NOTE_AFTER] = crossing
+    notes.row[n, NOTE_AFTER], notes.row[n, SHOWN_AT] = crossing, notes.used[TEXT_USED]
+    for k in range(_CHANNEL, _PLACE + 1):
+        newest = newest_that_says(items, count, at_ms, k, text)
+        if newest >= 0:
+            show(n, k, items[newest], text, notes)
     clocks = 0
     for at in range(count):
         if kind_of(items[at]) == CLOCK:
             clocks = list_clock(clocks, items[at], text, notes)
-        elif kind_of(items[at]) == CONTACT_ITEM and items[at, AT] <= at_ms:
+        elif kind_of(items[at]) == CONTACT_ITEM and 0 <= at_ms - items[at, AT] < within_ms:
             list_contact(items[at], text, notes)
 
 

@@ -27,6 +27,7 @@ from pipelines.fold.scoring import (
     add_heat,
     bring_to,
     cool,
+    fall,
     note_crossing,
     rise,
     signals_of,
@@ -34,7 +35,7 @@ from pipelines.fold.scoring import (
 from pipelines.fold.telling import tell
 from pipelines.fold.timers import wake
 from pipelines.fold.work import Work
-from pipelines.policy.rules import HORIZON_MS, Rules, section
+from pipelines.policy.rules import HORIZON_MS, WITHIN_MS, Rules, section
 from schemas.arrays import Int64s
 from schemas.bits import as_float
 from schemas.compiled import step
@@ -112,13 +113,13 @@ def change_band(
 
 
 @step
-def list_risen(first: int, k: int, senses: Senses, work: Work) -> None:
+def list_risen(first: int, k: int, senses: Senses, rules: Rules, work: Work) -> None:
     """Note what is open in the scratch for the crossing into a band that alerts, if there is one from ``first`` on."""
     word, scratch = work.crossed.word, work.scratch
     for c in range(first, k):
         if word[c, CROSSED_TO] >= senses.alerting and word[c, CROSSED_TO] > word[c, CROSSED_FROM]:
             live, count = scratch.lists[LIVE], scratch.count[LIVE]
-            write_risen(c, word[c, CROSSED_MS], live, count, scratch.text, work.notes)
+            write_risen(c, word[c, CROSSED_MS], section(rules, WITHIN_MS), live, count, scratch.text, work.notes)
 
 
 @step
@@ -141,12 +142,12 @@ def put_back(
     else:
         if event >= 0 or heated:
             k = rise(row, event, k, senses, rows, blocks.arena, held, work.crossed)
-        k = cool(row, 0, rows.words[row, UPDATED], k, senses, rows, blocks.arena, held, work.crossed)
-    list_risen(before, k, senses, work)
+        k = fall(row, event, k, senses, rows, blocks.arena, held, work.crossed)
+    list_risen(before, k, senses, rules, work)
     work.notes.used[CROSSED] = k
     counts[TOLD_LIST] = tell(
-        row, now_ms, blocks.arena, held, rows, lists[LIVE], counts[LIVE], lists[WANTED], counts[WANTED],
-        lists[TOLD_LIST], counts[TOLD_LIST], scratch.text, work.notes, every,
+        row, now_ms, blocks.arena, held, rows, section(rules, WITHIN_MS), lists[LIVE], counts[LIVE],
+        lists[WANTED], counts[WANTED], lists[TOLD_LIST], counts[TOLD_LIST], scratch.text, work.notes, every,
     )  # fmt: skip
     if (
         event < 0

@@ -233,6 +233,16 @@ def rise(row: int, event: int, k: int, senses: Senses, rows: Rows, arena: Int64s
 
 
 @step
+def fall(row: int, event: int, k: int, senses: Senses, rows: Rows, arena: Int64s, held: int, crossed: Crossings) -> int:
+    """Leave the bands above what the heat of a row now is; return the number of crossings."""
+    first = k
+    k = cool(row, 0, rows.words[row, UPDATED], k, senses, rows, arena, held, crossed)
+    for c in range(first, k):
+        crossed.word[c, CROSSED_EVENT] = event
+    return k
+
+
+@step
 def bring_to(row: int, to_ms: int, senses: Senses, rows: Rows) -> None:
     """Let the heats of a row decay to a time that is not before theirs."""
     age_ms = to_ms - rows.words[row, UPDATED]

@@ -148,12 +148,12 @@ def is_silenced(told: Int64s, status: int) -> bool:
 
 @step
 def tell(
-    row: int, now_ms: int, arena: Int64s, held: int, rows: Rows, items: Int64s, count: int,
+    row: int, now_ms: int, arena: Int64s, held: int, rows: Rows, within_ms: int, items: Int64s, count: int,
     wanted: Int64s, wants: int, told: Int64s, tolds: int, text: Bytes, notes: Notes, every: bool,
 ) -> int:  # fmt: skip
     """Note what differs between the alerts that should stand and those told; return how many are told now.
 
-    arena, held: where what open cases hold stands. rows: all of them.
+    arena, held: where what open cases hold stands. rows: all of them. within_ms: see write_note.
     items: what is open, int64[*, WIDE]. wanted, told: TOLD items; ``told`` is updated.
     every: whether all that should stand are wanted, so that others are retracted.
     """
@@ -166,7 +166,7 @@ def tell(
         if at < 0:
             told[k, REVISION] += 1
             told[k, STATUS], told[k, RAISED] = RETRACTED, now_ms
-            write_note(row, told[k], RETRACTED, now_ms, arena, held, rows, items, count, text, notes)
+            write_note(row, told[k], RETRACTED, now_ms, arena, held, rows, within_ms, items, count, text, notes)
     near = 0
     for w in range(wants):
         status = wanted[w, STATUS]
@@ -194,8 +194,8 @@ def tell(
         told[at, CASE] = wanted[w, CASE]  # of a mention, what comes late can show that it was another one
         if before == RETRACTED and status != OPENED:  # it was opened meanwhile, and went on
             told[at, REVISION] += 1
-            write_note(row, told[at], OPENED, first_ms, arena, held, rows, items, count, text, notes)
+            write_note(row, told[at], OPENED, first_ms, arena, held, rows, within_ms, items, count, text, notes)
         told[at, REVISION] += 1
-        write_note(row, told[at], status, wanted[w, RAISED], arena, held, rows, items, count, text, notes)
+        write_note(row, told[at], status, wanted[w, RAISED], arena, held, rows, within_ms, items, count, text, notes)
         told[at, STATUS], told[at, RAISED] = wanted[w, STATUS], wanted[w, RAISED]
     return tolds

@@ -12,7 +12,7 @@ from pipelines.incidents.muting import muted_signals
 from pipelines.policy.acting_model import AlertBudgets
 from pipelines.policy.incident_model import IncidentRule
 from pipelines.policy.policy import Policy
-from pipelines.policy.wording_terms import INCIDENT
+from pipelines.policy.wording_terms import INCIDENT, subject_name
 
 
 class Labels(NamedTuple):
@@ -91,12 +91,17 @@ def incident_reason(
     """Why an incident is told, in one sentence. place: the rule, and the touchpoint or subject."""
     name, where = place
     said = {"rule": name.replace("_", " "), "place": where}
+
+    def template(name: str) -> str:
+        own = language.templates.get(subject_name(name)) if rule.by == "subject" else None
+        return own or language.templates[name]
+
     if is_over(status):
-        return language.templates[f"{INCIDENT}.{status}"].format(**said)
+        return template(f"{INCIDENT}.{status}").format(**said)
     said |= {"customers": str(standing.customers), "within": language.lookback(rule.lookback)}
     if standing.how == "silence":
-        return language.templates[f"{INCIDENT}.silence"].format(**said, usual=language.number(standing.usual))
+        return template(f"{INCIDENT}.silence").format(**said, usual=language.number(standing.usual))
     if standing.share is None:
-        return language.templates[f"{INCIDENT}.uncounted"].format(**said, usual=language.number(standing.usual, 1))
+        return template(f"{INCIDENT}.uncounted").format(**said, usual=language.number(standing.usual, 1))
     share, usual = language.number(100 * standing.share), language.number(100 * standing.usual, 1)
-    return language.templates[INCIDENT].format(**said, share=share, usual=usual)
+    return template(INCIDENT).format(**said, share=share, usual=usual)

@@ -192,7 +192,7 @@ class IncidentWatch:
                 yield self._revise(place, watched, key, "opened", standing, slot)
             elif standing.ended >= 0 and (told.status != "resolved" or _said(told.standing) != _said(standing)):
                 yield self._revise(place, watched, key, "resolved", standing, slot)
-            elif standing.level >= self._incidents.escalate_at * told.standing.level and told.status in _STANDS:
+            elif told.status in _STANDS and self._is_worse(standing, told.standing):
                 yield self._revise(place, watched, key, "escalated", standing, slot)
         for key, told in list(watched.told.items()):
             if key in stands:
@@ -200,6 +200,10 @@ class IncidentWatch:
                     yield self._revise(place, watched, key, "opened", stands[key], watched.judged)
             elif told.standing.opened >= first and told.status != "retracted":
                 yield self._revise(place, watched, key, "retracted", told.standing, told.standing.opened)
+
+    def _is_worse(self, standing: Standing, told: Standing) -> bool:
+        """Whether so many more have failed; of those who still come to a silent place more are not worse."""
+        return standing.how != "silence" and standing.level >= self._incidents.escalate_at * told.level
 
     def _adopt(self, watched: Watched, first: int, stands: Mapping[str, Standing]) -> None:
         """An incident that begins at another slot since late events are known is still the one that was told."""

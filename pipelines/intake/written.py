@@ -55,6 +55,7 @@ def digits_at(data: Bytes, at: int, most: int) -> int:
 def time_at(data: Bytes, start: int, length: int) -> int:
     """A time in epoch ms: RFC 3339 with its offset, or epoch milliseconds, cut where they have a fraction; else 0.
 
+    As ISO 8601 allows it, seconds and the colon of the offset may be missing, and a comma may be before the fraction.
     Also 0 for what does not lie between 1970 and 2200.
     """
     at_ms = any_time_at(data, start, length)
@@ -69,30 +70,34 @@ def any_time_at(data: Bytes, start: int, length: int) -> int:
         fraction = count + 1 + digits_at(data, start + count + 1, length - count - 1)
         if count == length or (fraction == length and data[start + count] == 46):
             return whole_at(data, start, count)
-    if length < 20:
+    if length < 17:
         return 0
-    separators = data[start + 4] == 45 and data[start + 7] == 45 and data[start + 13] == 58 and data[start + 16] == 58
-    if not separators or data[start + 10] not in (84, 116, 32):  # T t, or a blank
+    if data[start + 4] != 45 or data[start + 7] != 45 or data[start + 13] != 58:
+        return 0
+    if data[start + 10] not in (84, 116, 32):  # T t, or a blank
         return 0
     year, month, day = whole_at(data, start, 4), whole_at(data, start + 5, 2), whole_at(data, start + 8, 2)
-    hour, minute, second = whole_at(data, start + 11, 2), whole_at(data, start + 14, 2), whole_at(data, start + 17, 2)
-    days = day_number(year, month, day)
-    if min(days, hour, minute, second) < 0 or hour > 23 or minute > 59 or second > 60:
-        return 0
-    at, end, millis, unit = start + 19, start + length, 0, 100
-    if data[at] == 46:  # .
-        at += 1
-        while at < end and 48 <= data[at] <= 57:
-            millis += (int(data[at]) - 48) * unit
-            unit //= 10
+    hour, minute, second = whole_at(data, start + 11, 2), whole_at(data, start + 14, 2), 0
+    at, end, millis, unit = start + 16, start + length, 0, 100
+    if data[at] == 58 and at + 3 < end:
+        second = whole_at(data, at + 1, 2)
+        at += 3
+        if data[at] == 46 or data[at] == 44:  # . or ,
             at += 1
-    if at >= end:
+            while at < end and 48 <= data[at] <= 57:
+                millis += (int(data[at]) - 48) * unit
+                unit //= 10
+                at += 1
+    days = day_number(year, month, day)
+    if min(days, hour, minute, second) < 0 or hour > 23 or minute > 59 or second > 60 or at >= end:
         return 0
     offset_min = 0
-    if data[at] == 43 or data[at] == 45:  # + -
-        if end - at != 6 or data[at + 3] != 58:
+    if data[at] == 43 or data[at] == 45:  # +hh:mm, +hhmm or +hh, or with -
+        colon = int(end - at == 6 and data[at + 3] == 58)
+        if end - at not in (3, 5, 5 + colon):
             return 0
-        hours, minutes = whole_at(data, at + 1, 2), whole_at(data, at + 4, 2)
+        hours = whole_at(data, at + 1, 2)
+        minutes = whole_at(data, at + 3 + colon, 2) if end - at > 3 else 0
         if hours < 0 or hours > 23 or minutes < 0 or minutes > 59:
             return 0
         offset_min = hours * 60 + minutes

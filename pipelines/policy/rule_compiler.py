@@ -45,6 +45,7 @@ from pipelines.policy.rules import (
     REOPEN_MS,
     REPEAT_MS,
     REPEATED,
+    RESOLVED_TOO,
     SEARCH,
     SIGNAL,
     SILENCE_MS,
@@ -246,12 +247,14 @@ def _row(rule: _Rule) -> tuple[int, ...]:
 def _clocks(file: PolicyFile) -> Int64s:
     table = np.zeros((len(file.clocks), STILL + STILLS), np.int64)
     names = ("always", *file.calendars)
+    resolving = set() if file.cases is None else {entry.kind for entry in file.cases.resolves}
     for row, clock in zip(table, file.clocks.values(), strict=True):
         row[MATCH] = ("case", "session", "customer").index(clock.match)
         row[AGAIN] = clock.again == "reset"
         row[CALENDAR] = names.index(clock.calendar)
         row[REPEAT_MS] = clock.repeat or 0
         row[TAKES_DEADLINE] = clock.deadline is not None
+        row[RESOLVED_TOO] = any(entry.kind in resolving for entry in clock.closes)
         row[STILL : STILL + len(clock.still_waiting)] = clock.still_waiting
     return table
 

@@ -12,7 +12,8 @@ PAUSED = "paused"
 """The sentence that is added when a clock was paused, and a placeholder."""
 REFUSES, NOT_BEFORE = "do_not_contact", "not_before"
 """What becomes of suggested actions for customers who do not want to be contacted, or not yet."""
-BAND, INCIDENT, SOCIAL_RISK = "band_entered", "touchpoint_incident", "social_risk"
+BAND, INCIDENT = "band_entered", "touchpoint_incident"
+REPEAT_CONTACT, SOCIAL_RISK = "repeat_contact", "social_risk"
 _OF_BANDS = dict.fromkeys(
     (BAND, f"{BAND}.opened", f"{BAND}.escalated", f"{BAND}.resolved"), ("score", "band", "made_of")
 )
@@ -22,19 +23,29 @@ _OF_INCIDENTS = {
     f"{INCIDENT}.silence": ("rule", "place", "customers", "within", "usual"),
     f"{INCIDENT}.resolved": ("rule", "place"),
     f"{INCIDENT}.retracted": ("rule", "place"),
+    f"{INCIDENT}.subject": ("rule", "place", "customers", "within", "usual"),
+    f"{INCIDENT}.subject.resolved": ("rule", "place"),
+    f"{INCIDENT}.subject.retracted": ("rule", "place"),
 }
 OWN_PLACEHOLDERS = {
     PAUSED: (PAUSED, "waited"), REFUSES: ("action",), NOT_BEFORE: ("action", "time"), **_OF_BANDS, **_OF_INCIDENTS,
 }  # fmt: skip
 """Those of templates that speak of something else than clocks, contacts and mentions."""
 
-TYPES = ("clock_warning", "clock_breached", "still_waiting", "repeat_contact", SOCIAL_RISK)
+TYPES = ("clock_warning", "clock_breached", "still_waiting", REPEAT_CONTACT, SOCIAL_RISK)
 """By their numbers (``items.CLOCK_WARNING`` ...)."""
 TEMPLATE_NAMES = (
     *(name for kind in TYPES for name in (kind, f"{kind}.opened", f"{kind}.escalated", f"{kind}.resolved")),
     *("resolved", "retracted", *OWN_PLACEHOLDERS),
 )
 """Types of alerts, at times with a status; what is over; the pause, what is said of actions; bands and incidents."""
+
+
+def subject_name(name: str) -> str:
+    """The sentence of an incident, said of a subject in the place of a touchpoint; none of a share."""
+    if name == f"{INCIDENT}.uncounted":
+        return f"{INCIDENT}.subject"
+    return name.replace(f"{INCIDENT}.", f"{INCIDENT}.subject.")
 
 
 def _name(said: str) -> str:

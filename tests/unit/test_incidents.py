@@ -77,7 +77,8 @@ def test_when_it_is_over_nothing_is_suggested_any_more() -> None:
 def test_it_is_told_in_the_language_of_the_policy() -> None:
     told = replayed(broken_form(), labels=Labels(language=TURKISH))
     assert re.fullmatch(
-        r"form: form/promo noktasında \d+ müşteri, 5 dk içindekilerin en çok %\d+ kadarı; olağan oran %[12],\d\.",
+        r"form: form/promo noktasında \d+ müşterinin işlemi başarısız oldu, 5 dk içinde en çok %\d+; "
+        r"olağan oran %[12],\d\.",
         told[0].reason,
     )
     assert told[-1].reason == "form: form/promo noktasında durum olağana döndü."
@@ -90,7 +91,7 @@ def test_a_lookback_is_told_as_long_as_it_is(lookback: str, said: str) -> None:
     """It was cut to whole minutes."""
     form = {**SECTION["rules"]["form"], "lookback": lookback}
     incidents = Incidents.model_validate({**SECTION, "rules": {**SECTION["rules"], "form": form}})
-    assert f"of those of {said}," in replayed(broken_form(hours=1), incidents=incidents)[0].reason
+    assert f"of all within {said};" in replayed(broken_form(hours=1), incidents=incidents)[0].reason
 
 
 def test_three_failures_of_three_customers_on_a_quiet_form_are_none() -> None:

@@ -443,9 +443,10 @@ def test_a_template_with_all_that_is_allowed_is_said(name: str) -> None:
     until = datetime(2026, 3, 3, 8, 0, tzinfo=UTC)
     actions = [action_of("Call.", policy, refuses=refuses, not_before=until) or "" for refuses in (True, False)]
     reasons = Sentences(policy).reasons(about, status or "opened", "reply", {**said, **texts})
-    status = name.partition(".")[2] or "opened"
+    status = name.rpartition(".")[2] if "." in name else "opened"
     bands = band_reasons([(status, "hot", 82.0, [("form_failure", 8.0)])], language_of(policy))
-    rule = IncidentRule.model_validate({"failures": ["form.failed"], "lookback": "5m", "min_customers": 8})
+    by = "subject" if ".subject" in name else "touchpoint"
+    rule = IncidentRule.model_validate({"by": by, "failures": ["form.failed"], "lookback": "5m", "min_customers": 8})
     seen = Standing("silence" if name.endswith("silence") else "share", 1, 9, None, 2.5, (), 9)
     if name == "touchpoint_incident":
         seen = seen._replace(share=0.21)

@@ -86,7 +86,7 @@ def test_quiet_hours_end_when_the_clock_says_so_also_in_the_night_in_which_it_ch
 def test_who_does_not_want_to_be_contacted_is_not() -> None:
     told = known(do_not_contact="true", quiet_hours="22:00-08:00").obeyed(alert(ms("2026-03-02 23:00")))
     assert (told.do_not_contact, told.not_before_ms, told.channel) == (True, None, "web")
-    assert told.suggested_action == "Do not contact the customer. Of this, only what needs no contact: Call."
+    assert told.suggested_action == "Do not contact the customer. What would be done otherwise: Call."
 
 
 def test_in_quiet_hours_it_is_said_from_when_on() -> None:

@@ -97,6 +97,11 @@ def _left_out(replay: Replay, rejected: RejectedFile, found: Gathered) -> Iterat
             f"{rare.duplicates:,} of {taken:,} interactions have an event_id that their customer had just before, "
             "and were taken as sent twice: what is mapped to event_id must differ from interaction to interaction"
         )
+    if rare.bad_deadlines:
+        yield (
+            f"{rare.bad_deadlines:,} deadlines are no time with an offset, such as 2026-03-01T15:00:00+03:00: their "
+            "clocks have the promise of the policy"
+        )
     if 2 * rare.unknown_kinds > taken:
         yield (
             f"{rare.unknown_kinds:,} of {taken:,} interactions are of kinds that the policy does not know: "

@@ -44,7 +44,7 @@ class Asking:
         self._lists = terms.lists
         self._alerts = alerts
         self._repeats: dict[str, Repeat] = {}
-        self._mentions: list[tuple[About, str]] = []
+        self._mentions: list[tuple[About, str, str]] = []  # with the case, and the channel
         self._asked_ms: int | None = None
         self._failed_ms = terms.duration("deflection", "failed_within") or 0
         self._assumed_ms = terms.duration("deflection", "assumed_after")
@@ -126,11 +126,16 @@ class Asking:
     def speak(self, record: Record, cases: list[Case]) -> None:
         """Mentions, and answers to them. cases: that are open."""
         if self._terms.found(self._lists["social.answers"], record) and self._mentions:
-            self._alerts[self._mentions.pop(0)[0]] = "resolved"
+            channel = channel_of(record)
+            answered = next((m for m in self._mentions if channel and m[2] == channel), self._mentions[0])
+            self._mentions.remove(answered)
+            self._alerts[answered[0]] = "resolved"
         if not cases or not self._terms.found(self._lists["social.kinds"], record):
             return
         if (record.get("reach") or 0) >= self._reach:
-            case = next((c for c in cases if c.case_id == record.get("case_id")), cases[-1])
-            about = "social_risk", record.get("subject") or "", record.get("case_id") or "", record["event_id"]
-            self._mentions.append((about, case.case_id))
+            subject = record.get("subject") or ""
+            of_subject = [c for c in cases if subject and c.subject == subject]
+            case = next((c for c in cases if c.case_id == record.get("case_id")), (of_subject or cases)[-1])
+            about = "social_risk", subject, record.get("case_id") or "", record["event_id"]
+            self._mentions.append((about, case.case_id, channel_of(record)))
             self._alerts[about] = "opened"

@@ -52,6 +52,11 @@ class Clock:
                 yield self.warn_ms, "warning"
             yield self.due_ms, "breach"
 
+    def is_promised_at(self, at_ms: int) -> bool:
+        """Whether it runs, and its promise may still be kept."""
+        runs = self.paused_at_ms is None and self.broken_ms is None
+        return runs and self.due_ms is not None and at_ms < self.due_ms
+
     def pause(self, at_ms: int) -> None:
         """Stand still; what is left of the promise stays left."""
         if self.paused_at_ms is None:

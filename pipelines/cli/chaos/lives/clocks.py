@@ -138,6 +138,8 @@ class Clocks:
         clock = Clock(terms, key, case_id, session_id, said_case_id, event_id, record["occurred_at"], due, warn)
         if keeps:
             self._next.append(clock)
+            if same[0].is_promised_at(record["occurred_at"]) and due is not None and due < (same[0].due_ms or 0):
+                self._reset(same[0], entry, record)  # the shorter promise counts
             return None
         self.open.append(clock)
         return clock

@@ -101,7 +101,7 @@ class Life:
             )  # what a paused clock could not say is said, of its time, when it goes on
             self._cool(now_ms)
             if of == 0:
-                self._end_case(cases[n], at_ms)
+                self._end_case(cases[n], at_ms, silent=True)
             elif of == 1:
                 self._clocks.run_out(self.clocks[n], at_ms, what)
             else:
@@ -193,9 +193,13 @@ class Life:
                 case.silent_ms = None
         return age_ms
 
-    def _end_case(self, case: Case, at_ms: int) -> None:
+    def _end_case(self, case: Case, at_ms: int, *, silent: bool = False) -> None:
+        """Whoever falls silent says nothing of what the company has promised."""
         case.ended_ms, case.silent_ms = at_ms, None
         self.heats.release(case.case_id, at_ms)
+        resolving = {entry.kind for entry in self._lists["cases.resolves"]}
         for clock in [clock for clock in self.clocks if clock.case_id == case.case_id]:
-            self._clocks.close(clock)
+            resolved_too = any(entry.kind in resolving for entry in clock.terms.closes)
+            if not (silent and clock.is_promised_at(at_ms) and not resolved_too):
+                self._clocks.close(clock)
         self._asking.end_case(case)
