@@ -18,3 +18,9 @@ VOCABULARY = (
     "alert.acknowledged", "alert.assigned", "alert.dismissed",
     "identity.linked", "customer.preferences",
 )  # fmt: skip
+
+ATTRIBUTES = (
+    "stage", "outcome", "reply", "urgency", "tried", "deadline", "shipping", "proactive", "question",
+    "alert_id", "reason", "assignee", "team", "same_as", "do_not_contact", "quiet_hours", "preferred_channel",
+)  # fmt: skip
+"""Attributes that they speak of; interactions may have others too."""

@@ -5,9 +5,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from pipelines.policy.keys import did_you_mean
 from pipelines.policy.model import PolicyFile
 from pipelines.policy.rule_compiler import FEEDBACK, SENTIMENT
 from pipelines.policy.terms import UNKNOWN, When
+from schemas.vocabulary import ATTRIBUTES
+
+_OF_INTERACTIONS = ("channel", "feedback", "segment", "sentiment")  # besides their attributes
 
 
 def condition_warnings(file: PolicyFile) -> Iterator[str]:
@@ -21,6 +25,9 @@ def condition_warnings(file: PolicyFile) -> Iterator[str]:
             if not entry.where:
                 taken.add(entry.kind)
             for attribute, said in entry.where.items():
+                near = did_you_mean(attribute, (*ATTRIBUTES, *_OF_INTERACTIONS), 0.75)
+                if near and attribute not in (*ATTRIBUTES, *_OF_INTERACTIONS):
+                    yield f"{key}.{n}.where.{attribute}: the vocabulary has no such attribute{near}"
                 known = values.get(attribute, said)  # of others the policy does not know what they say
                 for value in said:
                     if value not in (*known, UNKNOWN):

@@ -145,6 +145,11 @@ def test_nothing_is_to_be_said_of_the_policy_of_these_tests() -> None:
             "signals.form_failure.kinds.0.where.sentiment: negativ is none of negative, neutral, positive",
         ),
         (
+            "[contact.replied]",
+            "[{kind: contact.replied, where: {repy: personal}}]",
+            "clocks.reply.closes.0.where.repy: the vocabulary has no such attribute (did you mean reply?)",
+        ),
+        (
             "[form.failed]",
             "[{kind: form.failed, where: {segment: loyal}}]",
             "signals.form_failure.kinds.0.where.segment: loyal is nothing that the policy names",
