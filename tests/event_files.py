@@ -70,6 +70,15 @@ def written(path: Path, lines: Sequence[str | dict[str, Any]], end: str = "\n") 
     return path
 
 
+def lines(path: Path) -> list[dict[str, Any]]:
+    """The rows of a JSONL file."""
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def happened(occurred_ms: int, **fields: Any) -> dict[str, Any]:
+    return {"customer_id": "ana", "kind": "form.failed", "occurred_at": occurred_ms, **fields}
+
+
 def row(**fields: Any) -> dict[str, Any]:
     return {"event_id": "e", "customer_id": "ana", "kind": "form.failed", "occurred_at": AT, **fields}
 

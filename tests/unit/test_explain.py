@@ -27,6 +27,7 @@ from pipelines.cli.explain.times import span_text, zone_of
 from pipelines.cli.main import exit_code
 from schemas.errors import SettingsError
 from schemas.interactions import avro_record
+from tests.event_files import written
 from tests.scenarios.scenario_files import Case, ScenarioFile, scenario_files
 
 START_MS = 1_790_000_000_000
@@ -38,11 +39,6 @@ CASES = [pytest.param(name, case, id=f"{name}-{case}") for name, file in FILES.i
 
 def refused(row: RejectedRow) -> None:
     pytest.fail(row.reason)
-
-
-def written(path: Path, records: list[dict[str, Any]]) -> Path:
-    path.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records), "utf-8")
-    return path
 
 
 def of_scenario(directory: Path, file: ScenarioFile, case: Case) -> tuple[Path, Path, list[str], int]:
