@@ -95,17 +95,19 @@ def find_wanted(items: Int64s, count: int, rules: Rules, wanted: Int64s, every: 
             breached = item[FLAGS] & BREACHED != 0
             if item[FLAGS] & WARNED != 0:
                 status = ended if ended == RESOLVED else ESCALATED if breached else OPENED
-                raised_ms = item[ENDS] if ended == RESOLVED else breach_ms(item) if breached else item[WARN]
+                raised_ms = breach_ms(item) if breached else item[WARN]
+                raised_ms = max(raised_ms, item[ENDS])  # 0 while it is open
                 n = want(wanted, n, item, at, CLOCK_WARNING, status, raised_ms, 1)
                 wanted[n - 1, AT] = item[WARN]
             if breached:
-                raised_ms = item[ENDS] if ended == RESOLVED else breach_ms(item)
+                raised_ms = max(breach_ms(item), item[ENDS])  # what came too late to undo it ends it there
                 n = want(wanted, n, item, at, CLOCK_BREACHED, ended, raised_ms, 1)
                 wanted[n - 1, AT] = breach_ms(item)
             if item[LEVEL] > 0:
                 status = ended if ended == RESOLVED else ESCALATED if item[LEVEL] > 1 else OPENED
                 raised_ms, _ = said_at(items, at, item[LEVEL], rules.words)
-                raised_ms = item[ENDS] if ended == RESOLVED else raised_ms
+                if ended == RESOLVED:
+                    raised_ms = max(raised_ms, item[ENDS]) if raised_ms < NEVER else item[ENDS]
                 n = want(wanted, n, item, at, STILL_WAITING, status, raised_ms, item[LEVEL])
                 wanted[n - 1, AT], _ = said_at(items, at, 1, rules.words)
         elif kind == REPEAT:

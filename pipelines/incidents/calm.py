@@ -55,19 +55,16 @@ def go_on(
     sums: Int64s,
     terms: Terms,
     before: Float64s,
-    kept: Float64s,
-    heard_at: Int64s,
 ) -> tuple[int, int]:
     """Go through slots ``first`` ... ``last``, up to one in which an incident may begin, or a place anew.
 
     words: float64[WORDS], what is usual at the end of the slot before, and then of the last one that was gone through.
     heard, unusual_to, is_new: see judge.State. forgotten: slots without anybody after which a place is a new one.
-    slot, sums: see SlotSums.columns. before: float64[BEFORE_WORDS], to work with. kept: float64[m, WORDS], and
-    heard_at: int64[m], written: what is usual, and ``heard``, at the end of each of the last m slots up to ``last``.
+    slot, sums: see SlotSums.columns. before: float64[BEFORE_WORDS], to work with.
 
     Returns the last slot that was gone through, one less than ``first`` for none, and ``heard`` then.
     """
-    end, usual_end, kept_from = 0, 0, last + 1 - kept.shape[0]
+    end, usual_end = 0, 0
     for at in range(first, last + 1):
         while end < slot.shape[0] and slot[end] <= at:
             end += 1
@@ -95,10 +92,6 @@ def go_on(
             return at - 1, heard
         if here:
             heard = at
-        if at >= kept_from:
-            heard_at[at - kept_from] = heard
-            for w in range(words.shape[0]):
-                kept[at - kept_from, w] = words[w]
     return last, heard
 
 

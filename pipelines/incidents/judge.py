@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from pipelines.incidents.base import NO_BASE, WORDS, Base, Seen, Usual, terms_of, usual_from_now_on
+from pipelines.incidents.base import NO_BASE, Base, Seen, Usual, terms_of, usual_from_now_on
 from pipelines.incidents.calm import BEFORE_WORDS, go_on_compiled
 from pipelines.incidents.slots import MOST_MEMBERS
 from pipelines.incidents.sums import SlotSum, SlotSums
@@ -73,6 +73,11 @@ class State(NamedTuple):
         """Whether no incident stands."""
         return self.failing is None and self.silent is None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether none has ended, either."""
+        return self.is_calm and not self.ended
+
 
 class Judge:
     """One rule of a policy."""
@@ -87,31 +92,21 @@ class Judge:
         self._most = max(1, incidents.accept_after // incidents.slot)
         self._alpha = incidents.alpha
 
-    def calm(
-        self, state: State, sums: SlotSums, first: int, last: int, *, each_from: int, forgotten: int
-    ) -> list[State]:
-        """The place at the end of slots ``first`` ... ``last``, up to one that ``step`` has to be asked for.
+    def calm(self, state: State, sums: SlotSums, first: int, last: int, *, forgotten: int) -> tuple[State, int]:
+        """Go through slots ``first`` ... ``last``, up to one that ``step`` has to be asked for.
 
         That is one in which an incident stands or may begin, or in which somebody comes after ``forgotten`` slots in
-        which nobody did. Of the slots before ``each_from`` the last one of those that are returned is right.
+        which nobody did. Returns the place at the end of the last one that was gone through, and which that is: one
+        less than ``first`` for none.
         """
         if not state.is_calm:
-            return []
-        begin = max(first, min(each_from, last))
-        kept, heard_at = np.empty((last + 1 - begin, WORDS)), np.empty(last + 1 - begin, np.int64)
+            return state, first - 1
         words = state.base.words.copy()
         done, heard = go_on_compiled(
             words, first, last, state.heard, state.unusual_to, state.is_new, forgotten, *sums.columns(), self._terms,
-            np.empty(BEFORE_WORDS), kept, heard_at,
+            np.empty(BEFORE_WORDS),
         )  # fmt: skip
-        if done < begin:
-            end = state._replace(base=Base(words), ended=(), heard=int(heard))
-            return [end] * (done + 1 - first)
-        each = [
-            State(Base(at_end), None, None, (), state.unusual_to, state.is_new, heard, None)
-            for at_end, heard in zip(kept[: done + 1 - begin], heard_at.tolist(), strict=False)
-        ]
-        return [each[0]] * (begin - first) + each
+        return State(Base(words), None, None, (), state.unusual_to, state.is_new, int(heard), None), int(done)
 
     def step(self, state: State, sums: SlotSums, slot: int) -> State:
         """The place at the end of ``slot``, the next one; slots of the last lookback and delay are there."""

@@ -17,7 +17,7 @@ def stored(watched: Watched, slot_ms: int, lookback: int) -> bytes:
     """A place under a rule with such slots and lookbacks, which come first: what has others is not comparable."""
     settled = watched.settled if watched.is_stored else None
     told = {key: [t.revision, t.status, t.standing, t.about] for key, t in watched.told.items()}
-    return json_of([slot_ms, lookback, settled, watched.newest, _said(watched.states[0]), told])
+    return json_of([slot_ms, lookback, settled, watched.newest, _said(watched.points[0][1]), told])
 
 
 def json_of(said: Any) -> bytes:
@@ -35,8 +35,8 @@ def restored(said: list[Any], lookback: int) -> Watched:
     """A place as ``stored`` wrote it, without its slots."""
     settled, newest, state, told = said
     known = {key: Told(revision, status, _standing(s), about) for key, (revision, status, s, about) in told.items()}
-    states, sums = [_state(state, newest)], SlotSums(lookback)
-    return Watched(settled or 0, states, sums, told=known, is_stored=settled is not None, newest=newest)
+    points = [(settled or 0, _state(state, newest))]
+    return Watched(points, SlotSums(lookback), told=known, is_stored=settled is not None, newest=newest)
 
 
 def _standing(said: list[Any]) -> Standing:

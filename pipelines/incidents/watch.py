@@ -59,14 +59,14 @@ class IncidentWatch:
         if slot <= watched.settled:
             if watched.is_stored or watched.settled - slot > self._open:
                 return  # settled: its own lateness is over everywhere
-            watched.settled, watched.states = slot - 1, [self._first(place, slot)]
+            watched.begin(slot - 1, self._first(place, slot))
         known = watched.partials.setdefault(slot, {}).get(source)
         if known is not None and known.source_offset >= source_offset:
             return
         watched.partials[slot][source] = Partial(source_offset, told.tried, told.failed, told.attempted, told.members)
         watched.stale.add(slot)
         watched.newest = max(watched.newest, slot)
-        del watched.states[max(slot - watched.settled, 1) :]
+        watched.judge_from(slot)
         self._changed_slots.add((place, slot))
         self._stale.add(place)
 
@@ -82,7 +82,7 @@ class IncidentWatch:
         """
         most = self._incidents.most_places
         if len(self.places) >= most and told.tried[0] > 1:
-            calm = ((w.newest, place) for place, w in self.places.items() if w.states[-1].is_calm and not w.told)
+            calm = ((w.newest, place) for place, w in self.places.items() if w.state.is_calm and not w.told)
             for _, place in nsmallest(-(-most // 10), calm):
                 self._forget(place)
         return len(self.places) < most
@@ -99,7 +99,7 @@ class IncidentWatch:
 
     def _unknown(self, place: Place, slot: int) -> Watched:
         """A place before ``slot``, of which nothing is known."""
-        return Watched(slot - 1, [self._first(place, slot)], SlotSums(self._judges[place[0]].lookback))
+        return Watched([(slot - 1, self._first(place, slot))], SlotSums(self._judges[place[0]].lookback))
 
     def begin(self, at_ms: int) -> None:
         """Say since when places are watched, before anything is taken; else it is since the first alerts were."""
@@ -142,11 +142,11 @@ class IncidentWatch:
 
     def _skip_quiet(self, place: Place, watched: Watched) -> None:
         """Go on with the next slot of which something is known, if the place would have been forgotten before."""
-        if watched.told or watched.judged - watched.states[-1].heard <= self._forgotten:
+        if watched.told or watched.judged - watched.state.heard <= self._forgotten:
             return
         following = min(watched.partials, default=NEVER)
         if following > watched.judged + 1:
-            watched.settled, watched.states = following - 1, [self._first(place, following)]
+            watched.begin(following - 1, self._first(place, following))
 
     def _judge(self, place: Place, watched: Watched, last: int) -> list[Alert]:
         first = watched.judged + 1
@@ -158,30 +158,30 @@ class IncidentWatch:
             self._changed_places.add(place)
         return alerts
 
-    def _go_on(self, place: Place, watched: Watched, last: int) -> list[int]:
+    def _go_on(self, place: Place, watched: Watched, last: int) -> list[tuple[int, State]]:
         """Judge the slots up to ``last``; those at the end of which an incident stands, or has ended."""
-        judge, odd, each_from = self._judges[place[0]], list[int](), last - self._open
-        while watched.judged < last:
-            state, slot = watched.states[-1], watched.judged + 1
-            # what late interactions may still change is needed slot by slot
-            watched.states += judge.calm(
-                state, watched.sums, slot, last, each_from=each_from, forgotten=self._forgotten
-            )
-            if watched.judged < last:
-                state, slot = watched.states[-1], watched.judged + 1
-                if slot in watched.sums and slot - state.heard > self._forgotten and state.is_calm:
-                    state = self._first(place, slot)  # where nothing has come for so long, it is a new place
-                state = judge.step(state, watched.sums, slot)
-                watched.states.append(state)
-                if state.ended or not state.is_calm:
-                    odd.append(slot)
+        judge, odd = self._judges[place[0]], list[tuple[int, State]]()
+        for to in (last - self._open, last):  # what late interactions can change begins at a point
+            while watched.judged < to:
+                slot, state = watched.judged + 1, watched.state
+                state, done = judge.calm(state, watched.sums, slot, to, forgotten=self._forgotten)
+                if done >= slot:
+                    watched.add(done, state)
+                if done < to:
+                    slot = done + 1
+                    if slot in watched.sums and slot - state.heard > self._forgotten and state.is_calm:
+                        state = self._first(place, slot)  # where nothing has come for so long, it is a new place
+                    watched.add(slot, judge.step(state, watched.sums, slot))
+                    if not watched.state.is_plain:
+                        odd.append((slot, watched.state))
         return odd
 
-    def _tell(self, place: Place, watched: Watched, first: int, odd: list[int]) -> Iterator[Alert]:
+    def _tell(
+        self, place: Place, watched: Watched, first: int, odd: list[tuple[int, State]]
+    ) -> Iterator[Alert]:  # fmt: skip
         """Compare what stands after the slots from ``first`` on, of which some are ``odd``, with what was told."""
         found: list[tuple[int, str, Standing]] = []
-        for slot in odd:
-            state = watched.states[slot - watched.settled]
+        for slot, state in odd:
             every = (state.failing, state.silent, *state.ended)
             found += [(slot, told_key(s), s) for s in every if s is not None]
         stands = {key: standing for _, key, standing in found}
@@ -238,10 +238,10 @@ class IncidentWatch:
         )
 
     def _settle(self, place: Place, watched: Watched, to: int) -> None:
-        """Forget what led to the state at the end of slot ``to``."""
-        watched.states = watched.states[to - watched.settled :]
-        watched.settled, watched.is_stored = to, True
-        judge, state = self._judges[place[0]], watched.states[0]
+        """Forget what led to how it was at the end of slot ``to``, or of the last one before it that is known."""
+        watched.settle(to)
+        to = watched.settled
+        judge, state = self._judges[place[0]], watched.points[0][1]
         needed = to - judge.delay - judge.lookback
         for slot in [s for s in watched.partials if s <= needed]:
             del watched.partials[slot]
@@ -295,7 +295,7 @@ class IncidentWatch:
             first = min(of_place) - 1
             watched = self.places.setdefault(place, self._unknown(place, first + 1))
             if not watched.is_stored:
-                watched.settled, watched.states = first, [self._first(place, first + 1)]
+                watched.begin(first, self._first(place, first + 1))
             watched.partials = of_place
             watched.newest = max(watched.newest, *of_place)
         self._judged_again()

@@ -82,5 +82,5 @@ def _judge_nobody(incidents: Incidents) -> None:
     """Two slots of a place at which nobody is."""
     judge = Judge(incidents, next(iter(incidents.rules.values())))
     sums = SlotSums(judge.lookback)
-    (state,) = judge.calm(State(), sums, 0, 0, each_from=0, forgotten=1)
+    state, _ = judge.calm(State(), sums, 0, 0, forgotten=1)
     judge.step(state, sums, 1)

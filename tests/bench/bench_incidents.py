@@ -184,12 +184,11 @@ def slot_nanoseconds(per_hour: float, *, slots: int = 4096) -> float:
             sums.put(slot, SlotSum((tried,) * judge.lookback, (0,) * judge.lookback, tried, (), all_named=False))
     best = math.inf
     for _ in range(4):
-        states, begin = [State(unusual_to=-1)], time.process_time()
-        while len(states) <= slots:
-            slot = len(states) - 1
-            states += judge.calm(states[-1], sums, slot, slots - 1, each_from=slots - 32, forgotten=slots)
-            if len(states) <= slots:
-                states.append(judge.step(states[-1], sums, len(states) - 1))
+        state, done, begin = State(unusual_to=-1), -1, time.process_time()
+        while done < slots - 1:
+            state, done = judge.calm(state, sums, done + 1, slots - 1, forgotten=slots)
+            if done < slots - 1:
+                state, done = judge.step(state, sums, done + 1), done + 1
         best = min(best, time.process_time() - begin)
     return best / slots * 1e9
 

@@ -281,7 +281,7 @@ def test_what_was_stored_before_hours_were_kept_apart_is_gone_on_with() -> None:
         other = IncidentWatch(INCIDENTS, 1)
         other.seen_ms, other.begun_ms = list(watch.seen_ms), watch.begun_ms
         other.restore(one)
-        again.append([w.states[-1]._replace(heard=0) for w in other.places.values()])
+        again.append([w.state._replace(heard=0) for w in other.places.values()])
     assert again[0] == again[1]
 
 
