@@ -106,6 +106,8 @@ class Judge:
             words, first, last, state.heard, state.unusual_to, state.is_new, forgotten, *sums.columns(), self._terms,
             np.empty(BEFORE_WORDS),
         )  # fmt: skip
+        if done < first:
+            return state, first - 1
         return State(Base(words), None, None, (), state.unusual_to, state.is_new, int(heard), None), int(done)
 
     def step(self, state: State, sums: SlotSums, slot: int) -> State:
