@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 
 from pipelines.cli.backtest.run import Asked, run
+from tests.batches import BEGIN_MS, MINUTE_MS, event
+from tests.desk import Run, plain
 from tests.event_files import written
+
+PERSONAL = {"reply": "personal"}
 
 HEAD = """version: 1
 score: {scale: 40}
@@ -123,3 +127,12 @@ def test_a_score_is_made_of_what_is_something(tmp_path: Path) -> None:
     base = HEAD.replace("bands: {levels: [{name: w, enter: 99, leave: 98}], cooldown: 1m}", levels)
     (alert,) = told(tmp_path, policy, ("10:00", "a", "l"), ("10:00", "a", "k"), head=base)
     assert alert["reason"] == "The friction is 100 of 100 (w), made of much 300."
+
+
+def test_what_comes_too_late_to_undo_a_breach_ends_it_no_sooner_than_it_began() -> None:
+    run = Run().apply(plain("feedback.given", 0, rating=2.0)).advance(80 * MINUTE_MS)
+    run.apply(
+        event("contact.replied", BEGIN_MS + 50 * MINUTE_MS, append_ms=BEGIN_MS + 80 * MINUTE_MS, attributes=PERSONAL)
+    )
+    told = [(a.type, a.status, (a.raised_ms - BEGIN_MS) // MINUTE_MS) for a in run.alerts if a.type != "band_entered"]
+    assert told[-2:] == [("clock_warning", "resolved", 60), ("clock_breached", "resolved", 60)]

@@ -29,13 +29,6 @@ START_MS = 1_790_000_000_000
 COUNT = 2_000
 
 
-@pytest.fixture(scope="module")
-def policy_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("policy") / "policy.yaml"
-    path.write_text(POLICY_TEXT, "utf-8")
-    return path
-
-
 def crowd() -> list[dict[str, Any]]:
     """2,000 simulated interactions of an hour and a half, in the order in which they are told."""
     told = crowd_interactions(seed=7, start_ms=START_MS, rate=0.4, total=COUNT, customers=60)
