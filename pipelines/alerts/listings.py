@@ -113,10 +113,10 @@ class Lister:
         return Listings(notes.row[: notes.used[ROWS_USED]].copy(), data, self._clocks, self._kinds)
 
 
-def text_of(rows: Int64s, k: int, data: Bytes) -> TextColumn:
-    """Text k of some rows."""
-    start = rows[:, TEXTS_AT] + rows[:, TEXTS_AT + 1 : TEXTS_AT + 1 + k].sum(axis=1)
-    return TextColumn(data, start, rows[:, TEXTS_AT + 1 + k].astype(np.int32))
+def text_of(rows: Int64s, k: int, data: Bytes, *, texts_at: int = TEXTS_AT) -> TextColumn:
+    """Text k of some rows, of those that begin where column ``texts_at`` says."""
+    start = rows[:, texts_at : texts_at + 1 + k].sum(axis=1)
+    return TextColumn(data, start, rows[:, texts_at + 1 + k].astype(np.int32))
 
 
 _SHOWN = ("subject", "channel", "touchpoint")
@@ -124,9 +124,7 @@ _SHOWN = ("subject", "channel", "touchpoint")
 
 def shown_of(rows: Int64s, name: str, data: Bytes) -> TextColumn:
     """The subject, channel or touchpoint that is shown of some rows."""
-    k = _SHOWN.index(name)
-    start = rows[:, SHOWN_AT : SHOWN_AT + 1 + k].sum(axis=1)
-    return TextColumn(data, start, rows[:, SHOWN_AT + 1 + k].astype(np.int32))
+    return text_of(rows, _SHOWN.index(name), data, texts_at=SHOWN_AT)
 
 
 def or_null(texts: TextColumn) -> NullableColumn:

@@ -40,6 +40,7 @@ from pipelines.fold.work import Work
 from pipelines.policy.marks import DISMISSED as WAS_DISMISSED
 from pipelines.policy.marks import Mark
 from pipelines.policy.policy import Policy
+from pipelines.policy.rules import WITHIN_MS, section
 from pipelines.state.room import Room
 from pipelines.state.rows import CustomerRows
 from schemas.columnar.writer import TextColumn
@@ -104,7 +105,9 @@ def marked_alerts(mark: Mark, row: int, rows: CustomerRows, policy: Policy, room
     while True:
         work = room.give(rows)
         at = told.index(mark.alert_id)
-        if note_again_compiled(row, at, dismissed, _within_ms(policy), len(policy.signals), rows.kernel, work):
+        if note_again_compiled(
+            row, at, dismissed, int(section(policy.compiled.rules, WITHIN_MS)), len(policy.signals), rows.kernel, work
+        ):
             return NotedAlerts(policy).of(work.notes, rows, Lister(policy).of(work.notes)).table.alerts()
 
 
@@ -128,7 +131,7 @@ def _marked_band(mark: Mark, row: int, rows: CustomerRows, policy: Policy, room:
     word = np.array([[-1, row, episode.closed_ms or episode.opened_ms, band, band, segment]], np.int64)
     heats = with_held(rows.heat[number], rows.held(number))
     work = room.give(rows)
-    signals, within_ms = len(policy.signals), _within_ms(policy)
+    signals, within_ms = len(policy.signals), int(section(policy.compiled.rules, WITHIN_MS))
     while episode.stands and not list_now_compiled(row, mark.at_ms, within_ms, signals, rows.kernel, work):
         work = room.give(rows)
     listed, only = Lister(policy).of(work.notes), np.zeros(1, np.int64)
@@ -137,8 +140,3 @@ def _marked_band(mark: Mark, row: int, rows: CustomerRows, policy: Policy, room:
         TextColumn.of([customer]), began_ms, revision, np.array([status]), word, heats, policy,
         lambda: {**listed.lists_of(only), **listed.places_of(only)},
     ).alerts()  # fmt: skip
-
-
-def _within_ms(policy: Policy) -> int:
-    """For how long a contact counts."""
-    return 0 if policy.file.contacts is None else policy.file.contacts.within

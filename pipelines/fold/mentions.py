@@ -26,6 +26,8 @@ def make_mention(items: Int64s, count: int, event: Int64s, rules: Rules) -> int:
 
     It is of the open case that it names; else of the newest one of its subject; else of the newest one.
     """
+    if not as_float(event[NUMBER1]) >= section(rules, REACH_LEAST):  # NaN is nobody
+        return count
     meant, nearest = -1, -1
     for at in range(count):
         if items[at, TAG] == tag_of(CASE_ITEM, 0) and items[at, ENDS] == 0:
@@ -34,7 +36,7 @@ def make_mention(items: Int64s, count: int, event: Int64s, rules: Rules) -> int:
                 near = 1
             if near >= nearest:
                 meant, nearest = at, near
-    if meant < 0 or not as_float(event[NUMBER1]) >= section(rules, REACH_LEAST):  # NaN is nobody
+    if meant < 0:
         return count
     count = new_item(items, count, tag_of(MENTION_ITEM, 0), event)
     items[count - 1, CASE], items[count - 1, CHANNEL] = items[meant, CASE], event[CHANNEL]

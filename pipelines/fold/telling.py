@@ -78,6 +78,17 @@ def want(wanted: Int64s, n: int, item: Int64s, at: int, alert: int, status: int,
 
 
 @step
+def raised_at(clock: Int64s, said_ms: int) -> int:
+    """Time of the newest revision of an alert of a clock: when it said that, or ended, but no sooner than it said it.
+
+    said_ms: NEVER when the policy that let it say so was another one.
+    """
+    if clock[ENDS] == 0:
+        return said_ms
+    return max(said_ms, clock[ENDS]) if said_ms < NEVER else clock[ENDS]
+
+
+@step
 def find_wanted(items: Int64s, count: int, rules: Rules, wanted: Int64s, every: bool) -> int:
     """List the alerts that should stand by what is open: TOLD items, with the place of their item as revision.
 
@@ -95,20 +106,16 @@ def find_wanted(items: Int64s, count: int, rules: Rules, wanted: Int64s, every: 
             breached = item[FLAGS] & BREACHED != 0
             if item[FLAGS] & WARNED != 0:
                 status = ended if ended == RESOLVED else ESCALATED if breached else OPENED
-                raised_ms = breach_ms(item) if breached else item[WARN]
-                raised_ms = max(raised_ms, item[ENDS])  # 0 while it is open
+                raised_ms = raised_at(item, breach_ms(item) if breached else item[WARN])
                 n = want(wanted, n, item, at, CLOCK_WARNING, status, raised_ms, 1)
                 wanted[n - 1, AT] = item[WARN]
             if breached:
-                raised_ms = max(breach_ms(item), item[ENDS])  # what came too late to undo it ends it there
-                n = want(wanted, n, item, at, CLOCK_BREACHED, ended, raised_ms, 1)
+                n = want(wanted, n, item, at, CLOCK_BREACHED, ended, raised_at(item, breach_ms(item)), 1)
                 wanted[n - 1, AT] = breach_ms(item)
             if item[LEVEL] > 0:
                 status = ended if ended == RESOLVED else ESCALATED if item[LEVEL] > 1 else OPENED
-                raised_ms, _ = said_at(items, at, item[LEVEL], rules.words)
-                if ended == RESOLVED:
-                    raised_ms = max(raised_ms, item[ENDS]) if raised_ms < NEVER else item[ENDS]
-                n = want(wanted, n, item, at, STILL_WAITING, status, raised_ms, item[LEVEL])
+                said_ms, _ = said_at(items, at, item[LEVEL], rules.words)
+                n = want(wanted, n, item, at, STILL_WAITING, status, raised_at(item, said_ms), item[LEVEL])
                 wanted[n - 1, AT], _ = said_at(items, at, 1, rules.words)
         elif kind == REPEAT:
             further = item[LEVEL] > section(rules, COUNT) or item[LAST] > item[AT]  # that may be of another policy

@@ -171,6 +171,20 @@ def estimate_at(k: int, slot: int, terms: Terms) -> int:
 
 
 @step
+def furthest(
+    words: Float64s, column: int, slot: int, mean: float, weight: float, sign: float, terms: Terms
+) -> tuple[float, float]:  # fmt: skip
+    """What the other estimates say of FAILED or TRIED, if one is further up (sign 1) or down (-1) than that of all."""
+    for k in range(3):
+        at = estimate_at(k, slot, terms)
+        if words[at + LOOKBACKS] >= 1.0:
+            its, known = usual_rate(words[at + column], words[at + LOOKBACKS], _LITTLE, 0.0)
+            if sign * its > sign * mean or (its == mean and sign * known > sign * weight):
+                mean, weight = its, known
+    return mean, weight
+
+
+@step
 def usual_failures(words: Float64s, slot: int, is_new: bool, terms: Terms) -> tuple[float, float]:
     """Most customers who can be usual to fail in a lookback, see Usual; UNKNOWN as long as too little is known."""
     is_learnt, new = words[SLOW + LOOKBACKS] >= terms.learnt, is_new and terms.new_customers >= 0.0
@@ -180,13 +194,7 @@ def usual_failures(words: Float64s, slot: int, is_new: bool, terms: Terms) -> tu
     if new:
         more, more_lookbacks = terms.new_customers * terms.new_lookbacks, terms.new_lookbacks
     mean, weight = usual_rate(words[SLOW + FAILED], words[SLOW + LOOKBACKS], more, more_lookbacks)
-    for k in range(3 if is_learnt else 0):
-        at = estimate_at(k, slot, terms)
-        if words[at + LOOKBACKS] >= 1.0:
-            its, known = usual_rate(words[at + FAILED], words[at + LOOKBACKS], _LITTLE, 0.0)
-            if its > mean or (its == mean and known > weight):
-                mean, weight = its, known
-    return mean, weight
+    return furthest(words, FAILED, slot, mean, weight, 1.0, terms) if is_learnt else (mean, weight)
 
 
 @step
@@ -195,13 +203,7 @@ def usual_attempts(words: Float64s, slot: int, terms: Terms) -> tuple[float, flo
     if words[SLOW + LOOKBACKS] < terms.learnt:
         return UNKNOWN, 0.0
     mean, weight = usual_rate(words[SLOW + TRIED], words[SLOW + LOOKBACKS], _LITTLE, 0.0)
-    for k in range(3):
-        at = estimate_at(k, slot, terms)
-        if words[at + LOOKBACKS] >= 1.0:
-            its, known = usual_rate(words[at + TRIED], words[at + LOOKBACKS], _LITTLE, 0.0)
-            if its < mean or (its == mean and known < weight):
-                mean, weight = its, known
-    return mean, weight
+    return furthest(words, TRIED, slot, mean, weight, -1.0, terms)
 
 
 class Base:

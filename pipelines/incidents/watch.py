@@ -293,8 +293,10 @@ class IncidentWatch:
                 self._gone.append(key)
         for place, of_place in slots.items():
             first = min(of_place) - 1
-            watched = self.places.setdefault(place, self._unknown(place, first + 1))
-            if not watched.is_stored:
+            watched = self.places.get(place)
+            if watched is None:
+                watched = self.places[place] = self._unknown(place, first + 1)
+            elif not watched.is_stored:
                 watched.begin(first, self._first(place, first + 1))
             watched.partials = of_place
             watched.newest = max(watched.newest, *of_place)

@@ -11,7 +11,7 @@ from pipelines.policy.rule_compiler import FEEDBACK, SENTIMENT
 from pipelines.policy.terms import UNKNOWN, When
 from schemas.vocabulary import ATTRIBUTES
 
-_OF_INTERACTIONS = ("channel", "feedback", "segment", "sentiment")  # besides their attributes
+_ATTRIBUTES = (*ATTRIBUTES, "channel", "feedback", "segment", "sentiment")
 
 
 def condition_warnings(file: PolicyFile) -> Iterator[str]:
@@ -25,8 +25,7 @@ def condition_warnings(file: PolicyFile) -> Iterator[str]:
             if not entry.where:
                 taken.add(entry.kind)
             for attribute, said in entry.where.items():
-                near = did_you_mean(attribute, (*ATTRIBUTES, *_OF_INTERACTIONS), 0.75)
-                if near and attribute not in (*ATTRIBUTES, *_OF_INTERACTIONS):
+                if attribute not in _ATTRIBUTES and (near := did_you_mean(attribute, _ATTRIBUTES, 0.75)):
                     yield f"{key}.{n}.where.{attribute}: the vocabulary has no such attribute{near}"
                 known = values.get(attribute, said)  # of others the policy does not know what they say
                 for value in said:
